@@ -1,0 +1,81 @@
+//! DNS questions: judged before anything leaves the pod.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::document::{PolicyDocument, Target};
+use crate::host_name::HostName;
+use crate::reason::Reason;
+
+/// What becomes of a DNS question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// A name of the cluster, or an address of the cluster in reverse: the cluster's DNS answers it itself.
+    InCluster,
+    /// A name that every document lists: it may be asked outside.
+    Listed,
+    /// Not asked.
+    Denied(Reason),
+}
+
+/// Decides a question by its name.
+#[must_use]
+pub fn decide_question(documents: &[PolicyDocument], name: &HostName) -> Question {
+    if documents.is_empty() {
+        return Question::Denied(Reason::NoDocument);
+    }
+    if documents.iter().all(|document| name.is_within(&document.cluster.domain) || reverses_cluster_address(document, name)) {
+        return Question::InCluster;
+    }
+    if documents.iter().all(|document| lists(document, name)) {
+        Question::Listed
+    } else {
+        Question::Denied(Reason::UnlistedQuestion)
+    }
+}
+
+fn lists(document: &PolicyDocument, name: &HostName) -> bool {
+    let endpoints = document.routes.iter().filter(|route| route.barred.is_none()).flat_map(|route| &route.endpoints);
+    endpoints.into_iter().any(|endpoint| matches!(&endpoint.target, Target::Host(pattern) if pattern.matches(name)))
+}
+
+fn reverses_cluster_address(document: &PolicyDocument, name: &HostName) -> bool {
+    reversed(name.as_str()).is_some_and(|address| document.cluster.networks.iter().any(|network| network.contains(&address)))
+}
+
+/// The address that a whole name of in-addr.arpa (RFC 1035, section 3.5) or ip6.arpa (RFC 3596, section 2.5) stands for.
+fn reversed(name: &str) -> Option<IpAddr> {
+    if let Some(octets) = name.strip_suffix(".in-addr.arpa") {
+        let parsed: Vec<u8> = octets.rsplit('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+        return <[u8; 4]>::try_from(parsed).ok().map(|octets| Ipv4Addr::from(octets).into());
+    }
+    let nibbles: Vec<&str> = name.strip_suffix(".ip6.arpa")?.rsplit('.').collect();
+    if nibbles.len() != 32 {
+        return None;
+    }
+    let bits = nibbles.iter().try_fold(0u128, |bits, nibble| {
+        let value = u128::from(u8::from_str_radix(nibble, 16).ok()?);
+        (nibble.len() == 1).then_some(bits << 4 | value)
+    })?;
+    Some(Ipv6Addr::from(bits).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_reverse_names_are_read_and_nothing_else() {
+        assert_eq!(reversed("4.3.2.10.in-addr.arpa"), Some("10.2.3.4".parse().unwrap()));
+        let v6 = format!("1.{}8.b.d.0.1.0.0.2.ip6.arpa", "0.".repeat(23));
+        assert_eq!(reversed(&v6), Some("2001:db8::1".parse().unwrap()));
+        for wrong in [
+            "3.2.10.in-addr.arpa",
+            "5.4.3.2.10.in-addr.arpa",
+            "x.3.2.10.in-addr.arpa",
+            "secret.4.3.2.10.in-addr.arpa",
+            "1.ip6.arpa",
+        ] {
+            assert_eq!(reversed(wrong), None, "{wrong}");
+        }
+    }
+}

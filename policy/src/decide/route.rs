@@ -1,0 +1,119 @@
+//! The routes of one document: which one, if any, takes the flow.
+
+use jiff::Timestamp;
+
+use super::can_be_listed;
+use crate::address::Address;
+use crate::category::Category;
+use crate::country::Country;
+use crate::document::{Constraint, Endpoint, PermitWindow, PolicyDocument, Route, Target};
+use crate::flow::{Flow, Protocol};
+use crate::reason::Reason;
+use crate::verdict::Denial;
+
+/// How far a route went before it said no, so that the most telling denial is reported: a route to another party says least.
+type Distance = u8;
+
+/// The first route that takes the flow, or the denial of the one that came closest.
+pub(super) fn best<'a>(
+    document: &'a PolicyDocument,
+    flow: &Flow,
+    place: Option<Result<Country, Reason>>,
+    now: Timestamp,
+) -> Result<&'a Route, Denial> {
+    let mut closest: (Distance, Denial) = (0, unlisted(flow));
+    for route in &document.routes {
+        match judge(route, flow, place, now) {
+            Ok(()) => return Ok(route),
+            Err((distance, denial)) if distance > closest.0 => {
+                closest = (distance, Denial { recipient: Some(route.recipient.clone()), ..denial });
+            }
+            Err(_) => {}
+        }
+    }
+    Err(closest.1)
+}
+
+/// The denial where no route lists the destination at all.
+fn unlisted(flow: &Flow) -> Denial {
+    let can_be = flow.address.is_none_or(|address| can_be_listed(address.scope(), false));
+    Denial::of(match flow.protocol {
+        _ if !can_be => Reason::ForbiddenAddress,
+        Protocol::Udp => Reason::UnlistedDatagram,
+        _ => Reason::UnlistedParty,
+    })
+}
+
+fn judge(route: &Route, flow: &Flow, place: Option<Result<Country, Reason>>, now: Timestamp) -> Result<(), (Distance, Denial)> {
+    let deny = |distance, reason| (distance, Denial::of(reason));
+    let there: Vec<&Endpoint> = route.endpoints.iter().filter(|endpoint| lists(endpoint, flow)).collect();
+    if there.is_empty() {
+        return Err(deny(0, Reason::UnlistedParty));
+    }
+    if !there.iter().any(|endpoint| endpoint.speaks(flow.protocol)) {
+        return Err(deny(1, Reason::ProtocolMismatch));
+    }
+    let reachable = there.iter().any(|endpoint| endpoint.speaks(flow.protocol) && reaches(endpoint, flow.address));
+    if !reachable {
+        return Err(deny(2, Reason::ForbiddenAddress));
+    }
+    if let Some(reason) = route.barred {
+        return Err(deny(3, reason));
+    }
+    permitted(route, now).map_err(|reason| deny(4, reason))?;
+    for constraint in &route.constraints {
+        let standard = |reason| (5, Denial { standard: Some(constraint.standard.clone()), ..Denial::of(reason) });
+        allows(constraint, flow, place).map_err(standard)?;
+    }
+    // A route that no standard constrains is still judged: an unknown country is never allowed.
+    match place {
+        Some(Err(reason)) => Err(deny(5, reason)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the endpoint lists the flow's party and port, by name or, once an address is known, by network.
+fn lists(endpoint: &Endpoint, flow: &Flow) -> bool {
+    endpoint.ports.contains(&flow.port)
+        && match &endpoint.target {
+            Target::Host(pattern) => flow.name.as_ref().is_some_and(|name| pattern.matches(name)),
+            Target::Network(network) => flow.address.is_some_and(|address| network.contains(&address.ip())),
+        }
+}
+
+fn reaches(endpoint: &Endpoint, address: Option<Address>) -> bool {
+    address.is_none_or(|address| can_be_listed(address.scope(), matches!(endpoint.target, Target::Network(_))))
+}
+
+/// Every category of the route is covered by a permit that is valid now.
+fn permitted(route: &Route, now: Timestamp) -> Result<(), Reason> {
+    let Some(permits) = &route.permits else { return Ok(()) };
+    route.data.iter().try_for_each(|category| category_permitted(permits, *category, now))
+}
+
+fn category_permitted(permits: &[PermitWindow], category: Category, now: Timestamp) -> Result<(), Reason> {
+    let mut reason = Reason::NoPermit;
+    for permit in permits.iter().filter(|permit| permit.data.contains(&category)) {
+        if permit.valid_from.is_some_and(|from| now < from) {
+            reason = Reason::PermitNotYetValid;
+        } else if permit.valid_until.is_some_and(|until| now >= until) {
+            reason = Reason::PermitExpired;
+        } else {
+            return Ok(());
+        }
+    }
+    Err(reason)
+}
+
+fn allows(constraint: &Constraint, flow: &Flow, place: Option<Result<Country, Reason>>) -> Result<(), Reason> {
+    match place {
+        Some(Ok(country)) if !constraint.countries.contains(&country) => return Err(Reason::CrossBorder),
+        Some(Err(reason)) => return Err(reason),
+        _ => {}
+    }
+    match constraint.min_tls {
+        Some(_) if flow.protocol != Protocol::Tls => Err(Reason::TLSTooOld),
+        Some(min) if flow.tls.is_none_or(|offered| offered < min) => Err(Reason::TLSTooOld),
+        _ => Ok(()),
+    }
+}

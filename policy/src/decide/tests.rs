@@ -1,0 +1,191 @@
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+use crate::address::Address;
+use crate::category::Category;
+use crate::document::*;
+use crate::flow::TlsVersion;
+use crate::host_name::HostName;
+
+mod properties;
+
+/// Documentation ranges as if each were in a country.
+pub(crate) struct World;
+
+impl CountrySource for World {
+    fn countries(&self, address: IpAddr) -> Vec<Country> {
+        let country = match address.to_string() {
+            ip if ip.starts_with("192.0.2.") || ip.starts_with("2001:db8:") => "KZ",
+            ip if ip.starts_with("198.51.100.") => "DE",
+            _ => "ZZ",
+        };
+        vec![country.parse().unwrap()]
+    }
+}
+
+pub(crate) fn document(namespace: &str, name: &str) -> PolicyDocument {
+    serde_json::from_value(serde_json::json!({
+        "version": 1,
+        "holding": {"namespace": namespace, "name": name, "uid": "1"},
+        "data": ["biometric.face"],
+        "standards": [{"standard": "kz", "networks": [
+            {"cidr": "10.40.0.0/16", "country": "KZ"}, {"cidr": "203.0.113.0/24", "country": "KZ"}, {"cidr": "203.0.113.128/25", "country": "DE"}], "minSources": 1}],
+        "routes": [
+            {"recipient": "clinic", "data": ["biometric.face"],
+             "endpoints": [
+                {"target": {"host": "api.clinic.example.kz"}, "ports": [443], "protocol": "TLS"},
+                {"target": {"host": "*.clinic.example.kz"}, "ports": [80], "protocol": "HTTP"},
+                {"target": {"host": "broker.example.kz"}, "ports": [1883], "protocol": "TCP"}],
+             "constraints": [{"standard": "kz", "countries": ["KZ"], "minTls": null}],
+             "permits": [{"data": ["biometric.face"], "validFrom": "2026-01-01T00:00:00Z", "validUntil": "2027-01-01T00:00:00Z"}], "barred": null},
+            {"recipient": "cameras", "data": ["biometric.face"],
+             "endpoints": [{"target": {"network": "10.40.0.0/24"}, "ports": [554], "protocol": "TCP"}, {"target": {"network": "203.0.113.0/24"}, "ports": [8443], "protocol": "TLS"}],
+             "constraints": [{"standard": "kz", "countries": ["KZ"], "minTls": null}],
+             "permits": null, "barred": null}],
+        "inCluster": [{"namespace": "archive", "service": "vectors", "data": ["biometric.face"], "addresses": ["10.96.0.20"], "ports": [5432]}],
+        "cluster": {"networks": ["10.244.0.0/16", "10.96.0.0/16"], "domain": "cluster.local", "resolvers": ["10.96.0.10:53"]}
+    }))
+    .unwrap()
+}
+
+fn flow(protocol: Protocol, name: &str, address: &str, port: u16) -> Flow {
+    Flow {
+        protocol,
+        name: (!name.is_empty()).then(|| name.parse().unwrap()),
+        address: (!address.is_empty()).then(|| Address::new(address.parse().unwrap())),
+        port,
+        tls: (protocol == Protocol::Tls).then_some(TlsVersion::V13),
+    }
+}
+
+fn at(time: &str, documents: &[PolicyDocument], flow: &Flow) -> Verdict {
+    decide(Judge { documents, geo: &World, now: time.parse().unwrap() }, flow)
+}
+
+const NOW: &str = "2026-06-01T00:00:00Z";
+
+#[rstest]
+#[case::listed(Protocol::Tls, "api.clinic.example.kz", "192.0.2.10", 443, None)]
+#[case::listed_v6(Protocol::Tls, "api.clinic.example.kz", "2001:db8::10", 443, None)]
+#[case::before_lookup(Protocol::Tls, "api.clinic.example.kz", "", 443, None)]
+#[case::wildcard(Protocol::Http, "www.clinic.example.kz", "192.0.2.10", 80, None)]
+#[case::opaque_by_pin(Protocol::Tcp, "broker.example.kz", "192.0.2.11", 1883, None)]
+#[case::network(Protocol::Tcp, "", "10.40.0.7", 554, None)]
+#[case::network_by_longest_prefix(Protocol::Tls, "", "203.0.113.5", 8443, None)]
+#[case::in_cluster(Protocol::Tcp, "", "10.96.0.20", 5432, None)]
+#[case::mapped(Protocol::Tls, "api.clinic.example.kz", "::ffff:192.0.2.10", 443, None)]
+#[case::other_name(Protocol::Tls, "ads.example.com", "192.0.2.10", 443, Some(Reason::UnlistedParty))]
+#[case::other_port(Protocol::Tls, "api.clinic.example.kz", "192.0.2.10", 8443, Some(Reason::UnlistedParty))]
+#[case::no_name(Protocol::Tls, "", "192.0.2.10", 443, Some(Reason::UnlistedParty))]
+#[case::abroad(Protocol::Tls, "api.clinic.example.kz", "198.51.100.1", 443, Some(Reason::CrossBorder))]
+#[case::unknown(Protocol::Tls, "api.clinic.example.kz", "8.8.8.8", 443, Some(Reason::UnknownCountry))]
+#[case::declared_abroad(Protocol::Tls, "", "203.0.113.200", 8443, Some(Reason::CrossBorder))]
+#[case::plain_on_tls_port(Protocol::Http, "api.clinic.example.kz", "192.0.2.10", 443, Some(Reason::ProtocolMismatch))]
+#[case::rebinding(Protocol::Tls, "api.clinic.example.kz", "169.254.169.254", 443, Some(Reason::ForbiddenAddress))]
+#[case::rebinding_private(Protocol::Tls, "api.clinic.example.kz", "10.40.0.7", 443, Some(Reason::ForbiddenAddress))]
+#[case::rebinding_mapped(Protocol::Tls, "api.clinic.example.kz", "::ffff:127.0.0.1", 443, Some(Reason::ForbiddenAddress))]
+#[case::rebinding_6to4(Protocol::Tls, "api.clinic.example.kz", "2002:c000:20a::1", 443, Some(Reason::ForbiddenAddress))]
+#[case::rebinding_in_cluster(Protocol::Tls, "api.clinic.example.kz", "10.96.0.1", 443, Some(Reason::InClusterUnlisted))]
+#[case::in_cluster_other_port(Protocol::Tcp, "", "10.96.0.20", 5433, Some(Reason::InClusterUnlisted))]
+#[case::in_cluster_udp(Protocol::Udp, "", "10.96.0.20", 5432, Some(Reason::InClusterUnlisted))]
+#[case::udp(Protocol::Udp, "", "192.0.2.10", 443, Some(Reason::UnlistedDatagram))]
+#[case::metadata(Protocol::Tcp, "", "169.254.169.254", 80, Some(Reason::ForbiddenAddress))]
+fn flows(
+    #[case] protocol: Protocol,
+    #[case] name: &str,
+    #[case] address: &str,
+    #[case] port: u16,
+    #[case] reason: Option<Reason>,
+) {
+    let verdict = at(NOW, &[document("cameras", "street")], &flow(protocol, name, address, port));
+    assert_eq!(verdict.reason(), reason, "{verdict:?}");
+}
+
+#[rstest]
+#[case("2025-12-31T23:59:59Z", Some(Reason::PermitNotYetValid))]
+#[case("2026-01-01T00:00:00Z", None)]
+#[case("2026-12-31T23:59:59Z", None)]
+#[case("2027-01-01T00:00:00Z", Some(Reason::PermitExpired))]
+fn permits_begin_and_end_by_the_clock(#[case] now: &str, #[case] reason: Option<Reason>) {
+    let verdict = at(now, &[document("cameras", "street")], &flow(Protocol::Tls, "api.clinic.example.kz", "192.0.2.10", 443));
+    assert_eq!(verdict.reason(), reason);
+}
+
+#[test]
+fn a_standard_that_asks_for_tls_is_not_met_by_older_or_plain_flows() {
+    let mut document = document("cameras", "street");
+    document.routes[0].constraints[0].min_tls = Some(TlsVersion::V13);
+    let documents = [document];
+    let mut tls = flow(Protocol::Tls, "api.clinic.example.kz", "192.0.2.10", 443);
+    assert!(at(NOW, &documents, &tls).is_allowed());
+    for older in [Some(TlsVersion::V12), None] {
+        tls.tls = older;
+        assert_eq!(at(NOW, &documents, &tls).reason(), Some(Reason::TLSTooOld));
+    }
+    assert_eq!(
+        at(NOW, &documents, &flow(Protocol::Http, "www.clinic.example.kz", "192.0.2.10", 80)).reason(),
+        Some(Reason::TLSTooOld)
+    );
+}
+
+#[test]
+fn what_one_holding_allows_and_another_does_not_stays() {
+    let mut other = document("cameras", "faces");
+    other.routes.remove(0);
+    let verdict =
+        at(NOW, &[document("cameras", "street"), other], &flow(Protocol::Tls, "api.clinic.example.kz", "192.0.2.10", 443));
+    let Verdict::Deny(denial) = verdict else { panic!("{verdict:?}") };
+    assert_eq!((denial.reason, denial.holding.as_deref()), (Reason::UnlistedParty, Some("cameras/faces")));
+}
+
+#[test]
+fn standards_or_sources_that_differ_leave_the_country_unknown() {
+    struct Two;
+    impl CountrySource for Two {
+        fn countries(&self, _: IpAddr) -> Vec<Country> {
+            vec!["KZ".parse().unwrap(), "DE".parse().unwrap()]
+        }
+    }
+    let mut document = document("cameras", "street");
+    let flow = flow(Protocol::Tls, "api.clinic.example.kz", "192.0.2.10", 443);
+    let now = NOW.parse().unwrap();
+    let verdict = decide(Judge { documents: std::slice::from_ref(&document), geo: &Two, now }, &flow);
+    assert_eq!(verdict.reason(), Some(Reason::SourcesDisagree));
+    document.standards[0].min_sources = 2;
+    let verdict = decide(Judge { documents: &[document], geo: &World, now }, &flow);
+    assert_eq!(verdict.reason(), Some(Reason::UnknownCountry));
+}
+
+#[rstest]
+#[case("192.0.2.10", 443, &[], Approach::ReadName)]
+#[case("192.0.2.10", 1883, &["broker.example.kz"], Approach::Opaque(Some("broker.example.kz".parse().unwrap())))]
+#[case("192.0.2.10", 1883, &["api.clinic.example.kz"], Approach::Deny(Reason::UnlistedParty))]
+#[case("192.0.2.10", 1883, &[], Approach::Deny(Reason::UnlistedParty))]
+#[case("10.40.0.7", 554, &[], Approach::Opaque(None))]
+#[case("203.0.113.7", 8443, &[], Approach::ReadThenDialChosen)]
+#[case("10.96.0.1", 443, &[], Approach::InCluster)]
+#[case("169.254.169.254", 80, &[], Approach::Deny(Reason::ForbiddenAddress))]
+#[case("127.0.0.1", 443, &[], Approach::Deny(Reason::ForbiddenAddress))]
+fn approaches(#[case] address: &str, #[case] port: u16, #[case] pinned: &[&str], #[case] expected: Approach) {
+    let pinned: Vec<HostName> = pinned.iter().map(|name| name.parse().unwrap()).collect();
+    let address = Address::new(address.parse().unwrap());
+    assert_eq!(approach(&[document("cameras", "street")], address, port, &pinned), expected);
+    assert_eq!(approach(&[], address, port, &pinned), Approach::Deny(Reason::NoDocument));
+}
+
+#[rstest]
+#[case("api.clinic.example.kz", Question::Listed)]
+#[case("broker.example.kz", Question::Listed)]
+#[case("vectors.archive.svc.cluster.local", Question::InCluster)]
+#[case("api.clinic.example.kz.cameras.svc.cluster.local", Question::InCluster)]
+#[case("20.0.96.10.in-addr.arpa", Question::InCluster)]
+#[case("1.2.0.192.in-addr.arpa", Question::Denied(Reason::UnlistedQuestion))]
+#[case("secret.ads.example.com", Question::Denied(Reason::UnlistedQuestion))]
+#[case("clinic.example.kz", Question::Denied(Reason::UnlistedQuestion))]
+fn questions(#[case] name: &str, #[case] expected: Question) {
+    assert_eq!(decide_question(&[document("cameras", "street")], &name.parse().unwrap()), expected);
+}

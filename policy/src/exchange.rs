@@ -1,0 +1,79 @@
+//! What sidecar and operator say to each other, as JSON over HTTPS/2.
+//!
+//! - `GET /v1/policy?watch`: one [`PolicyEvent`] a line, the first at once, the next whenever the documents of the pod change.
+//! - `POST /v1/checkpoints`: a [`Checkpoint`]; the answer is 204.
+//!
+//! Both with `Authorization: Bearer` and the pod's projected token of the audience [`AUDIENCE`].
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::category::Category;
+use crate::country::Country;
+use crate::document::PolicyDocument;
+use crate::reason::Reason;
+
+/// The audience of the token by which a sidecar shows which pod it is in.
+pub const AUDIENCE: &str = "shekara";
+
+/// The path of the policy watch.
+pub const POLICY_PATH: &str = "/v1/policy";
+
+/// The path for checkpoints.
+pub const CHECKPOINTS_PATH: &str = "/v1/checkpoints";
+
+/// The documents of a pod, all of them each time: what is not in the newest event no longer allows anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyEvent {
+    /// One document for each holding of the pod, in the order of namespace and name.
+    pub documents: Vec<PolicyDocument>,
+}
+
+/// What a sidecar has done since it started. All numbers only grow, so a checkpoint that is lost or comes twice changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Checkpoint {
+    /// A random name of this start of the sidecar; after a restart the numbers begin again under another.
+    pub instance: String,
+    /// When this start was.
+    pub started: Timestamp,
+    /// The number of this checkpoint, from 1.
+    pub sequence: u64,
+    /// The digests of the documents that are enforced now, in the order of the documents.
+    pub documents: Vec<String>,
+    /// The digest of the geo table in use.
+    pub geo: Option<String>,
+    /// Whether `shekara-verify` saw every way out closed in this pod. Absent as long as it has not run.
+    pub verified: Option<bool>,
+    /// Flows by what they have in common; at most 1,000 entries, the rest counted under the same reason with no destination.
+    pub totals: Vec<FlowTotal>,
+    /// UDP packets that reached the sink.
+    pub datagrams_denied: u64,
+}
+
+/// Flows that have recipient, country, data and verdict in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FlowTotal {
+    /// The recipients that the documents name, one a document, without repetition; empty for a denial without one.
+    pub recipients: BTreeSet<String>,
+    /// The country of the destination; absent where none was judged or it is inside the cluster.
+    pub country: Option<Country>,
+    /// The categories that the rules say the flows carry.
+    pub data: BTreeSet<Category>,
+    /// Absent for allowed flows.
+    pub reason: Option<Reason>,
+    /// How many flows ended or are open.
+    pub flows: u64,
+    /// Bytes from the pod to the destination.
+    pub bytes_out: u64,
+    /// Bytes from the destination to the pod.
+    pub bytes_in: u64,
+    /// When the latest of them began.
+    pub last: Timestamp,
+    /// The name, or the address without one, of the latest destination.
+    pub last_destination: String,
+}

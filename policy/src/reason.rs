@@ -1,0 +1,85 @@
+//! Why a flow may not leave: a closed list with stable codes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident: $sentence:literal,)*) => {
+        /// Why a flow was denied. The code (the variant's name) is stable: metrics, records, status and alerts carry it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum Reason {
+            $(#[doc = $sentence] $(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable code.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// What happened and what a person can do about it, in one sentence.
+            #[must_use]
+            pub fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    UnlistedParty: "No transfer of the holding lists this destination on this port and protocol; declare a transfer to a recipient that has it among its endpoints.",
+    CrossBorder: "The destination is in a country that a standard does not allow for this data.",
+    UnknownCountry: "The country of the address is not known, and unknown is never allowed; the standard's networks can say where the address is.",
+    SourcesDisagree: "The geo sources name different countries for the address, so its country counts as unknown.",
+    ForbiddenAddress: "The address is a loopback, link-local, multicast, private, reserved or translated address that no transfer lists as a network.",
+    InClusterUnlisted: "The destination is inside the cluster and the holding does not list it under inCluster.",
+    SelfConnection: "The application dialled a port of the sidecar itself.",
+    NoPermit: "The recipient has no permit for a category that this route carries.",
+    PermitNotYetValid: "The permit of the recipient is not valid yet.",
+    PermitExpired: "The permit of the recipient has expired; the registrar can renew it.",
+    GroundNotAllowed: "A standard does not allow the ground on which the recipient's permit rests.",
+    EmptyTransferDenied: "A standard does not allow a route that claims to carry none of the holding's data.",
+    RouteInvalid: "The declaration of this route cannot be compiled; the conditions of the holding name the field.",
+    NoName: "The connection names no destination: the TLS ClientHello has no server name, or the HTTP request has no Host.",
+    UnreadableHello: "The first bytes are neither a TLS ClientHello nor an HTTP request that can be read within bounds.",
+    NameTimeout: "The client did not say within the time limit where it wants to go.",
+    EncryptedClientHello: "The TLS ClientHello hides the real server name (Encrypted ClientHello).",
+    TLSTooOld: "The client does not offer the TLS version that a standard asks for.",
+    ProtocolMismatch: "The bytes are of another protocol than the recipient's endpoint declares.",
+    AmbiguousAuthority: "The HTTP request names more than one destination, or one that cannot be read.",
+    ProxyRequest: "A CONNECT request or an HTTP/2 preface without TLS was sent; neither is passed on unread.",
+    UnlistedQuestion: "The DNS question is for a name that no transfer lists, so it was not asked.",
+    UnsupportedQuestion: "The DNS message is not a single query of a kind that is answered.",
+    LookupFailed: "The name could not be resolved by the cluster's resolvers.",
+    NoAddress: "The name resolves to no address of a family that can be dialled.",
+    UnlistedDatagram: "UDP other than DNS leaves only to an endpoint that a recipient lists as UDP.",
+    NoDocument: "The sidecar has no valid policy document.",
+    LimitReached: "A limit on the number of flows or questions in flight is reached.",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_what_is_written_and_read() {
+        for reason in Reason::ALL {
+            let json = serde_json::to_string(reason).unwrap();
+            assert_eq!(json, format!("\"{}\"", reason.code()));
+            assert_eq!(serde_json::from_str::<Reason>(&json).unwrap(), *reason);
+            assert!(reason.sentence().ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The record of a flow: one line of JSON on the sidecar's standard output.
+//!
+//! Names, addresses, sizes and reasons only: no payload, path, query or header value is ever in a record.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::category::Category;
+use crate::country::Country;
+use crate::flow::Protocol;
+use crate::reason::Reason;
+use crate::verdict::Rule;
+
+/// What a flow was, what was decided, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FlowRecord {
+    /// The number of the record since the sidecar started, from 1.
+    pub sequence: u64,
+    /// When the flow began.
+    pub time: Timestamp,
+    /// How long it lasted, in milliseconds.
+    pub duration_ms: u64,
+    /// The protocol as far as it was read.
+    pub protocol: Protocol,
+    /// The name that the client gave, or the question asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// The address that the application chose; absent for DNS questions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub destination: Option<IpAddr>,
+    /// The port that it chose.
+    pub port: u16,
+    /// The address that was dialled; absent when none was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dialled: Option<IpAddr>,
+    /// The country of the judged address: absent where none was judged or it is inside the cluster.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub country: Option<Country>,
+    /// Allow or Deny.
+    pub verdict: Decision,
+    /// Why it was denied, or closed later.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<Reason>,
+    /// The rules that allowed it, one a document.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rules: Vec<Rule>,
+    /// The holding whose document denied it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub denied_by: Option<String>,
+    /// The standard that did not allow it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub standard: Option<String>,
+    /// The categories that the rules say it carried.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub data: BTreeSet<Category>,
+    /// Bytes from the pod to the destination.
+    pub bytes_out: u64,
+    /// Bytes from the destination to the pod.
+    pub bytes_in: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+/// The verdict in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Decision {
+    /// The flow was allowed.
+    Allow,
+    /// The flow was denied, at its beginning or later.
+    Deny,
+}
+
+/// How a flow ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum End {
+    /// Refused before anything left.
+    Refused,
+    /// Both sides finished.
+    Completed,
+    /// A side broke it off.
+    Broken,
+    /// The destination could not be reached.
+    Unreachable,
+    /// A new document, or the time, no longer allows it.
+    PolicyChanged,
+    /// The sidecar stopped.
+    Stopped,
+}
