@@ -1,1 +1,29 @@
-//! x
+//! The API of Shekara: the kinds of group `shekara.dev`, version `v1alpha1`, one a file, and [`compile`], which makes a policy
+//! document of a holding, the standards that apply to it and the recipients that it names.
+
+#![allow(unreachable_pub, reason = "the derived schemas repeat the types inside functions")]
+
+pub mod compile;
+pub mod data_holding;
+pub mod recipient;
+pub mod schema;
+pub mod selector;
+pub mod sovereignty_standard;
+
+pub use compile::{Compiled, Problem, ProblemCode, Surroundings, compile};
+pub use data_holding::{DataHolding, DataHoldingSpec, DataHoldingStatus};
+pub use recipient::{Recipient, RecipientSpec, RecipientStatus};
+pub use selector::Selector;
+pub use sovereignty_standard::{SovereigntyStandard, SovereigntyStandardSpec, SovereigntyStandardStatus};
+
+/// The label of a namespace whose pods are matched against its holdings: value `true`.
+pub const PROTECT_LABEL: &str = "shekara.dev/protect";
+
+/// The annotation of a pod template that puts its pods into a holding by name. It only ever adds a holding.
+pub const HOLDING_ANNOTATION: &str = "shekara.dev/holding";
+
+/// The annotation that admission writes: the names of the pod's holdings at that time, joined by commas.
+pub const HOLDINGS_ANNOTATION: &str = "shekara.dev/holdings";
+
+/// The label that admission writes on covered pods: value `true`.
+pub const COVERED_LABEL: &str = "shekara.dev/covered";

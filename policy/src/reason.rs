@@ -40,6 +40,7 @@ reasons! {
     ForbiddenAddress: "The address is a loopback, link-local, multicast, private, reserved or translated address that no transfer lists as a network.",
     InClusterUnlisted: "The destination is inside the cluster and the holding does not list it under inCluster.",
     SelfConnection: "The application dialled a port of the sidecar itself.",
+    NoStandard: "No standard applies to the holding, so nothing says in which countries its data may be; a SovereigntyStandard must select its namespace and data.",
     NoPermit: "The recipient has no permit for a category that this route carries.",
     PermitNotYetValid: "The permit of the recipient is not valid yet.",
     PermitExpired: "The permit of the recipient has expired; the registrar can renew it.",

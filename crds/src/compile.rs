@@ -1,0 +1,170 @@
+//! From declarations to a policy document: a pure function, the same for controller, webhook and command line.
+//!
+//! Whatever cannot be compiled closes the routes that depend on it and is named by a [`Problem`]; it never widens anything.
+
+mod problem;
+mod recipient;
+mod route;
+mod standard;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use shekara_policy::document::{Cluster, HoldingReference, InClusterRoute, StandardNetworks, VERSION};
+use shekara_policy::{Category, PolicyDocument};
+
+pub use problem::{Problem, ProblemCode};
+pub use recipient::problems as recipient_problems;
+pub use standard::problems as standard_problems;
+
+use crate::data_holding::{DataHolding, InCluster};
+use crate::recipient::Recipient;
+use crate::sovereignty_standard::SovereigntyStandard;
+use problem::Problems;
+use standard::Standard;
+
+/// What surrounds a holding when it is compiled.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Every standard of the cluster.
+    pub standards: &'a [SovereigntyStandard],
+    /// Every recipient, by name.
+    pub recipients: &'a BTreeMap<String, Recipient>,
+    /// The labels of the holding's namespace.
+    pub namespace_labels: &'a BTreeMap<String, String>,
+    /// The Services that holdings list, as far as they exist.
+    pub services: &'a [ServiceAddresses],
+    /// What is inside the cluster.
+    pub cluster: &'a Cluster,
+    /// The present time, by which expired permits are named. The document itself does not depend on it.
+    pub now: Timestamp,
+}
+
+/// A Service with the addresses and TCP ports that it has at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAddresses {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its cluster addresses.
+    pub addresses: BTreeSet<std::net::IpAddr>,
+    /// Its TCP ports.
+    pub ports: BTreeSet<u16>,
+}
+
+/// The outcome of a compilation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// What the sidecars are to enforce.
+    pub document: PolicyDocument,
+    /// The names of the standards that apply.
+    pub standards: Vec<String>,
+    /// What is wrong with the declaration, in the order of its fields.
+    pub problems: Vec<Problem>,
+    /// When the first permit that a route uses expires.
+    pub expires: Option<Timestamp>,
+}
+
+/// Compiles a holding.
+#[must_use]
+pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
+    let mut problems = Problems::default();
+    let data = held(holding, &mut problems);
+    let standards: Vec<Standard> = around
+        .standards
+        .iter()
+        .filter(|standard| standard::applies(standard, &data, around.namespace_labels))
+        .map(|standard| Standard::parse(standard, &mut problems))
+        .collect();
+    if standards.is_empty() {
+        let message = "no SovereigntyStandard applies to this namespace and data, so no route is open";
+        problems.add("spec.data", ProblemCode::NoStandard, message);
+    }
+    let reference = reference(holding);
+    let routes: Vec<route::Routed> = holding
+        .spec
+        .transfers
+        .iter()
+        .enumerate()
+        .map(|(index, transfer)| {
+            let field = format!("spec.transfers[{index}]");
+            route::compile(transfer, &field, &reference, &data, &standards, around, &mut problems)
+        })
+        .collect();
+    let in_cluster = in_cluster(&holding.spec.in_cluster, around.services, &mut problems);
+    let document = PolicyDocument {
+        version: VERSION,
+        holding: reference,
+        standards: networks(&standards),
+        routes: routes.iter().map(|routed| routed.route.clone()).collect(),
+        in_cluster,
+        cluster: around.cluster.clone(),
+        data,
+    };
+    Compiled {
+        document,
+        standards: standards.into_iter().map(|standard| standard.name).collect(),
+        problems: problems.into_vec(),
+        expires: routes.iter().filter_map(|routed| routed.expires).min(),
+    }
+}
+
+fn reference(holding: &DataHolding) -> HoldingReference {
+    HoldingReference {
+        namespace: holding.namespace().unwrap_or_default(),
+        name: holding.name_any(),
+        uid: holding.uid().unwrap_or_default(),
+    }
+}
+
+fn held(holding: &DataHolding, problems: &mut Problems) -> BTreeSet<Category> {
+    let mut data = BTreeSet::new();
+    for (index, held) in holding.spec.data.iter().enumerate() {
+        match held.category.parse() {
+            Ok(category) => drop(data.insert(category)),
+            Err(error) => problems.add(&format!("spec.data[{index}].category"), ProblemCode::InvalidField, error),
+        }
+    }
+    data
+}
+
+fn networks(standards: &[Standard]) -> Vec<StandardNetworks> {
+    let networks = |standard: &Standard| StandardNetworks {
+        standard: standard.name.clone(),
+        networks: standard.networks.clone(),
+        min_sources: standard.min_sources,
+    };
+    standards.iter().map(networks).collect()
+}
+
+fn in_cluster(listed: &[InCluster], services: &[ServiceAddresses], problems: &mut Problems) -> Vec<InClusterRoute> {
+    let mut routes = Vec::new();
+    for (index, wanted) in listed.iter().enumerate() {
+        let field = format!("spec.inCluster[{index}]");
+        let data = problem::categories(&wanted.data, &format!("{field}.data"), problems);
+        let found = services.iter().find(|service| service.namespace == wanted.namespace && service.name == wanted.service);
+        match found {
+            Some(service) if service.addresses.is_empty() => {
+                let message = format!("the Service {}/{} has no cluster address", wanted.namespace, wanted.service);
+                problems.add(&field, ProblemCode::ServiceWithoutAddress, message);
+            }
+            Some(service) => routes.push(InClusterRoute {
+                namespace: wanted.namespace.clone(),
+                service: wanted.service.clone(),
+                data,
+                addresses: service.addresses.clone(),
+                ports: service.ports.clone(),
+            }),
+            None => {
+                let message = format!("there is no Service {}/{}", wanted.namespace, wanted.service);
+                problems.add(&field, ProblemCode::ServiceNotFound, message);
+            }
+        }
+    }
+    routes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! A standard with its fields read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt as _;
+use shekara_policy::category::CategoryPattern;
+use shekara_policy::document::{Constraint, CountryNetwork};
+use shekara_policy::flow::TlsVersion;
+use shekara_policy::{Category, Country};
+
+use super::problem::{Problem, Problems};
+use crate::recipient::Ground;
+use crate::sovereignty_standard::{EmptyTransfer, MinTls, SovereigntyStandard, TransferRule};
+
+/// A standard whose fields can be used.
+pub(super) struct Standard {
+    pub(super) name: String,
+    pub(super) networks: Vec<CountryNetwork>,
+    pub(super) min_sources: u8,
+    pub(super) empty_home: EmptyTransfer,
+    /// Whether a field could not be read: such a standard closes every route.
+    pub(super) broken: bool,
+    home: BTreeSet<Country>,
+    rules: Vec<Rule>,
+}
+
+struct Rule {
+    data: Vec<CategoryPattern>,
+    countries: BTreeSet<Country>,
+    grounds: BTreeSet<Ground>,
+    min_tls: Option<TlsVersion>,
+}
+
+/// Whether a standard binds a holding of this data in a namespace with these labels. A standard whose categories cannot be read
+/// binds everything: what it meant is not known.
+pub(super) fn applies(
+    standard: &SovereigntyStandard,
+    data: &BTreeSet<Category>,
+    namespace_labels: &BTreeMap<String, String>,
+) -> bool {
+    let scope = &standard.spec.applies_to;
+    let binds = |pattern: &String| {
+        pattern.parse::<CategoryPattern>().map_or(true, |pattern| data.iter().any(|category| pattern.matches(*category)))
+    };
+    scope.namespace_selector.matches(namespace_labels) && scope.data.iter().any(binds)
+}
+
+/// What is wrong with a standard by itself.
+#[must_use]
+pub fn problems(standard: &SovereigntyStandard) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    Standard::read(standard, "", &mut problems);
+    problems.into_vec()
+}
+
+impl Standard {
+    /// Reads a standard that applies to a holding; its problems carry its name.
+    pub(super) fn parse(standard: &SovereigntyStandard, problems: &mut Problems) -> Self {
+        Self::read(standard, &format!("SovereigntyStandard/{} ", standard.name_any()), problems)
+    }
+
+    fn read(standard: &SovereigntyStandard, prefix: &str, problems: &mut Problems) -> Self {
+        let spec = &standard.spec;
+        let before = problems.len();
+        for (index, pattern) in spec.applies_to.data.iter().enumerate() {
+            problems.check(&format!("{prefix}spec.appliesTo.data[{index}]"), pattern.parse::<CategoryPattern>());
+        }
+        let home = countries(&spec.home_countries, &format!("{prefix}spec.homeCountries"), problems);
+        let mut networks = Vec::new();
+        for (index, network) in spec.networks.iter().enumerate() {
+            let field = format!("{prefix}spec.networks[{index}]");
+            let cidr = problems.check(&format!("{field}.cidr"), super::route::network(&network.cidr));
+            let country = problems.check(&format!("{field}.country"), network.country.parse());
+            if let (Some(cidr), Some(country)) = (cidr, country) {
+                networks.push(CountryNetwork { cidr, country });
+            }
+        }
+        let rules = spec
+            .transfers
+            .iter()
+            .enumerate()
+            .map(|(index, rule)| Rule::read(rule, &format!("{prefix}spec.transfers[{index}]"), problems))
+            .collect();
+        Self {
+            name: standard.name_any(),
+            networks,
+            min_sources: u8::try_from(spec.min_sources).unwrap_or(u8::MAX),
+            empty_home: spec.empty_transfers.home,
+            broken: problems.len() > before,
+            home,
+            rules,
+        }
+    }
+
+    /// What the standard asks of a route that carries this data: one constraint a matching rule. Data that no rule matches may
+    /// go to no country.
+    pub(super) fn constraints(&self, data: &BTreeSet<Category>) -> Vec<Constraint> {
+        let constraint = |countries: &BTreeSet<Country>, min_tls| Constraint {
+            standard: self.name.clone(),
+            countries: countries.clone(),
+            min_tls,
+        };
+        if data.is_empty() {
+            return vec![constraint(&self.home, None)];
+        }
+        let matching = self.rules.iter().filter(|rule| rule.matches_any(data));
+        let mut constraints: Vec<Constraint> = matching.map(|rule| constraint(&rule.countries, rule.min_tls)).collect();
+        if data.iter().any(|category| !self.rules.iter().any(|rule| rule.matches(*category))) {
+            constraints.push(constraint(&BTreeSet::new(), None));
+        }
+        constraints
+    }
+
+    /// Whether every rule for this category allows the ground.
+    pub(super) fn allows_ground(&self, category: Category, ground: Ground) -> bool {
+        self.rules.iter().filter(|rule| rule.matches(category)).all(|rule| rule.grounds.contains(&ground))
+    }
+}
+
+impl Rule {
+    fn read(rule: &TransferRule, field: &str, problems: &mut Problems) -> Self {
+        let data = rule.data.iter().enumerate();
+        Self {
+            data: data.filter_map(|(index, name)| problems.check(&format!("{field}.data[{index}]"), name.parse())).collect(),
+            countries: countries(&rule.countries, &format!("{field}.countries"), problems),
+            grounds: rule.grounds.iter().copied().collect(),
+            min_tls: rule.min_tls.map(|version| match version {
+                MinTls::V12 => TlsVersion::V12,
+                MinTls::V13 => TlsVersion::V13,
+            }),
+        }
+    }
+
+    fn matches(&self, category: Category) -> bool {
+        self.data.iter().any(|pattern| pattern.matches(category))
+    }
+
+    fn matches_any(&self, data: &BTreeSet<Category>) -> bool {
+        data.iter().any(|category| self.matches(*category))
+    }
+}
+
+fn countries(codes: &[String], field: &str, problems: &mut Problems) -> BTreeSet<Country> {
+    let codes = codes.iter().enumerate();
+    codes.filter_map(|(index, code)| problems.check(&format!("{field}[{index}]"), known(code))).collect()
+}
+
+/// A country that can be allowed: `ZZ` is none.
+fn known(code: &str) -> Result<Country, shekara_policy::country::CountryError> {
+    let country: Country = code.parse()?;
+    if country.is_known() { Ok(country) } else { Err(shekara_policy::country::CountryError(code.to_owned())) }
+}

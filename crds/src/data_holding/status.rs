@@ -1,0 +1,143 @@
+//! What the operator and the sidecars found of a holding.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::schema;
+
+/// What was found, bounded in size: lists are cut at 64 entries and say so.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DataHoldingStatus {
+    /// `Accepted`, `Covered`, `Enforcing`, `Ready`.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// The standards that apply, by name, joined by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standards: Option<String>,
+    /// Pods in scope and pods proven protected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+    /// Flows that were allowed, by recipient, country and data.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub transfers: Vec<TransferSummary>,
+    /// Flows that were denied, by reason.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub denials: Vec<DenialSummary>,
+    /// The number of flows denied in all.
+    #[serde(default)]
+    pub denied: i64,
+    /// The policy document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// When the first permit that the holding uses expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub expires: Option<String>,
+    /// Whether a list was cut.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+}
+
+/// Pods in scope against pods proven protected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Coverage {
+    /// Pods that the holding selects and that have not ended.
+    pub in_scope: i64,
+    /// Those of them whose sidecar enforces the present document, with the packet filter proven.
+    pub covered: i64,
+    /// Both numbers as `covered/inScope`.
+    pub summary: String,
+    /// Pods by state: `Enforcing`, `Starting`, `Outdated`, `Bare`.
+    #[serde(default)]
+    pub states: BTreeMap<String, i64>,
+    /// The names of the first pods that are not covered, with their state.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub uncovered: Vec<UncoveredPod>,
+}
+
+/// A pod in scope that is not covered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UncoveredPod {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: String,
+}
+
+/// Flows that were allowed to one recipient and country.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TransferSummary {
+    /// The recipient, or `namespace/service` inside the cluster.
+    pub recipient: String,
+    /// The country of the destination, `ZZ` when unknown; absent inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_country")]
+    pub country: Option<String>,
+    /// The categories that the route is declared to carry.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::categories")]
+    pub data: Vec<String>,
+    /// `Allowed`, or `Denied` where the route is declared and every flow on it was denied.
+    pub verdict: TransferVerdict,
+    /// Why it was denied: the stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The number of flows.
+    pub flows: i64,
+    /// Bytes from the pods to the recipient.
+    pub bytes_out: i64,
+    /// Bytes from the recipient to the pods.
+    pub bytes_in: i64,
+    /// When the latest flow began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub last: Option<String>,
+}
+
+/// Whether flows of a route left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum TransferVerdict {
+    /// They left.
+    Allowed,
+    /// They did not.
+    Denied,
+}
+
+/// Flows that were denied for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DenialSummary {
+    /// The stable code of the reason.
+    pub reason: String,
+    /// The number of flows.
+    pub flows: i64,
+    /// The name or address of the latest one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub last_destination: Option<String>,
+    /// When the latest one began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub last: Option<String>,
+}
+
+/// The policy document of a holding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    /// The digest of the document.
+    pub digest: String,
+    /// How many pods have loaded it.
+    pub loaded_by: i64,
+}
