@@ -1,6 +1,7 @@
 //! The API of Shekara: the kinds of group `shekara.dev`, version `v1alpha1`, one a file, and [`compile`], which makes a policy
 //! document of a holding, the standards that apply to it and the recipients that it names.
 
+#![allow(clippy::duplicated_attributes, reason = "the lint takes the columns of a kind for repetitions of each other")]
 #![allow(unreachable_pub, reason = "the derived schemas repeat the types inside functions")]
 
 pub mod compile;

@@ -44,10 +44,7 @@ pub fn decide(judge: Judge<'_>, flow: &Flow) -> Verdict {
     if is_in_cluster(judge.documents, flow) {
         return in_cluster(judge.documents, flow);
     }
-    let place = match flow.address {
-        Some(address) => Some(country::locate(judge, address)),
-        None => None,
-    };
+    let place = flow.address.map(|address| country::locate(judge, address));
     let country = place.map(|place| place.unwrap_or(Country::UNKNOWN));
     let mut rules = Vec::with_capacity(judge.documents.len());
     let mut data = BTreeSet::new();
