@@ -1,0 +1,123 @@
+//! Attempts to get out, made in a covered pod and in one that no holding covers.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::exec::Ran;
+use crate::pods::Client;
+use crate::world::{Packet, Query, Sniffer};
+
+/// What stands for the pod's name in a command and in the name of a DNS question, so that the questions of pods differ.
+pub const POD: &str = "{pod}";
+
+/// A way to get something out, and how its arrival is seen.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// What it is, in words.
+    pub what: String,
+    /// The command.
+    pub command: Vec<String>,
+    /// Where something arrives when it works.
+    pub arrival: Arrival,
+}
+
+/// Where something arrives.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A packet of a protocol at an address, from the pod itself.
+    Packet(IpAddr, &'static str),
+    /// A DNS question for a name, from whoever asks for the pod.
+    Question(String),
+}
+
+impl Attempt {
+    /// An attempt by a command.
+    #[must_use]
+    pub fn new(what: impl Into<String>, command: &[&str], arrival: Arrival) -> Self {
+        Self { what: what.into(), command: command.iter().map(ToString::to_string).collect(), arrival }
+    }
+
+    /// An attempt by a program of Python.
+    #[must_use]
+    pub fn python(what: impl Into<String>, program: &str, arrival: Arrival) -> Self {
+        Self::new(what, &["python3", "-c", program], arrival)
+    }
+
+    /// Makes the attempt.
+    ///
+    /// # Errors
+    /// When the command cannot be run to its end.
+    pub async fn make(&self, client: &Client) -> Result<Ran> {
+        let command: Vec<String> = self.command.iter().map(|argument| argument.replace(POD, &client.name)).collect();
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        client.run(&command).await.with_context(|| format!("attempt by {}", self.what))
+    }
+
+    fn queries(&self, client: &Client, since: f64) -> Vec<Query> {
+        let since = Some(since);
+        match &self.arrival {
+            Arrival::Question(name) => vec![Query { name: Some(name.replace(POD, &client.name)), since, ..Query::default() }],
+            Arrival::Packet(destination, protocol) => {
+                let family = client.addresses.iter().filter(|address| address.is_ipv4() == destination.is_ipv4());
+                let query = |source: &IpAddr| Query {
+                    source: Some(*source),
+                    destination: Some(*destination),
+                    protocol: Some((*protocol).to_owned()),
+                    since,
+                    name: None,
+                };
+                family.map(query).collect()
+            }
+        }
+    }
+}
+
+/// Asserts that each attempt gets nothing out of the covered pod, while the same attempt gets out of the free one. Gives what
+/// the covered pod's commands said.
+///
+/// The covered pod goes first: once the free pod's packet is seen, everything that arrived before it has been seen as well.
+///
+/// # Errors
+/// When something of the covered pod arrived, or nothing of the free pod.
+pub async fn all_closed(sniffer: &Sniffer, covered: &Client, free: &Client, attempts: &[Attempt]) -> Result<Vec<Ran>> {
+    let mut outcomes = Vec::new();
+    for attempt in attempts {
+        outcomes.push(closed(sniffer, covered, free, attempt).await?);
+    }
+    Ok(outcomes)
+}
+
+async fn closed(sniffer: &Sniffer, covered: &Client, free: &Client, attempt: &Attempt) -> Result<Ran> {
+    let since = sniffer.clock().await?;
+    let outcome = attempt.make(covered).await?;
+    let control = attempt.make(free).await?;
+    let queries = attempt.queries(free, since);
+    let query = queries.first().with_context(|| format!("{}: the pod has no address of that family", attempt.what))?;
+    let seen = sniffer.arrival(&format!("{} without enforcement", attempt.what), query).await;
+    seen.with_context(|| format!("the attempt proves nothing, since it does not work: {control}"))?;
+    let leaked = arrived(sniffer, covered, attempt, since).await?;
+    ensure!(leaked.is_empty(), "{} got out of a covered pod: {leaked:?}; {outcome}", attempt.what);
+    Ok(outcome)
+}
+
+async fn arrived(sniffer: &Sniffer, client: &Client, attempt: &Attempt, since: f64) -> Result<Vec<Packet>> {
+    let mut packets = Vec::new();
+    for query in attempt.queries(client, since) {
+        packets.extend(sniffer.packets(&query).await?);
+    }
+    Ok(packets)
+}
+
+/// The packets from a pod that arrived at an address since a time of the sniffer's clock.
+///
+/// # Errors
+/// When the sniffer does not answer.
+pub async fn packets_from(sniffer: &Sniffer, client: &Client, destination: IpAddr, since: f64) -> Result<Vec<Packet>> {
+    let mut packets = Vec::new();
+    for source in &client.addresses {
+        let query = Query { source: Some(*source), destination: Some(destination), since: Some(since), ..Query::default() };
+        packets.extend(sniffer.packets(&query).await?);
+    }
+    Ok(packets)
+}

@@ -1,0 +1,135 @@
+//! Commands inside pods, by the API server's exec. Arguments go as a list: no shell reads them unless it is asked to.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use futures::FutureExt as _;
+use futures::future::try_join4;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::Api;
+use kube::api::{AttachParams, AttachedProcess};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::time::timeout;
+
+/// A command that ended.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The command, as it was given.
+    pub command: Vec<String>,
+    /// Its exit code.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+    /// How long it took, with the way to the pod and back.
+    pub took: Duration,
+}
+
+impl Ran {
+    /// Whether it ended with exit code 0.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.code == 0
+    }
+
+    /// Standard output, where the command succeeded.
+    ///
+    /// # Errors
+    /// When it did not, with all that it said.
+    pub fn success(self) -> Result<String> {
+        if self.succeeded() { Ok(self.stdout) } else { bail!("{self}") }
+    }
+
+    /// The command itself, where it failed as it had to.
+    ///
+    /// # Errors
+    /// When it succeeded, with all that it said.
+    pub fn failure(self) -> Result<Self> {
+        if self.succeeded() { bail!("it had to fail: {self}") } else { Ok(self) }
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.took.as_secs_f32();
+        write!(f, "`{}` ended with {} after {seconds:.1} s", self.command.join(" "), self.code)?;
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !text.trim().is_empty() {
+                write!(f, "\n  {name}: {}", text.trim().replace('\n', "\n          "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs a command in a container to its end.
+///
+/// # Errors
+/// When it cannot be started, or has not ended within `limit`. A command that ends with another code than 0 is no error here.
+pub async fn run(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str], limit: Duration) -> Result<Ran> {
+    let begin = Instant::now();
+    let mut process = start(pods, pod, container, command).await?;
+    let status = process.take_status().context("exec gives no status")?;
+    let stdout = read(process.stdout());
+    let stderr = read(process.stderr());
+    // the readers are told of no end when the connection breaks, so the error of the connection ends all of them
+    let connection = async { process.join().await.context("the connection broke") };
+    let ended = timeout(limit, try_join4(stdout, stderr, status.map(Ok), connection)).await;
+    let Ok(ended) = ended else {
+        bail!("`{}` in {pod} has not ended within {} s", command.join(" "), limit.as_secs());
+    };
+    let (stdout, stderr, status, ()) = ended.with_context(|| format!("`{}` in {pod}", command.join(" ")))?;
+    let code = exit_code(status.as_ref()).with_context(|| format!("`{}` in {pod}: {status:?}", command.join(" ")))?;
+    Ok(Ran { command: command.iter().map(ToString::to_string).collect(), code, stdout, stderr, took: begin.elapsed() })
+}
+
+/// Starts a command whose output is read while it runs.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn start(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str]) -> Result<AttachedProcess> {
+    let attach = AttachParams::default().container(container).stdin(false).stdout(true).stderr(true);
+    let started = pods.exec(pod, command.iter().copied(), &attach).await;
+    started.with_context(|| format!("`{}` cannot be started in {pod}, container {container}", command.join(" ")))
+}
+
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        stream.read_to_end(&mut bytes).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The exit code in the status that exec ends with.
+fn exit_code(status: Option<&Status>) -> Option<i32> {
+    let status = status?;
+    if status.status.as_deref() == Some("Success") {
+        return Some(0);
+    }
+    let causes = status.details.as_ref()?.causes.as_ref()?;
+    let cause = causes.iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"))?;
+    cause.message.as_ref()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(json: serde_json::Value) -> Option<i32> {
+        exit_code(Some(&serde_json::from_value(json).unwrap()))
+    }
+
+    #[test]
+    fn the_exit_code_is_among_the_causes() {
+        assert_eq!(status(serde_json::json!({"status": "Success"})), Some(0));
+        let causes = serde_json::json!([{"reason": "ExitCode", "message": "28"}]);
+        assert_eq!(
+            status(serde_json::json!({"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": causes}})),
+            Some(28)
+        );
+        assert_eq!(status(serde_json::json!({"status": "Failure", "reason": "InternalError"})), None);
+    }
+}

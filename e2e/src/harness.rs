@@ -1,0 +1,77 @@
+//! Running scenarios: each in its own place, with an explanation of its failure, and the place removed in any case.
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use futures::FutureExt as _;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tokio::time::timeout;
+
+use crate::scenario::Scenario;
+use crate::{diagnose, environment};
+
+/// How long a scenario may take.
+const LIMIT: Duration = Duration::from_secs(420);
+
+/// What a scenario needs besides a cluster with Shekara.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Cluster,
+    /// The test hosts and their sniffer.
+    World,
+}
+
+/// A scenario for [`run`].
+pub fn scenario<F>(name: &'static str, needs: Needs, body: F) -> Trial
+where
+    F: AsyncFnOnce(&Scenario) -> Result<()> + Send + 'static,
+{
+    Trial::ignorable_test(name, move || {
+        if needs == Needs::World && environment::world()?.is_none() {
+            return Ok(Completion::ignored_with("not run: needs the world"));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(conduct(name, body))?;
+        Ok(Completion::Completed)
+    })
+}
+
+/// Runs the scenarios that the command line asks for, as the standard harness would.
+#[must_use]
+pub fn run(scenarios: Vec<Trial>) -> ExitCode {
+    libtest_mimic::run(&Arguments::from_args(), scenarios).exit_code()
+}
+
+async fn conduct(name: &str, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<(), Failed> {
+    let scenario = Scenario::begin(name).await.map_err(explain)?;
+    let ended = AssertUnwindSafe(timeout(LIMIT, body(&scenario))).catch_unwind().await;
+    let outcome = match ended {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(anyhow!("not at its end after {} s", LIMIT.as_secs())),
+        Err(panic) => Err(anyhow!("it panicked: {}", message(&*panic))),
+    };
+    let explained = match outcome {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let around = diagnose::namespace(&scenario.kube, &scenario.namespace).await;
+            Err(Failed::from(format!("{error:#}\n\n{around}")))
+        }
+    };
+    // to look at what a failure left, the place can be kept
+    if explained.is_ok() || std::env::var_os("SHEKARA_KEEP_FAILED").is_none() {
+        scenario.end().await.map_err(explain)?;
+    }
+    explained
+}
+
+fn explain(error: anyhow::Error) -> Failed {
+    Failed::from(format!("{error:#}"))
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}

@@ -1,0 +1,20 @@
+//! What the scenarios and the demo stand on: a real cluster, real pods with real clients, and the test hosts outside, the
+//! world, whose sniffer says what arrived there.
+//!
+//! A scenario asserts twice: at the client, and at the receiving end. A way out counts as closed only where the same attempt
+//! got out of a pod that no holding covers.
+
+pub mod attempt;
+pub mod cluster;
+pub mod demo;
+pub mod diagnose;
+pub mod environment;
+pub mod exec;
+pub mod harness;
+pub mod holdings;
+pub mod measure;
+pub mod pods;
+pub mod records;
+pub mod scenario;
+pub mod wait;
+pub mod world;

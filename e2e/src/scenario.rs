@@ -1,0 +1,167 @@
+//! A scenario's own place: a protected namespace, and objects of the cluster that concern this namespace alone.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, Client as Kube};
+use serde_json::json;
+use shekara_crds::{PROTECT_LABEL, Recipient, SovereigntyStandard};
+
+use crate::cluster::{connect, within};
+use crate::environment::{self, Images};
+use crate::pods::Client;
+use crate::pods::workload::{Cover, Workload};
+use crate::wait::{Seen, until};
+use crate::world::World;
+
+/// The label of everything that a scenario made, with its namespace as the value.
+pub const SCENARIO_LABEL: &str = "shekara.dev/scenario";
+
+/// The folder in which client pods find the certificate of the test authority, as `ca.pem`.
+pub const AUTHORITY_FOLDER: &str = "/authority";
+
+/// The certificate of the test authority in client pods.
+pub const AUTHORITY: &str = "/authority/ca.pem";
+
+/// A scenario's own place in the cluster.
+pub struct Scenario {
+    /// The API of the cluster.
+    pub kube: Kube,
+    /// The scenario's namespace; the names of its cluster-scoped objects begin with it.
+    pub namespace: String,
+    /// The images.
+    pub images: Images,
+    world: Option<World>,
+}
+
+impl Scenario {
+    /// Makes the namespace.
+    ///
+    /// # Errors
+    /// When the cluster or the world cannot be reached.
+    pub async fn begin(name: &str) -> Result<Self> {
+        let kube = connect().await?;
+        let world = match environment::world()? {
+            Some(settings) => Some(World::find(&settings).await?),
+            None => None,
+        };
+        let namespaces: Api<Namespace> = Api::all(kube.clone());
+        let place: Namespace = serde_json::from_value(json!({
+            "metadata": {"generateName": format!("e2e-{}-", name.replace('_', "-")), "labels": {PROTECT_LABEL: "true"}}
+        }))?;
+        let made = namespaces.create(&PostParams::default(), &place).await.context("no namespace can be made")?;
+        let namespace = made.metadata.name.context("the namespace has no name")?;
+        let scenario = Self { kube, namespace, images: Images::read()?, world };
+        scenario.give_authority().await?;
+        Ok(scenario)
+    }
+
+    /// Deletes what the scenario made.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn end(&self) -> Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.kube.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        let own = ListParams::default().labels(&format!("{SCENARIO_LABEL}={}", self.namespace));
+        let (recipients, standards): (Api<Recipient>, Api<SovereigntyStandard>) =
+            (Api::all(self.kube.clone()), Api::all(self.kube.clone()));
+        recipients.delete_collection(&DeleteParams::default(), &own).await?;
+        standards.delete_collection(&DeleteParams::default(), &own).await?;
+        Ok(())
+    }
+
+    /// The world.
+    ///
+    /// # Errors
+    /// Where the cluster has none: such scenarios are not run.
+    pub fn world(&self) -> Result<&World> {
+        self.world.as_ref().context("needs the world")
+    }
+
+    /// The name of a cluster-scoped object of this scenario.
+    #[must_use]
+    pub fn named(&self, name: &str) -> String {
+        format!("{}-{name}", self.namespace)
+    }
+
+    /// The API of a kind in the scenario's namespace.
+    #[must_use]
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        within(&self.kube, &self.namespace)
+    }
+
+    /// A manifest of a pod with a client that waits for commands.
+    ///
+    /// # Errors
+    /// When the images do not name the clients.
+    pub fn client_manifest(&self, name: &str, cover: Cover) -> Result<Workload> {
+        Ok(Workload::new(name, cover).container(self.client_container("client", &["sleep", "infinity"])?))
+    }
+
+    /// A container with the clients, running a command.
+    ///
+    /// # Errors
+    /// When the images do not name the clients.
+    pub fn client_container(&self, name: &str, command: &[&str]) -> Result<serde_json::Value> {
+        Ok(json!({
+            "name": name, "image": self.images.get("clients")?, "command": command,
+            "volumeMounts": [{"name": "authority", "mountPath": AUTHORITY_FOLDER}],
+        }))
+    }
+
+    /// Starts a pod with clients, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn client(&self, name: &str, cover: Cover) -> Result<Client> {
+        self.start(&self.client_manifest(name, cover)?).await
+    }
+
+    /// Starts a pod, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it is refused, or does not become ready.
+    pub async fn start(&self, workload: &Workload) -> Result<Client> {
+        let pod = self.create(workload).await?;
+        Client::ready(&self.api(), pod.metadata.name.as_deref().unwrap_or_default()).await
+    }
+
+    /// Creates a pod.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn create(&self, workload: &Workload) -> Result<Pod> {
+        let pod = workload.pod()?;
+        self.api::<Pod>().create(&PostParams::default(), &pod).await.context("the pod is refused")
+    }
+
+    /// Waits until a pod of a workload is ready.
+    ///
+    /// # Errors
+    /// When none becomes ready.
+    pub async fn client_of(&self, workload: &str) -> Result<Client> {
+        let pods = self.api::<Pod>();
+        let list = ListParams::default().labels(&format!("workload={workload}"));
+        let name = until(&format!("a pod of {workload}"), Duration::from_secs(30), async || {
+            let found = pods.list(&list).await?.items.pop().and_then(|pod| pod.metadata.name);
+            Ok(Seen::some_or(found, "none"))
+        })
+        .await?;
+        Client::ready(&pods, &name).await
+    }
+
+    /// Puts the certificate of the test authority where client pods mount it. Without a world it is empty.
+    async fn give_authority(&self) -> Result<()> {
+        let certificate = self.world.as_ref().map(|world| world.authority.clone()).unwrap_or_default();
+        let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "authority"}, "data": {"ca.pem": certificate}}))?;
+        self.api::<ConfigMap>().create(&PostParams::default(), &map).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Awaiting conditions: the one place where time is let pass.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tokio::time::{Instant, sleep};
+
+/// How often a condition is looked at.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a look at a condition saw.
+pub enum Seen<T> {
+    /// It holds.
+    Yes(T),
+    /// It does not hold yet; what was seen in its place, for the message when time is up.
+    NotYet(String),
+}
+
+impl<T> Seen<T> {
+    /// [`Seen::Yes`] where there is a value, else what was seen in its place.
+    pub fn some_or(value: Option<T>, instead: impl Debug) -> Self {
+        value.map_or_else(|| Self::NotYet(format!("{instead:?}")), Self::Yes)
+    }
+}
+
+/// Looks until the condition holds, and fails with what was seen last when it does not within `limit`. An error of a look is
+/// final where it is not turned into [`Seen::NotYet`].
+///
+/// # Errors
+/// When time is up, or a look fails.
+pub async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Result<Seen<T>>) -> Result<T> {
+    let begin = Instant::now();
+    loop {
+        let last = match look().await? {
+            Seen::Yes(value) => return Ok(value),
+            Seen::NotYet(last) => last,
+        };
+        if begin.elapsed() >= limit {
+            bail!("not within {} s: {what}; last seen: {last}", limit.as_secs());
+        }
+        sleep(INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_until_it_holds_and_says_what_it_saw_last() {
+        let mut looks = 0;
+        let mut look = async || {
+            looks += 1;
+            Ok(if looks < 5 { Seen::NotYet(format!("look {looks}")) } else { Seen::Yes(looks) })
+        };
+        assert_eq!(until("five looks", Duration::from_secs(1), &mut look).await.unwrap(), 5);
+        let never = until::<()>("a miracle", Duration::from_secs(1), async || Ok(Seen::NotYet("none".into()))).await;
+        assert_eq!(never.unwrap_err().to_string(), "not within 1 s: a miracle; last seen: none");
+    }
+}
