@@ -28,8 +28,11 @@ pub const CHECKPOINTS_PATH: &str = "/v1/checkpoints";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyEvent {
-    /// One document for each holding of the pod, in the order of namespace and name.
+    /// One document for each holding of the pod, in the order of namespace and name. Empty where a holding of the pod is gone:
+    /// then nothing leaves.
     pub documents: Vec<PolicyDocument>,
+    /// How often the operator wants a checkpoint, in whole seconds; the first denial of a kind is reported at once.
+    pub checkpoint_interval: u32,
 }
 
 /// What a sidecar has done since it started. All numbers only grow, so a checkpoint that is lost or comes twice changes nothing.
@@ -46,8 +49,6 @@ pub struct Checkpoint {
     pub documents: Vec<String>,
     /// The digest of the geo table in use.
     pub geo: Option<String>,
-    /// Whether `shekara-verify` saw every way out closed in this pod. Absent as long as it has not run.
-    pub verified: Option<bool>,
     /// Flows by what they have in common; at most 1,000 entries, the rest counted under the same reason with no destination.
     pub totals: Vec<FlowTotal>,
     /// UDP packets that reached the sink.
