@@ -34,8 +34,8 @@ pub enum Arrival {
 impl Attempt {
     /// An attempt by a command.
     #[must_use]
-    pub fn new(what: impl Into<String>, command: &[&str], arrival: Arrival) -> Self {
-        Self { what: what.into(), command: command.iter().map(ToString::to_string).collect(), arrival }
+    pub fn new(what: impl Into<String>, command: &[impl AsRef<str>], arrival: Arrival) -> Self {
+        Self { what: what.into(), command: command.iter().map(|argument| argument.as_ref().to_owned()).collect(), arrival }
     }
 
     /// An attempt by a program of Python.
@@ -50,7 +50,6 @@ impl Attempt {
     /// When the command cannot be run to its end.
     pub async fn make(&self, client: &Client) -> Result<Ran> {
         let command: Vec<String> = self.command.iter().map(|argument| argument.replace(POD, &client.name)).collect();
-        let command: Vec<&str> = command.iter().map(String::as_str).collect();
         client.run(&command).await.with_context(|| format!("attempt by {}", self.what))
     }
 

@@ -113,7 +113,12 @@ async fn events(client: &Client, namespace: &str) -> Result<String> {
             event.involved_object.kind.as_deref().unwrap_or(""),
             event.involved_object.name.as_deref().unwrap_or("")
         );
-        format!("{} {about} {}: {}\n", event.type_.as_deref().unwrap_or(""), event.reason.as_deref().unwrap_or(""), event.message.as_deref().unwrap_or(""))
+        format!(
+            "{} {about} {}: {}\n",
+            event.type_.as_deref().unwrap_or(""),
+            event.reason.as_deref().unwrap_or(""),
+            event.message.as_deref().unwrap_or("")
+        )
     };
     Ok(last(&events, LAST_EVENTS).iter().map(line).collect())
 }

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn images_are_read_from_shell_assignments() {
-        let images = Images::parse("# built\nCLIENTS_IMAGE=shekara.local/clients:1\nexport NGINX_IMAGE=\"shekara.local/nginx:2\"\n\n");
+        let images =
+            Images::parse("# built\nCLIENTS_IMAGE=shekara.local/clients:1\nexport NGINX_IMAGE=\"shekara.local/nginx:2\"\n\n");
         assert_eq!(images.get("clients").unwrap(), "shekara.local/clients:1");
         assert_eq!(images.get("nginx").unwrap(), "shekara.local/nginx:2");
         let error = images.get("redis").unwrap_err().to_string();

@@ -1,5 +1,7 @@
 //! Commands inside pods, by the API server's exec. Arguments go as a list: no shell reads them unless it is asked to.
 
+pub mod talk;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -68,7 +70,13 @@ impl std::fmt::Display for Ran {
 ///
 /// # Errors
 /// When it cannot be started, or has not ended within `limit`. A command that ends with another code than 0 is no error here.
-pub async fn run(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str], limit: Duration) -> Result<Ran> {
+pub async fn run(
+    pods: &Api<Pod>,
+    pod: &str,
+    container: &str,
+    command: &[impl AsRef<str> + Sync],
+    limit: Duration,
+) -> Result<Ran> {
     let begin = Instant::now();
     let mut process = start(pods, pod, container, command).await?;
     let status = process.take_status().context("exec gives no status")?;
@@ -78,21 +86,31 @@ pub async fn run(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str], 
     let connection = async { process.join().await.context("the connection broke") };
     let ended = timeout(limit, try_join4(stdout, stderr, status.map(Ok), connection)).await;
     let Ok(ended) = ended else {
-        bail!("`{}` in {pod} has not ended within {} s", command.join(" "), limit.as_secs());
+        bail!("`{}` in {pod} has not ended within {} s", said(command), limit.as_secs());
     };
-    let (stdout, stderr, status, ()) = ended.with_context(|| format!("`{}` in {pod}", command.join(" ")))?;
-    let code = exit_code(status.as_ref()).with_context(|| format!("`{}` in {pod}: {status:?}", command.join(" ")))?;
-    Ok(Ran { command: command.iter().map(ToString::to_string).collect(), code, stdout, stderr, took: begin.elapsed() })
+    let (stdout, stderr, status, ()) = ended.with_context(|| format!("`{}` in {pod}", said(command)))?;
+    let code = exit_code(status.as_ref()).with_context(|| format!("`{}` in {pod}: {status:?}", said(command)))?;
+    Ok(Ran {
+        command: command.iter().map(|argument| argument.as_ref().to_owned()).collect(),
+        code,
+        stdout,
+        stderr,
+        took: begin.elapsed(),
+    })
 }
 
 /// Starts a command whose output is read while it runs.
 ///
 /// # Errors
 /// When it cannot be started.
-pub async fn start(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str]) -> Result<AttachedProcess> {
+pub async fn start(pods: &Api<Pod>, pod: &str, container: &str, command: &[impl AsRef<str> + Sync]) -> Result<AttachedProcess> {
     let attach = AttachParams::default().container(container).stdin(false).stdout(true).stderr(true);
-    let started = pods.exec(pod, command.iter().copied(), &attach).await;
-    started.with_context(|| format!("`{}` cannot be started in {pod}, container {container}", command.join(" ")))
+    let started = pods.exec(pod, command.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), &attach).await;
+    started.with_context(|| format!("`{}` cannot be started in {pod}, container {container}", said(command)))
+}
+
+fn said(command: &[impl AsRef<str>]) -> String {
+    command.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ")
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> Result<String> {

@@ -117,9 +117,8 @@ impl Scenario {
         let api = self.api::<DataHolding>();
         until(&format!("{kind}={status} of the holding {holding}"), CONDITION, async || {
             let holding = api.get(holding).await?;
-            let found = condition(&holding, kind).filter(|condition| {
-                condition.status == status && condition.observed_generation == holding.metadata.generation
-            });
+            let found = condition(&holding, kind)
+                .filter(|condition| condition.status == status && condition.observed_generation == holding.metadata.generation);
             Ok(Seen::some_or(found.cloned(), holding.status.map(|status| status.conditions)))
         })
         .await

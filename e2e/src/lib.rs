@@ -5,6 +5,7 @@
 //! got out of a pod that no holding covers.
 
 pub mod attempt;
+pub mod clients;
 pub mod cluster;
 pub mod demo;
 pub mod diagnose;

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{AttachedProcess, LogParams};
+use kube::api::LogParams;
 use kube::{Api, ResourceExt as _};
 use shekara_policy::record::FlowRecord;
 
+use crate::exec::talk::Talk;
 use crate::exec::{self, Ran};
 use crate::records;
 use crate::wait::{Seen, until};
@@ -74,7 +75,7 @@ impl Client {
     ///
     /// # Errors
     /// When it cannot be started or does not end. A command that ends with another code than 0 is no error.
-    pub async fn run(&self, command: &[&str]) -> Result<Ran> {
+    pub async fn run(&self, command: &[impl AsRef<str> + Sync]) -> Result<Ran> {
         exec::run(&self.pods, &self.name, &self.container, command, COMMAND).await
     }
 
@@ -86,12 +87,12 @@ impl Client {
         self.run(&["python3", "-c", program]).await
     }
 
-    /// Starts a command whose output is read while it runs.
+    /// Starts a program of Python whose lines are read while it runs.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn start(&self, command: &[&str]) -> Result<AttachedProcess> {
-        exec::start(&self.pods, &self.name, &self.container, command).await
+    pub async fn talk(&self, program: &str) -> Result<Talk> {
+        Talk::new(exec::start(&self.pods, &self.name, &self.container, &["python3", "-u", "-c", program]).await?)
     }
 
     /// What a container of the pod wrote so far.

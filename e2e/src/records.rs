@@ -30,7 +30,8 @@ pub fn parse(log: &str) -> Result<Vec<FlowRecord>> {
 }
 
 fn is_record(line: &str) -> bool {
-    serde_json::from_str::<serde_json::Value>(line).is_ok_and(|value| value.get("verdict").is_some_and(serde_json::Value::is_string))
+    serde_json::from_str::<serde_json::Value>(line)
+        .is_ok_and(|value| value.get("verdict").is_some_and(serde_json::Value::is_string))
 }
 
 /// A record in a line for people: what was asked, what was decided.
@@ -39,7 +40,8 @@ pub fn line(record: &FlowRecord) -> String {
     let name = record.name.as_deref().unwrap_or("-");
     let address = |address: Option<std::net::IpAddr>| address.map_or_else(|| "-".to_owned(), |address| address.to_string());
     let country = record.country.map_or_else(|| "-".to_owned(), |country| country.to_string());
-    let verdict = record.reason.map_or_else(|| format!("{:?}", record.verdict), |reason| format!("{:?} {reason}", record.verdict));
+    let verdict =
+        record.reason.map_or_else(|| format!("{:?}", record.verdict), |reason| format!("{:?} {reason}", record.verdict));
     format!(
         "#{} {} {name} chosen {} port {} dialled {} {country} {verdict} out {} in {} {:?}",
         record.sequence,

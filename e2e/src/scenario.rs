@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use futures::future::try_join;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client as Kube};
-use serde_json::json;
+use serde_json::{Value, json};
 use shekara_crds::{PROTECT_LABEL, Recipient, SovereigntyStandard};
 
 use crate::cluster::{connect, within};
@@ -34,6 +35,14 @@ pub struct Scenario {
     /// The images.
     pub images: Images,
     world: Option<World>,
+}
+
+/// A pod that the holding covers, and one that none covers, with the same clients in the same namespace.
+pub struct Border {
+    /// The covered pod.
+    pub covered: Client,
+    /// The other one.
+    pub free: Client,
 }
 
 impl Scenario {
@@ -109,7 +118,7 @@ impl Scenario {
     ///
     /// # Errors
     /// When the images do not name the clients.
-    pub fn client_container(&self, name: &str, command: &[&str]) -> Result<serde_json::Value> {
+    pub fn client_container(&self, name: &str, command: &[&str]) -> Result<Value> {
         Ok(json!({
             "name": name, "image": self.images.get("clients")?, "command": command,
             "volumeMounts": [{"name": "authority", "mountPath": AUTHORITY_FOLDER}],
@@ -140,6 +149,22 @@ impl Scenario {
     pub async fn create(&self, workload: &Workload) -> Result<Pod> {
         let pod = workload.pod()?;
         self.api::<Pod>().create(&PostParams::default(), &pod).await.context("the pod is refused")
+    }
+
+    /// The whole border: the standard, recipients with these endpoints, a holding with a transfer to each, a covered pod in
+    /// which it is enforced, and a pod that no holding covers.
+    ///
+    /// # Errors
+    /// When something is refused, or the holding is not enforced in time.
+    pub async fn border(&self, recipients: &[(&str, Value)]) -> Result<Border> {
+        self.standard().await?;
+        for (name, endpoints) in recipients {
+            self.recipient(name, endpoints.clone()).await?;
+        }
+        self.holding(&recipients.iter().map(|(name, _)| *name).collect::<Vec<_>>()).await?;
+        let (covered, free) = try_join(self.client("covered", Cover::Covered), self.client("free", Cover::Free)).await?;
+        self.enforcing(1).await?;
+        Ok(Border { covered, free })
     }
 
     /// Waits until a pod of a workload is ready.

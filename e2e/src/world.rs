@@ -27,7 +27,8 @@ impl World {
     /// # Errors
     /// When a file cannot be read, or the sniffer does not answer.
     pub async fn find(settings: &WorldSettings) -> Result<Self> {
-        let read = |path: &std::path::Path| std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()));
+        let read =
+            |path: &std::path::Path| std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()));
         let sniffer = Sniffer::new(&settings.sniffer)?;
         sniffer.health().await?;
         Ok(Self { hosts: Hosts::parse(&read(&settings.hosts)?)?, sniffer, authority: read(&settings.authority)? })

@@ -126,9 +126,8 @@ mod tests {
         let workload = Workload::new("recognizer", Cover::Covered).idle("client", "image");
         let pod = workload.pod().unwrap();
         assert_eq!(pod.metadata.labels.unwrap()["app"], "holder");
-        let deployment: k8s_openapi::api::apps::v1::Deployment = workload
-            .owned_by("Deployment", |template| json!({"selector": workload.selector(), "template": template}))
-            .unwrap();
+        let deployment: k8s_openapi::api::apps::v1::Deployment =
+            workload.owned_by("Deployment", |template| json!({"selector": workload.selector(), "template": template})).unwrap();
         assert_eq!(deployment.spec.unwrap().template.spec.unwrap().containers[0].name, "client");
     }
 }

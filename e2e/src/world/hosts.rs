@@ -9,6 +9,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Hosts {
     hosts: Vec<Host>,
+    /// The addresses of the world's DNS servers.
+    resolvers: Vec<IpAddr>,
 }
 
 /// A host.
@@ -47,6 +49,14 @@ impl Hosts {
         self.hosts.iter().find(|host| host.name == name).with_context(|| format!("the world has no host {name}"))
     }
 
+    /// The world's DNS server over IPv4.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn resolver(&self) -> Result<IpAddr> {
+        self.resolvers.iter().copied().find(IpAddr::is_ipv4).context("the world has no DNS server over IPv4")
+    }
+
     /// Every address with its country, each once.
     #[must_use]
     pub fn places(&self) -> Vec<&Placed> {
@@ -74,8 +84,48 @@ impl Host {
         self.address(country, IpAddr::is_ipv6)
     }
 
+    /// An IPv4 address of it, wherever it is.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn any_v4(&self) -> Result<IpAddr> {
+        self.any(IpAddr::is_ipv4).with_context(|| format!("{} has no IPv4 address", self.name))
+    }
+
+    /// An IPv6 address of it, wherever it is.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn any_v6(&self) -> Result<IpAddr> {
+        self.any(IpAddr::is_ipv6).with_context(|| format!("{} has no IPv6 address", self.name))
+    }
+
+    fn any(&self, is_wanted: fn(&IpAddr) -> bool) -> Option<IpAddr> {
+        self.addresses.iter().map(|placed| placed.address).find(is_wanted)
+    }
+
     fn address(&self, country: &str, is_wanted: fn(&IpAddr) -> bool) -> Result<IpAddr> {
         let mut there = self.addresses.iter().filter(|placed| placed.country == country && is_wanted(&placed.address));
         there.next().map(|placed| placed.address).with_context(|| format!("{} has no such address in {country}", self.name))
     }
+}
+
+/// The hosts that scenarios speak of, by the part that they play.
+pub mod cast {
+    /// A clinic at home: TLS and HTTP, both families.
+    pub const CLINIC: &str = "api.clinic.example.kz";
+    /// An advertiser whom nobody lists.
+    pub const ADS: &str = "ads.example.com";
+    /// Maps from abroad.
+    pub const MAPS: &str = "maps.example.de";
+    /// One address at home and one abroad.
+    pub const SPLIT: &str = "cdn.example.kz";
+    /// A message broker at home.
+    pub const BROKER: &str = "mqtt.telematics.example.kz";
+    /// The vendor's message broker abroad.
+    pub const VENDOR: &str = "mqtt.vendor.example.de";
+    /// A database at home.
+    pub const DATABASE: &str = "db.example.kz";
+    /// Answers what it is sent, over TCP and UDP.
+    pub const ECHO: &str = "echo.example.com";
 }

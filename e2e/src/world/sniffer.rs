@@ -81,7 +81,8 @@ impl Sniffer {
     /// When the base is of another form.
     pub fn new(base: &str) -> Result<Self> {
         let authority = base.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-        let authority = authority.with_context(|| format!("{base:?} is not the base of a sniffer, as in http://192.0.2.1:8080"))?;
+        let authority =
+            authority.with_context(|| format!("{base:?} is not the base of a sniffer, as in http://192.0.2.1:8080"))?;
         Ok(Self { authority: authority.to_owned() })
     }
 
@@ -123,12 +124,16 @@ impl Sniffer {
 
     async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let body = self.get(path).await?;
-        serde_json::from_slice(&body).with_context(|| format!("the sniffer's answer to {path}: {}", String::from_utf8_lossy(&body)))
+        serde_json::from_slice(&body)
+            .with_context(|| format!("the sniffer's answer to {path}: {}", String::from_utf8_lossy(&body)))
     }
 
     async fn get(&self, path: &str) -> Result<Bytes> {
         let answer = timeout(ANSWER, self.exchange(path)).await;
-        answer.context("time is up").flatten().with_context(|| format!("the sniffer at {} does not answer {path}", self.authority))
+        answer
+            .context("time is up")
+            .flatten()
+            .with_context(|| format!("the sniffer at {} does not answer {path}", self.authority))
     }
 
     async fn exchange(&self, path: &str) -> Result<Bytes> {
