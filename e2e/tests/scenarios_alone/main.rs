@@ -1,2 +1,4 @@
 //! x
-fn main() -> std::process::ExitCode { shekara_e2e::harness::run(vec![]) }
+fn main() -> std::process::ExitCode {
+    shekara_e2e::harness::run(vec![])
+}
