@@ -1,0 +1,56 @@
+//! The socket mark: the one way out of the pod's packet filter.
+
+use std::io;
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+/// The mark of the sidecar's own sockets, as `init/ruleset.nft` spells it.
+pub const MARK: u32 = 0x5ba1;
+
+/// This process may not mark its sockets.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkError {
+    /// The capability is missing, or the kernel is too old for it.
+    #[error(
+        "the sidecar may not mark its sockets: its container needs the capability NET_RAW, on Linux before 5.17 NET_ADMIN; without it nothing can leave the pod"
+    )]
+    Refused,
+    /// Another error of the kernel.
+    #[error("a socket cannot be marked: {0}")]
+    Socket(#[from] io::Error),
+}
+
+/// Marks a socket, so that its packets pass the filter unredirected.
+///
+/// # Errors
+/// The kernel's, `PermissionDenied` without the capability.
+pub fn mark<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    socket.into().set_mark(MARK)
+}
+
+/// Whether this process may mark sockets. The proxy asks once as it starts, since later each dial would fail without a reason
+/// that a person can see.
+///
+/// # Errors
+/// When it may not, in one sentence.
+pub fn probe() -> Result<(), MarkError> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).or_else(|_| Socket::new(Domain::IPV6, Type::DGRAM, None))?;
+    match mark(&socket) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(MarkError::Refused),
+        other => Ok(other?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ruleset_names_the_same_mark_and_no_other() {
+        let ruleset = include_str!("init/ruleset.nft");
+        let rules = ruleset.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let marks: Vec<&str> = rules.filter_map(|line| line.split("meta mark ").nth(1)).collect();
+        assert_eq!(marks, ["0x5ba1 return", "0x5ba1 accept"]);
+        assert_eq!(format!("{MARK:#x}"), "0x5ba1");
+    }
+}

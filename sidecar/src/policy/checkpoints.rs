@@ -1,0 +1,94 @@
+//! When a checkpoint is due, and what it says.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shekara_policy::exchange::Checkpoint;
+use tokio::time::{Instant, sleep_until};
+
+use super::backoff::Backoff;
+use super::connect::Requests;
+use super::request::{self, RequestError};
+use crate::context::Context;
+use crate::metrics::CheckpointOutcome;
+use crate::random;
+
+/// The interval before the operator has said one.
+const UNTOLD: Duration = Duration::from_secs(30);
+
+/// Between two checkpoints at least, however many kinds of denial an application thinks of.
+const GAP: Duration = Duration::from_millis(100);
+
+/// What the operator may ask for, in seconds.
+const INTERVALS: std::ops::RangeInclusive<u32> = 1..=3600;
+
+/// This start of the sidecar, as its checkpoints tell of it.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    instance: String,
+    started: Timestamp,
+    sequence: u64,
+    interval: Duration,
+    due: Instant,
+    not_before: Instant,
+    backoff: Backoff,
+}
+
+impl Checkpoints {
+    pub(super) fn new() -> Result<Self, random::RandomError> {
+        Ok(Self {
+            instance: random::name()?,
+            started: Timestamp::now(),
+            sequence: 0,
+            interval: UNTOLD,
+            due: Instant::now() + UNTOLD,
+            not_before: Instant::now(),
+            backoff: Backoff::new(),
+        })
+    }
+
+    /// The operator has said how often it wants one; documents have just come into force, so one is due now.
+    pub(super) fn documents_in_force(&mut self, interval: u32) {
+        self.interval = Duration::from_secs(interval.clamp(*INTERVALS.start(), *INTERVALS.end()).into());
+        self.due = Instant::now();
+    }
+
+    /// Waits until one is due: by time, or because a denial of a new kind was counted.
+    pub(super) async fn due(&self, context: &Context) {
+        sleep_until(self.not_before).await;
+        tokio::select! {
+            () = sleep_until(self.due) => {}
+            () = context.ledger.news() => {}
+        }
+    }
+
+    /// Posts the newest numbers. If they do not arrive, newer ones are due soon.
+    pub(super) async fn post(&mut self, requests: &mut Requests, context: &Context) -> Result<(), RequestError> {
+        self.sequence += 1;
+        let checkpoint = self.checkpoint(context);
+        let posted = request::post(requests, &context.config, &checkpoint).await;
+        let now = Instant::now();
+        if posted.is_ok() {
+            self.backoff.after_success();
+            (self.not_before, self.due) = (now + GAP, now + random::jittered(self.interval));
+            context.metrics.checkpoint(CheckpointOutcome::Accepted);
+        } else {
+            self.due = now + self.backoff.after_failure();
+            self.not_before = self.due;
+            context.metrics.checkpoint(CheckpointOutcome::Failed);
+        }
+        posted
+    }
+
+    fn checkpoint(&self, context: &Context) -> Checkpoint {
+        Checkpoint {
+            instance: self.instance.clone(),
+            started: self.started,
+            sequence: self.sequence,
+            documents: context.enforced().digests.clone(),
+            geo: context.geo.digest().map(str::to_owned),
+            totals: context.ledger.snapshot(),
+            datagrams_denied: context.sink.datagrams(),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Names that nobody can guess.
+
+use std::time::Duration;
+
+use rustls::crypto::ring;
+
+/// The kernel gives no random bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel gives no random bytes")]
+pub struct RandomError;
+
+/// 128 random bits as 32 hexadecimal digits.
+///
+/// # Errors
+/// When the kernel gives no random bytes.
+pub fn name() -> Result<String, RandomError> {
+    let mut bytes = [0; 16];
+    ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| RandomError)?;
+    Ok(bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// A duration in the upper half of this one, so that those who wait for the same thing do not all come at once.
+#[must_use]
+pub fn jittered(longest: Duration) -> Duration {
+    let mut bytes = [0; 4];
+    // Without random bytes everybody comes at once, which is slower and not wrong.
+    let _ = ring::default_provider().secure_random.fill(&mut bytes);
+    let fraction = f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX);
+    longest.mul_f64(0.5 + fraction / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_differ() {
+        let (one, other) = (name().unwrap(), name().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.len(), 32);
+    }
+
+    #[test]
+    fn jitter_stays_in_the_upper_half() {
+        let longest = Duration::from_secs(4);
+        assert!((0..1000).map(|_| jittered(longest)).all(|wait| (longest / 2..=longest).contains(&wait)));
+    }
+}

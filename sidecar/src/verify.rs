@@ -1,0 +1,156 @@
+//! `shekara-sidecar verify`: proves, as an application would see it, that the pod has no other way out.
+//!
+//! It runs as an application-like user before the application's own containers and without any capability. Each way that an
+//! application could try is tried, and each must be seen to be closed: led to the sidecar, which says so with a nonce and the
+//! destination that it saw, or refused by the kernel. A time-out proves nothing, so it fails.
+
+mod ask;
+mod attempt;
+
+use std::fmt;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use attempt::Outcome;
+
+/// How long the sidecar is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where the kubelet looks for the last words of a container.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// A way out is open, or nothing proves that it is closed; the pod must not start.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// These ways were seen open, or not seen closed.
+    #[error("the pod must not start: {}", .0.join("; "))]
+    NotClosed(Vec<String>),
+    /// The pod has no address to prove anything with.
+    #[error("the pod must not start: it has a route over neither IPv4 nor IPv6, so nothing was proven")]
+    NothingTried,
+}
+
+/// A way out that an application could try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A TCP connection.
+    Tcp(Family),
+    /// UDP other than DNS.
+    Udp(Family),
+    /// An IPv4 echo request from a ping socket, which no capability is needed for. (Over IPv6 the kernel drops in silence and
+    /// tells the sender nothing, so only who listens outside can prove that.)
+    Ping,
+    /// The sidecar's own mark on a socket of somebody else.
+    Mark,
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Those first whose outcome is known at once.
+const WAYS: [Way; 6] =
+    [Way::Mark, Way::Ping, Way::Tcp(Family::V4), Way::Tcp(Family::V6), Way::Udp(Family::V4), Way::Udp(Family::V6)];
+
+/// Tries every way, prints one line for each, and leaves the outcome where the kubelet looks for it.
+///
+/// # Errors
+/// When a way is open, or nothing proves that it is closed.
+pub fn run() -> anyhow::Result<()> {
+    let mut deadline = Instant::now() + PATIENCE;
+    let outcomes = WAYS.map(|way| {
+        let outcome = attempt::attempt(way, deadline);
+        println!("{way}: {outcome}");
+        if outcome.is_failure() {
+            // The pod will not start in any case: the other ways are tried once, for whoever reads this.
+            deadline = Instant::now();
+        }
+        (way, outcome)
+    });
+    let verdict = judge(&outcomes);
+    leave_behind(&verdict.as_ref().map_or_else(ToString::to_string, |()| "every way out that was tried is closed".to_owned()));
+    Ok(verdict?)
+}
+
+fn judge(outcomes: &[(Way, Outcome)]) -> Result<(), VerifyError> {
+    let failed = |(way, outcome): &(Way, Outcome)| outcome.is_failure().then(|| format!("{way} is {outcome}"));
+    let failed: Vec<String> = outcomes.iter().filter_map(failed).collect();
+    if !failed.is_empty() {
+        return Err(VerifyError::NotClosed(failed));
+    }
+    let proven = |(way, outcome): &(Way, Outcome)| matches!((way, outcome), (Way::Tcp(_), Outcome::Closed(_)));
+    if outcomes.iter().any(proven) { Ok(()) } else { Err(VerifyError::NothingTried) }
+}
+
+/// The last words of the container, which `kubectl describe` shows. Where there is no such file, the standard output has them.
+fn leave_behind(words: &str) {
+    println!("{words}");
+    if let Ok(mut file) = std::fs::OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG) {
+        let _ = file.write_all(words.as_bytes());
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(family) => write!(f, "TCP over {family}"),
+            Self::Udp(family) => write!(f, "UDP over {family}"),
+            Self::Ping => f.write_str("ping over IPv4"),
+            Self::Mark => f.write_str("the sidecar's mark"),
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closed(way: Way) -> (Way, Outcome) {
+        (way, Outcome::Closed("as it must be"))
+    }
+
+    #[test]
+    fn all_closed_is_a_proof_and_one_absent_family_does_not_spoil_it() {
+        judge(&WAYS.map(closed)).unwrap();
+        let without = |family| {
+            WAYS.map(|way| match way {
+                Way::Tcp(of) | Way::Udp(of) if of == family => (way, Outcome::NoRoute),
+                _ => closed(way),
+            })
+        };
+        judge(&without(Family::V4)).unwrap();
+        judge(&without(Family::V6)).unwrap();
+    }
+
+    #[test]
+    fn one_way_that_is_open_or_unproven_fails_and_is_named() {
+        for outcome in [Outcome::Open("it went out".into()), Outcome::Unproven("time ran out".into())] {
+            for at in 0..WAYS.len() {
+                let mut outcomes = WAYS.map(closed);
+                outcomes[at].1 = outcome.clone();
+                let error = judge(&outcomes).unwrap_err().to_string();
+                assert!(error.contains(&format!("{} is {outcome}", WAYS[at])), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pod_without_any_route_proves_nothing() {
+        let outcomes = WAYS.map(|way| if way == Way::Mark { closed(way) } else { (way, Outcome::NoRoute) });
+        assert!(matches!(judge(&outcomes), Err(VerifyError::NothingTried)));
+    }
+}
