@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::exec::Ran;
 use crate::pods::Client;
-use crate::world::{Packet, Query, Sniffer};
+use crate::world::{Host, Packet, Query, Sniffer};
 
 /// What stands for the pod's name in a command and in the name of a DNS question, so that the questions of pods differ.
 pub const POD: &str = "{pod}";
@@ -117,6 +117,18 @@ pub async fn packets_from(sniffer: &Sniffer, client: &Client, destination: IpAdd
     for source in &client.addresses {
         let query = Query { source: Some(*source), destination: Some(destination), since: Some(since), ..Query::default() };
         packets.extend(sniffer.packets(&query).await?);
+    }
+    Ok(packets)
+}
+
+/// The packets from a pod that arrived at any address of a host since a time of the sniffer's clock.
+///
+/// # Errors
+/// When the sniffer does not answer.
+pub async fn packets_at(sniffer: &Sniffer, client: &Client, host: &Host, since: f64) -> Result<Vec<Packet>> {
+    let mut packets = Vec::new();
+    for placed in &host.addresses {
+        packets.extend(packets_from(sniffer, client, placed.address, since).await?);
     }
     Ok(packets)
 }

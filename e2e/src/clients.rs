@@ -24,6 +24,39 @@ pub fn curl_with(url: &str, options: &[&str]) -> Vec<String> {
     begin.iter().chain(options).chain(&end).map(ToString::to_string).collect()
 }
 
+/// mosquitto_pub of a message that the broker keeps, on port 8883 over TLS: fails unless the broker has acknowledged it.
+#[must_use]
+pub fn publish(host: &str, port: u16, topic: &str, message: &str) -> Vec<String> {
+    mqtt("mosquitto_pub", host, port, &["-t", topic, "-m", message, "-q", "1", "-r"])
+}
+
+/// mosquitto_sub of one message, on port 8883 over TLS: prints it, or fails when none comes.
+#[must_use]
+pub fn subscribe(host: &str, port: u16, topic: &str) -> Vec<String> {
+    mqtt("mosquitto_sub", host, port, &["-t", topic, "-C", "1", "-W", "10"])
+}
+
+fn mqtt(program: &str, host: &str, port: u16, options: &[&str]) -> Vec<String> {
+    let secured: &[&str] = if port == 8883 { &["--cafile", AUTHORITY] } else { &[] };
+    // the program has no limit of its own for connecting
+    let begin = ["timeout", "20", program, "-h", host, "-p", &port.to_string()].map(str::to_owned);
+    begin.into_iter().chain(secured.iter().chain(options).map(ToString::to_string)).collect()
+}
+
+/// psql of a query that every database answers: prints `1`.
+#[must_use]
+pub fn psql(host: &str) -> Vec<String> {
+    let database = format!("host={host} port=5432 user=reader password=reader dbname=city connect_timeout=10");
+    ["psql", &database, "--no-psqlrc", "--tuples-only", "--no-align", "--command", "select 1"].map(str::to_owned).into()
+}
+
+/// A command as a shell reads it, each argument in quotes.
+#[must_use]
+pub fn shell(command: &[impl AsRef<str>]) -> String {
+    let quoted = command.iter().map(|argument| format!("'{}'", argument.as_ref().replace('\'', "'\\''")));
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
 /// A program of Python that opens a TCP connection, sends a line and waits for an answer. Prints `answer` or fails.
 #[must_use]
 pub fn tcp(address: IpAddr, port: u16) -> String {
@@ -77,5 +110,16 @@ mod tests {
         let command = curl_at("https://a.example/", "a.example", 443, "2001:db8::1".parse().unwrap());
         assert!(command.windows(2).any(|pair| pair == ["--resolve", "a.example:443:[2001:db8::1]"]), "{command:?}");
         assert_eq!(command.last().unwrap(), "https://a.example/");
+    }
+
+    #[test]
+    fn a_shell_reads_arguments_as_they_are() {
+        assert_eq!(shell(&["echo", "it's", "$HOME"]), r"'echo' 'it'\''s' '$HOME'");
+    }
+
+    #[test]
+    fn the_port_says_whether_mqtt_is_secured() {
+        assert!(publish("b.example", 8883, "t", "m").contains(&"--cafile".to_owned()));
+        assert!(!subscribe("b.example", 1883, "t").contains(&"--cafile".to_owned()));
     }
 }

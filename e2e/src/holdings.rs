@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
@@ -164,8 +164,38 @@ pub fn recipient_spec(endpoints: Value) -> Value {
     })
 }
 
+/// The spec with another value at a JSON pointer, such as `/permits/0/validUntil`.
+///
+/// # Errors
+/// When the pointer's parent is not there.
+pub fn with(mut spec: Value, pointer: &str, value: Value) -> Result<Value> {
+    let (parent, key) = pointer.rsplit_once('/').with_context(|| format!("{pointer} is not a pointer"))?;
+    match spec.pointer_mut(parent).with_context(|| format!("there is no {parent}"))? {
+        Value::Object(fields) => drop(fields.insert(key.to_owned(), value)),
+        Value::Array(items) => *items.get_mut(key.parse::<usize>()?).with_context(|| format!("there is no {pointer}"))? = value,
+        _ => bail!("{parent} has no fields"),
+    }
+    Ok(spec)
+}
+
 /// A condition of a holding.
 #[must_use]
 pub fn condition<'a>(holding: &'a DataHolding, kind: &str) -> Option<&'a Condition> {
     holding.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_is_changed_where_the_pointer_says() {
+        let spec = recipient_spec(json!([{"host": "a.example"}]));
+        let changed = with(spec.clone(), "/permits/0/validUntil", json!("2099-01-01T00:00:00Z")).unwrap();
+        assert_eq!(changed["permits"][0]["validUntil"], "2099-01-01T00:00:00Z");
+        let changed = with(spec.clone(), "/endpoints/0", json!({})).unwrap();
+        assert_eq!(changed["endpoints"], json!([{}]));
+        assert!(with(spec.clone(), "/endpoints/1", json!({})).is_err());
+        assert!(with(spec, "/nothing/there", json!({})).is_err());
+    }
 }

@@ -44,6 +44,12 @@ impl Workload {
         Self { name: name.to_owned(), cover, containers: vec![], init_containers: vec![], restart: "Always" }
     }
 
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// With a container that does nothing by itself.
     #[must_use]
     pub fn idle(self, name: &str, image: &str) -> Self {

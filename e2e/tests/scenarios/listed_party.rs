@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use shekara_e2e::attempt::packets_from;
+use shekara_e2e::attempt::packets_at;
 use shekara_e2e::clients::curl;
 use shekara_e2e::pods::Client;
 use shekara_e2e::scenario::{AUTHORITY, Scenario};
@@ -28,10 +28,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     for protocol in [Protocol::Tls, Protocol::Http] {
         check_record(scenario, &border.covered, protocol).await?;
     }
-    let mut arrived = Vec::new();
-    for placed in &clinic.addresses {
-        arrived.extend(packets_from(&world.sniffer, &border.covered, placed.address, since).await?);
-    }
+    let arrived = packets_at(&world.sniffer, &border.covered, clinic, since).await?;
     ensure!(!arrived.is_empty(), "the clinic saw no packet of the covered pod");
     Ok(())
 }

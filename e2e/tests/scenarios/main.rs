@@ -2,22 +2,34 @@
 //!
 //! Each says what it promises and which ways out it closes, by their numbers in the threat model.
 
+mod bad_objects;
+mod carve_out;
 mod cross_border;
+mod database;
 mod dns_question;
+mod footprint;
+mod init_container;
+mod kinds_of_workload;
 mod listed_party;
 mod literal_address;
+mod mqtt_broker;
 mod name_elsewhere;
 mod other_protocols;
 mod over_ipv6;
+mod revocation;
+mod status_and_conditions;
+mod stock_images;
+mod uncovered_pod;
 mod unlisted_party;
 
 use std::process::ExitCode;
 
-use shekara_e2e::harness::Needs::World;
+use shekara_e2e::harness::Needs::{Cluster, World};
 use shekara_e2e::harness::{run, scenario};
 
 fn main() -> ExitCode {
     run(vec![
+        scenario("revocation", World, revocation::run),
         scenario("listed_party", World, listed_party::run),
         scenario("unlisted_party", World, unlisted_party::run),
         scenario("cross_border", World, cross_border::run),
@@ -26,5 +38,15 @@ fn main() -> ExitCode {
         scenario("over_ipv6", World, over_ipv6::run),
         scenario("other_protocols", World, other_protocols::run),
         scenario("dns_question", World, dns_question::run),
+        scenario("mqtt_broker", World, mqtt_broker::run),
+        scenario("database", World, database::run),
+        scenario("init_container", World, init_container::run),
+        scenario("kinds_of_workload", World, kinds_of_workload::run),
+        scenario("stock_images", World, stock_images::run),
+        scenario("carve_out", World, carve_out::run),
+        scenario("uncovered_pod", World, uncovered_pod::run),
+        scenario("status_and_conditions", World, status_and_conditions::run),
+        scenario("bad_objects", Cluster, bad_objects::run),
+        scenario("footprint", Cluster, footprint::run),
     ])
 }

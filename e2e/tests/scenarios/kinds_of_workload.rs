@@ -1,0 +1,127 @@
+//! A Deployment, a Job and a bare pod are covered alike. The Job completes: the sidecar ends with it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures::future::{try_join, try_join3};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{ListParams, PostParams};
+use serde_json::json;
+use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at, packets_from};
+use shekara_e2e::clients::{curl, curl_at, shell};
+use shekara_e2e::pods::workload::{Cover, Workload};
+use shekara_e2e::pods::{Client, START};
+use shekara_e2e::records::{SIDECAR, is_denial};
+use shekara_e2e::scenario::Scenario;
+use shekara_e2e::wait::{Seen, until};
+use shekara_e2e::world::World;
+use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
+use shekara_policy::Reason;
+use shekara_policy::record::Decision;
+
+const REPLICAS: usize = 2;
+
+pub(super) async fn run(scenario: &Scenario) -> Result<()> {
+    let world = scenario.world()?;
+    scenario.standard().await?;
+    scenario.recipient("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}])).await?;
+    scenario.holding(&["clinic"]).await?;
+    let (free, bare, deployed) =
+        try_join3(scenario.client("free", Cover::Free), scenario.client("bare", Cover::Covered), deployed(scenario)).await?;
+    for covered in deployed.iter().chain([&bare]) {
+        border_stands(world, covered, &free).await?;
+    }
+    try_join(completes(scenario, Cover::Covered), completes(scenario, Cover::Free)).await?;
+    // a pod that has ended is in scope no more
+    scenario.enforcing(i64::try_from(REPLICAS)? + 1).await?;
+    Ok(())
+}
+
+/// The pods of a Deployment.
+async fn deployed(scenario: &Scenario) -> Result<Vec<Client>> {
+    let workload = scenario.client_manifest("deployed", Cover::Covered)?;
+    let deployment: Deployment = workload.owned_by(
+        "Deployment",
+        |template| json!({"replicas": REPLICAS, "selector": workload.selector(), "template": template}),
+    )?;
+    scenario.api::<Deployment>().create(&PostParams::default(), &deployment).await.context("the Deployment is refused")?;
+    let api = scenario.api::<Pod>();
+    let list = ListParams::default().labels("workload=deployed");
+    let names = until("the pods of the Deployment", START, async || {
+        let names: Vec<String> = api.list(&list).await?.items.iter().map(ResourceExt::name_any).collect();
+        Ok(Seen::some_or((names.len() == REPLICAS).then(|| names.clone()), names))
+    })
+    .await?;
+    let mut clients = Vec::new();
+    for name in &names {
+        clients.push(Client::ready(&api, name).await?);
+    }
+    Ok(clients)
+}
+
+async fn border_stands(world: &World, covered: &Client, free: &Client) -> Result<()> {
+    let (ads, since) = (world.hosts.get(ADS)?.any_v4()?, world.sniffer.clock().await?);
+    let status = covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
+    ensure!(status == "200", "{}: the clinic answers {status}", covered.name);
+    let arrived = packets_at(&world.sniffer, covered, world.hosts.get(CLINIC)?, since).await?;
+    ensure!(!arrived.is_empty(), "the clinic did not see {}", covered.name);
+    let unlisted = curl_at(&format!("https://{ADS}/"), ADS, 443, ads);
+    let attempts = [Attempt::new("an unlisted party", &unlisted, Arrival::Packet(ads, "tcp"))];
+    for outcome in all_closed(&world.sniffer, covered, free, &attempts).await? {
+        outcome.failure()?;
+    }
+    Ok(())
+}
+
+/// A Job that reaches the clinic, tries the unlisted party, and succeeds where that went as it had to.
+async fn completes(scenario: &Scenario, cover: Cover) -> Result<()> {
+    let world = scenario.world()?;
+    let (ads, since) = (world.hosts.get(ADS)?.any_v4()?, world.sniffer.clock().await?);
+    let workload = job(scenario, cover, &curl_at(&format!("https://{ADS}/"), ADS, 443, ads))?;
+    let name = workload.name().to_owned();
+    let job: Job = workload.owned_by("Job", |template| json!({"backoffLimit": 0, "template": template}))?;
+    let api = scenario.api::<Job>();
+    api.create(&PostParams::default(), &job).await.context("the Job is refused")?;
+    let ended = until(&format!("the Job {name} ends"), Duration::from_secs(120), async || {
+        let status = api.get(&name).await?.status.unwrap_or_default();
+        let conditions = status.conditions.clone().unwrap_or_default();
+        let end = conditions.into_iter().find(|condition| ["Complete", "Failed"].contains(&condition.type_.as_str()));
+        Ok(Seen::some_or(end.filter(|condition| condition.status == "True"), status))
+    })
+    .await?;
+    let pods = scenario.api::<Pod>();
+    let found = pods.list(&ListParams::default().labels(&format!("workload={name}"))).await?.items.pop();
+    let pod = found.with_context(|| format!("the Job {name} left no pod"))?;
+    ensure!(ended.type_ == "Complete", "the Job {name} failed: {}", shekara_e2e::diagnose::pod(&pod));
+    let client = Client::of(&pods, &pod)?;
+    let arrived = packets_from(&world.sniffer, &client, ads, since).await?;
+    if cover == Cover::Free {
+        ensure!(!arrived.is_empty(), "the sniffer does not see the unlisted party");
+        return Ok(());
+    }
+    ensure!(arrived.is_empty(), "the unlisted party saw the Job: {arrived:?}");
+    ensure!(sidecar_ended(&pod), "the sidecar goes on: {}", shekara_e2e::diagnose::pod(&pod));
+    let allowed = |record: &shekara_policy::record::FlowRecord| record.verdict == Decision::Allow && record.port == 443;
+    client.record("the clinic, by the Job", allowed).await?;
+    client.record("the unlisted party, by the Job", |record| is_denial(record, Reason::UnlistedParty)).await?;
+    Ok(())
+}
+
+fn job(scenario: &Scenario, cover: Cover, unlisted: &[String]) -> Result<Workload> {
+    let listed = shell(&curl(&format!("https://{CLINIC}/")));
+    let unlisted = shell(unlisted);
+    let (name, program) = match cover {
+        Cover::Covered => ("job", format!("{listed} && ! {unlisted}")),
+        Cover::Free => ("free-job", format!("{listed} && {unlisted}")),
+    };
+    Ok(Workload::new(name, cover).once().container(scenario.client_container("client", &["sh", "-c", &program])?))
+}
+
+fn sidecar_ended(pod: &Pod) -> bool {
+    let statuses = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    let mut sidecars = statuses.into_iter().filter(|status| status.name == SIDECAR);
+    sidecars.any(|status| status.state.as_ref().is_some_and(|state| state.terminated.is_some()))
+}
