@@ -1,0 +1,179 @@
+//! The configuration, from environment variables that admission sets.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use shekara_policy::HostName;
+use tracing::level_filters::LevelFilter;
+
+/// What the proxy must know before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the policy API is (`SHEKARA_POLICY_API`, as `host:port`).
+    pub policy_api: PolicyApi,
+    /// The PEM form of the authority that signed its certificate (`SHEKARA_POLICY_CA`).
+    pub policy_ca: String,
+    /// Who resolves its name before the first document (`SHEKARA_RESOLVERS`), at least one.
+    pub resolvers: Vec<SocketAddr>,
+    /// The file with the token that says which pod this is (`SHEKARA_TOKEN`).
+    pub token: PathBuf,
+    /// The folder with the geo table (`SHEKARA_GEO`).
+    pub geo: PathBuf,
+    /// `namespace/name` of the pod, for the log (`SHEKARA_POD`).
+    pub pod: String,
+    /// The level of the sidecar's own log (`SHEKARA_LOG`).
+    pub log: LevelFilter,
+    /// The ports to listen on: fixed in a pod, free in tests.
+    pub ports: Ports,
+}
+
+/// The policy API's name and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyApi {
+    /// The name, which its certificate must have.
+    pub host: HostName,
+    /// The port.
+    pub port: u16,
+}
+
+/// The ports to listen on; 0 lets the kernel choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Redirected TCP.
+    pub flow: u16,
+    /// Redirected DNS, over UDP and TCP.
+    pub dns: u16,
+    /// All other UDP.
+    pub sink: u16,
+    /// Metrics and readiness.
+    pub admin: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self { flow: 15001, dns: 15053, sink: 15009, admin: 15020 }
+    }
+}
+
+/// A configuration that cannot be used, with the variable that is wrong.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable without a default is absent or empty.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// A value that means nothing.
+    #[error("{variable} is {value:?}: {problem}")]
+    Invalid {
+        /// The name of the variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads the configuration by a function that gives the value of a variable.
+    ///
+    /// # Errors
+    /// When a required variable is absent or a value cannot be used; the error names the variable.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let read = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let required = |name: &'static str| read(name).ok_or(ConfigError::Missing(name));
+        let or = |name: &'static str, default: &str| read(name).unwrap_or_else(|| default.to_owned());
+        Ok(Self {
+            policy_api: policy_api(&required("SHEKARA_POLICY_API")?)?,
+            policy_ca: policy_ca(required("SHEKARA_POLICY_CA")?)?,
+            resolvers: resolvers(&required("SHEKARA_RESOLVERS")?)?,
+            token: or("SHEKARA_TOKEN", "/var/run/secrets/shekara.dev/token").into(),
+            geo: or("SHEKARA_GEO", "/geo").into(),
+            pod: or("SHEKARA_POD", ""),
+            log: log(&or("SHEKARA_LOG", "info"))?,
+            ports: Ports::default(),
+        })
+    }
+}
+
+fn invalid(variable: &'static str, value: &str, problem: impl ToString) -> ConfigError {
+    ConfigError::Invalid { variable, value: value.to_owned(), problem: problem.to_string() }
+}
+
+fn policy_api(value: &str) -> Result<PolicyApi, ConfigError> {
+    const VARIABLE: &str = "SHEKARA_POLICY_API";
+    let (host, port) = value.rsplit_once(':').ok_or_else(|| invalid(VARIABLE, value, "it is written host:port"))?;
+    let host = host.parse().map_err(|error| invalid(VARIABLE, value, error))?;
+    let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(|| invalid(VARIABLE, value, "it is written host:port"))?;
+    Ok(PolicyApi { host, port })
+}
+
+fn policy_ca(value: String) -> Result<String, ConfigError> {
+    if value.contains("-----BEGIN CERTIFICATE-----") {
+        return Ok(value);
+    }
+    Err(invalid("SHEKARA_POLICY_CA", &value.chars().take(40).collect::<String>(), "it is a certificate in PEM form"))
+}
+
+fn resolvers(value: &str) -> Result<Vec<SocketAddr>, ConfigError> {
+    const VARIABLE: &str = "SHEKARA_RESOLVERS";
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let problem = |part| invalid(VARIABLE, value, format!("{part:?} is not address:port, as in 10.96.0.10:53 or [fd00::a]:53"));
+    let resolvers: Vec<SocketAddr> = parts.map(|part| part.parse().map_err(|_| problem(part))).collect::<Result<_, _>>()?;
+    if resolvers.is_empty() {
+        return Err(ConfigError::Missing(VARIABLE));
+    }
+    Ok(resolvers)
+}
+
+fn log(value: &str) -> Result<LevelFilter, ConfigError> {
+    value.parse().map_err(|_| invalid("SHEKARA_LOG", value, "it is off, error, warn, info, debug or trace"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    fn sound() -> HashMap<&'static str, &'static str> {
+        HashMap::from([
+            ("SHEKARA_POLICY_API", "shekara-policy.shekara-system.svc.cluster.local:8443"),
+            ("SHEKARA_POLICY_CA", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"),
+            ("SHEKARA_RESOLVERS", "10.96.0.10:53, [fd00::a]:53,"),
+        ])
+    }
+
+    fn read(variables: &HashMap<&str, &str>) -> Result<Config, ConfigError> {
+        Config::read(|name| variables.get(name).map(ToString::to_string))
+    }
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let config = read(&sound()).unwrap();
+        assert_eq!(config.policy_api.host.as_str(), "shekara-policy.shekara-system.svc.cluster.local");
+        assert_eq!((config.policy_api.port, config.resolvers.len()), (8443, 2));
+        assert_eq!(config.geo, PathBuf::from("/geo"));
+        assert_eq!(config.log, LevelFilter::INFO);
+        assert_eq!(config.ports, Ports { flow: 15001, dns: 15053, sink: 15009, admin: 15020 });
+    }
+
+    #[rstest]
+    #[case("SHEKARA_POLICY_API", "", "SHEKARA_POLICY_API is not set")]
+    #[case("SHEKARA_POLICY_API", "a.example", "SHEKARA_POLICY_API is \"a.example\": it is written host:port")]
+    #[case("SHEKARA_POLICY_API", "a.example:0", "SHEKARA_POLICY_API is \"a.example:0\": it is written host:port")]
+    #[case("SHEKARA_POLICY_CA", "x", "SHEKARA_POLICY_CA is \"x\": it is a certificate in PEM form")]
+    #[case("SHEKARA_RESOLVERS", ",", "SHEKARA_RESOLVERS is not set")]
+    #[case(
+        "SHEKARA_RESOLVERS",
+        "10.0.0.1",
+        "SHEKARA_RESOLVERS is \"10.0.0.1\": \"10.0.0.1\" is not address:port, as in 10.96.0.10:53 or [fd00::a]:53"
+    )]
+    #[case("SHEKARA_LOG", "loud", "SHEKARA_LOG is \"loud\": it is off, error, warn, info, debug or trace")]
+    fn each_fault_names_its_variable(#[case] variable: &'static str, #[case] value: &'static str, #[case] message: &str) {
+        let mut variables = sound();
+        variables.insert(variable, value);
+        assert_eq!(read(&variables).unwrap_err().to_string(), message);
+    }
+}

@@ -1,0 +1,5 @@
+//! Names: the questions of the pod, judged before they are asked, and the sidecar's own look-ups.
+
+pub mod forward;
+pub mod lookup;
+pub mod pins;

@@ -1,0 +1,91 @@
+//! Sockets to the outside. Each is marked, for the packet filter lets nothing else out of the pod.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+use crate::mark::mark;
+
+/// How long a destination may take to answer.
+pub const CONNECT: Duration = Duration::from_secs(10);
+
+/// When a silent peer is asked whether it still lives, and how often: half-open flows end after some four minutes.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(120)).with_interval(Duration::from_secs(30)).with_retries(4);
+
+/// Makes every socket that leaves the pod.
+#[derive(Clone, Debug)]
+pub struct Dialler {
+    #[cfg(test)]
+    detours: Option<std::sync::Arc<std::collections::HashMap<SocketAddr, SocketAddr>>>,
+}
+
+impl Dialler {
+    /// The only one there is outside tests: its sockets are marked or not made at all.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "making one is a decision to leave the pod")]
+    pub fn new() -> Self {
+        Self {
+            #[cfg(test)]
+            detours: None,
+        }
+    }
+
+    /// Connects a marked TCP socket, with [`CONNECT`] for a limit.
+    ///
+    /// # Errors
+    /// When the socket cannot be marked or the destination does not answer.
+    pub async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let to = self.marked(SockRef::from(&socket), to)?;
+        let stream = timeout(CONNECT, socket.connect(to)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        tune(&stream);
+        Ok(stream)
+    }
+
+    /// Connects a marked UDP socket, so that it hears its destination alone.
+    ///
+    /// # Errors
+    /// When the socket cannot be made or marked, or nothing leads to the destination.
+    pub async fn datagrams(&self, to: SocketAddr) -> io::Result<UdpSocket> {
+        let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((any, 0)).await?;
+        let to = self.marked(SockRef::from(&socket), to)?;
+        socket.connect(to).await?;
+        Ok(socket)
+    }
+
+    /// Marks the socket, and gives the address to connect it to.
+    #[cfg(not(test))]
+    fn marked(&self, socket: SockRef<'_>, to: SocketAddr) -> io::Result<SocketAddr> {
+        mark(socket).map(|()| to)
+    }
+}
+
+/// What both sides of a flow need: no delay for small writes (it costs tens of milliseconds an exchange), and an end for peers
+/// that are gone. A kernel that refuses either still carries the flow.
+pub fn tune(stream: &TcpStream) {
+    let tuned = stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE));
+    if let Err(error) = tuned {
+        tracing::debug!(%error, "a connection keeps its delay or is not kept alive");
+    }
+}
+
+#[cfg(test)]
+impl Dialler {
+    /// Leads to test servers instead of the addresses that were judged, without a mark; elsewhere nobody is.
+    pub(crate) fn detoured(detours: impl IntoIterator<Item = (SocketAddr, SocketAddr)>) -> Self {
+        Self { detours: Some(std::sync::Arc::new(detours.into_iter().collect())) }
+    }
+
+    fn marked(&self, socket: SockRef<'_>, to: SocketAddr) -> io::Result<SocketAddr> {
+        match &self.detours {
+            None => mark(socket).map(|()| to),
+            Some(detours) => detours.get(&to).copied().ok_or_else(|| io::ErrorKind::HostUnreachable.into()),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The flows that live now.
+
+/// The flows that live now.
+#[derive(Debug, Default)]
+pub struct Registry {}

@@ -1,0 +1,24 @@
+//! What runs in a covered pod: `init` sets the packet filter, `run` judges and carries every flow, `verify` proves that there
+//! is no other way out, and `ready` asks the proxy whether it is ready.
+//!
+//! The proxy is one process with one thread for all flows; [`context::Context`] is what its tasks share.
+
+pub mod admin;
+pub mod app;
+pub mod config;
+pub mod context;
+pub mod dns;
+pub mod flow;
+pub mod geo;
+pub mod init;
+pub mod ledger;
+pub mod mark;
+pub mod metrics;
+pub mod policy;
+pub mod proof;
+pub mod random;
+pub mod readiness;
+pub mod ready;
+pub mod record;
+pub mod sink;
+pub mod verify;

@@ -1,0 +1,163 @@
+//! What the sidecar counts, for Prometheus. Label values come from closed enums alone, so their number is bounded.
+
+use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use shekara_policy::{Protocol, Reason};
+
+/// A value of a label.
+trait Label: Copy {
+    /// The stable text.
+    fn text(self) -> &'static str;
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* })*) => {
+        $($(#[$doc])* #[derive(Clone, Copy, Debug, PartialEq, Eq)] pub enum $name { $($(#[$variant_doc])* $variant,)* }
+        impl Label for $name {
+            fn text(self) -> &'static str { match self { $(Self::$variant => $text,)* } }
+        })*
+    };
+}
+
+labels! {
+    /// What became of a DNS question.
+    QuestionOutcome {
+        /// A resolver answered it, or it has no data by rule.
+        Answered = "answered",
+        /// It was not asked.
+        Denied = "denied",
+        /// No resolver answered.
+        Failed = "failed",
+    }
+    /// What became of an event of the policy stream.
+    PolicyOutcome {
+        /// Its documents are in force.
+        Accepted = "accepted",
+        /// It could not be read or has a document that cannot be obeyed.
+        Rejected = "rejected",
+        /// The stream ended or could not be opened.
+        Disconnected = "disconnected",
+    }
+    /// What became of a checkpoint.
+    CheckpointOutcome {
+        /// The operator took it.
+        Accepted = "accepted",
+        /// It could not be delivered; the next one says the same and more.
+        Failed = "failed",
+    }
+}
+
+/// All metrics of the sidecar.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    flows: IntCounterVec,
+    questions: IntCounterVec,
+    policy_events: IntCounterVec,
+    checkpoints: IntCounterVec,
+    /// Bytes from the pod to destinations.
+    pub bytes_out: IntCounter,
+    /// Bytes from destinations to the pod.
+    pub bytes_in: IntCounter,
+    /// Flows that are open.
+    pub live_flows: IntGauge,
+    /// UDP packets that reached the sink.
+    pub datagrams_denied: IntCounter,
+    /// Records that standard output did not take in time.
+    pub records_lost: IntCounter,
+    /// 1 while the policy stream is open.
+    pub policy_connected: IntGauge,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// When two metrics have one name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let opts = |name: &str, help: &str| Opts::new(name, help).namespace("shekara");
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let counter = IntCounterVec::new(opts(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let counter = IntCounter::with_opts(opts(name, help))?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::with_opts(opts(name, help))?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let bytes = counters("bytes_total", "Bytes that flows have carried", &["direction"])?;
+        Ok(Self {
+            flows: counters("flows_total", "Flows by protocol and verdict", &["protocol", "verdict", "reason"])?,
+            questions: counters("dns_questions_total", "DNS questions by what became of them", &["outcome"])?,
+            policy_events: counters("policy_events_total", "Events of the policy stream", &["outcome"])?,
+            checkpoints: counters("checkpoints_total", "Checkpoints by what became of them", &["outcome"])?,
+            bytes_out: bytes.with_label_values(&["out"]),
+            bytes_in: bytes.with_label_values(&["in"]),
+            live_flows: gauge("live_flows", "Flows that are open")?,
+            datagrams_denied: counter("datagrams_denied_total", "UDP packets that went nowhere")?,
+            records_lost: counter("records_lost_total", "Records that standard output did not take in time")?,
+            policy_connected: gauge("policy_connected", "1 while the policy stream is open")?,
+            registry,
+        })
+    }
+
+    /// Counts a flow that was allowed, or denied for a reason.
+    pub fn flow(&self, protocol: Protocol, reason: Option<Reason>) {
+        let verdict = if reason.is_some() { "deny" } else { "allow" };
+        self.flows.with_label_values(&[protocol.as_str(), verdict, reason.map_or("", Reason::code)]).inc();
+    }
+
+    /// Counts a DNS question.
+    pub fn question(&self, outcome: QuestionOutcome) {
+        self.questions.with_label_values(&[outcome.text()]).inc();
+    }
+
+    /// Counts an event of the policy stream.
+    pub fn policy_event(&self, outcome: PolicyOutcome) {
+        self.policy_events.with_label_values(&[outcome.text()]).inc();
+    }
+
+    /// Counts a checkpoint.
+    pub fn checkpoint(&self, outcome: CheckpointOutcome) {
+        self.checkpoints.with_label_values(&[outcome.text()]).inc();
+    }
+
+    /// Every metric in the text form of Prometheus.
+    ///
+    /// # Errors
+    /// When a metric cannot be written, which none of these leads to.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_written() {
+        let metrics = Metrics::new().unwrap();
+        metrics.flow(Protocol::Tls, None);
+        metrics.flow(Protocol::Dns, Some(Reason::UnlistedQuestion));
+        metrics.question(QuestionOutcome::Denied);
+        metrics.bytes_out.inc_by(7);
+        let text = metrics.render().unwrap();
+        for line in [
+            "shekara_flows_total{protocol=\"TLS\",reason=\"\",verdict=\"allow\"} 1",
+            "shekara_flows_total{protocol=\"DNS\",reason=\"UnlistedQuestion\",verdict=\"deny\"} 1",
+            "shekara_dns_questions_total{outcome=\"denied\"} 1",
+            "shekara_bytes_total{direction=\"out\"} 7",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+        }
+    }
+}

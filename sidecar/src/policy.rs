@@ -1,0 +1,31 @@
+//! The documents in force, and how they come.
+
+mod backoff;
+mod checkpoints;
+pub mod client;
+mod connect;
+mod event;
+mod lines;
+mod request;
+
+use std::sync::Arc;
+
+use shekara_policy::PolicyDocument;
+use tokio::sync::watch;
+
+/// What is enforced now: the documents of all holdings of the pod, all or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enforced {
+    /// The documents. Empty before the first arrives, or when a holding of the pod is gone: then nothing leaves.
+    pub documents: Vec<PolicyDocument>,
+    /// The digests of the documents, in their order.
+    pub digests: Vec<String>,
+    /// How many sets of documents have been put in force since the start; 0 means that none has arrived.
+    pub serial: u64,
+}
+
+/// The way from the policy client, which owns the sender, to everybody who judges.
+#[must_use]
+pub fn channel() -> (watch::Sender<Arc<Enforced>>, watch::Receiver<Arc<Enforced>>) {
+    watch::channel(Arc::new(Enforced::default()))
+}

@@ -1,0 +1,101 @@
+//! The sink: UDP that is not DNS ends here. It is counted and never answered.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::net::UdpSocket;
+
+use crate::context::Context;
+
+/// What a datagram of `shekara-verify` begins with; its nonce follows.
+pub const MAGIC: &[u8] = b"SHEKARA-VERIFY ";
+
+/// The longest nonce.
+pub const LONGEST_NONCE: usize = 64;
+
+/// Nonces that are remembered.
+const NONCES: usize = 64;
+
+/// What arrived.
+#[derive(Debug, Default)]
+pub struct Sink {
+    datagrams: AtomicU64,
+    nonces: Mutex<VecDeque<Vec<u8>>>,
+}
+
+impl Sink {
+    /// Counts a datagram. One of `shekara-verify` is remembered by its nonce, and is no attempt to get out.
+    pub fn take(&self, datagram: &[u8]) -> Taken {
+        match datagram.strip_prefix(MAGIC).map(<[u8]>::trim_ascii_end) {
+            Some(nonce) if !nonce.is_empty() && nonce.len() <= LONGEST_NONCE => {
+                let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+                if nonces.len() == NONCES {
+                    nonces.pop_front();
+                }
+                nonces.push_back(nonce.to_vec());
+                Taken::Proof
+            }
+            _ => {
+                self.datagrams.fetch_add(1, Ordering::Relaxed);
+                Taken::Denied
+            }
+        }
+    }
+
+    /// How many datagrams were denied.
+    #[must_use]
+    pub fn datagrams(&self) -> u64 {
+        self.datagrams.load(Ordering::Relaxed)
+    }
+
+    /// Whether a datagram of `shekara-verify` with this nonce arrived.
+    #[must_use]
+    pub fn has_seen(&self, nonce: &[u8]) -> bool {
+        self.nonces.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|seen| seen == nonce)
+    }
+}
+
+/// What a datagram was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// An attempt to get out.
+    Denied,
+    /// A part of the proof.
+    Proof,
+}
+
+/// Takes datagrams until the socket fails.
+///
+/// # Errors
+/// When the socket fails for good.
+pub async fn serve(socket: UdpSocket, context: Arc<Context>) -> io::Result<()> {
+    // as much as a proof needs; the rest of a longer datagram is not looked at
+    let mut buffer = [0; 128];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        if context.sink.take(buffer.get(..length).unwrap_or_default()) == Taken::Denied {
+            context.metrics.datagrams_denied.inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_counted_and_proofs_remembered() {
+        let sink = Sink::default();
+        assert_eq!(sink.take(b"data"), Taken::Denied);
+        assert_eq!(sink.take(b""), Taken::Denied);
+        assert_eq!(sink.take(b"SHEKARA-VERIFY "), Taken::Denied);
+        assert_eq!(sink.take(&[MAGIC, &[b'x'; LONGEST_NONCE + 1]].concat()), Taken::Denied);
+        assert_eq!(sink.take(b"SHEKARA-VERIFY abc\n"), Taken::Proof);
+        assert_eq!(sink.datagrams(), 4);
+        assert!(sink.has_seen(b"abc") && !sink.has_seen(b"ab"));
+        (0..NONCES).for_each(|number| assert_eq!(sink.take(format!("SHEKARA-VERIFY {number}").as_bytes()), Taken::Proof));
+        assert!(!sink.has_seen(b"abc") && sink.has_seen(b"0"), "only the last nonces are remembered");
+    }
+}
