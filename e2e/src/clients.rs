@@ -46,7 +46,7 @@ fn mqtt(program: &str, host: &str, port: u16, options: &[&str]) -> Vec<String> {
 /// psql of a query that every database answers: prints `1`.
 #[must_use]
 pub fn psql(host: &str) -> Vec<String> {
-    let database = format!("host={host} port=5432 user=reader password=reader dbname=city connect_timeout=10");
+    let database = format!("host={host} port=5432 user=fleet password=fleet dbname=fleet connect_timeout=10");
     ["psql", &database, "--no-psqlrc", "--tuples-only", "--no-align", "--command", "select 1"].map(str::to_owned).into()
 }
 

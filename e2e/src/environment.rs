@@ -66,6 +66,12 @@ impl Images {
     }
 }
 
+/// Whether the cluster is whatever KUBECONFIG names, and not one of the tests' own.
+#[must_use]
+pub fn is_current() -> bool {
+    env::var("CLUSTER").is_ok_and(|name| name == "current")
+}
+
 /// The top folder of the source tree, for the chart and the examples.
 #[must_use]
 pub fn source_tree() -> PathBuf {

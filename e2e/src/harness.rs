@@ -22,6 +22,8 @@ pub enum Needs {
     Cluster,
     /// The test hosts and their sniffer.
     World,
+    /// The world, and a cluster that is there for tests alone: the installation itself is disturbed.
+    Own,
 }
 
 /// A scenario for [`run`].
@@ -30,8 +32,11 @@ where
     F: AsyncFnOnce(&Scenario) -> Result<()> + Send + 'static,
 {
     Trial::ignorable_test(name, move || {
-        if needs == Needs::World && environment::world()?.is_none() {
+        if needs != Needs::Cluster && environment::world()?.is_none() {
             return Ok(Completion::ignored_with("not run: needs the world"));
+        }
+        if needs == Needs::Own && environment::is_current() {
+            return Ok(Completion::ignored_with("not run: it would disturb an installation that is not the tests' own"));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(conduct(name, body))?;

@@ -1,7 +1,7 @@
 //! Awaiting conditions: the one place where time is let pass.
 
 use std::fmt::Debug;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
@@ -41,6 +41,14 @@ pub async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -
         }
         sleep(INTERVAL).await;
     }
+}
+
+/// The time by the clock that pods of a cluster on this machine read too, in seconds.
+///
+/// # Errors
+/// When the clock is set before 1970.
+pub fn now() -> Result<f64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -118,6 +118,8 @@ pub mod cast {
     pub const ADS: &str = "ads.example.com";
     /// Maps from abroad.
     pub const MAPS: &str = "maps.example.de";
+    /// A name of the country that leads to the maps abroad.
+    pub const MAPS_ALIAS: &str = "maps.example.kz";
     /// One address at home and one abroad.
     pub const SPLIT: &str = "cdn.example.kz";
     /// A message broker at home.
@@ -128,4 +130,29 @@ pub mod cast {
     pub const DATABASE: &str = "db.example.kz";
     /// Answers what it is sent, over TCP and UDP.
     pub const ECHO: &str = "echo.example.com";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_world_has_the_whole_cast() {
+        let hosts = Hosts::parse(include_str!("../../world/hosts.yaml")).unwrap();
+        for (name, country) in [
+            (cast::CLINIC, "KZ"),
+            (cast::ADS, "US"),
+            (cast::MAPS, "DE"),
+            (cast::SPLIT, "KZ"),
+            (cast::SPLIT, "DE"),
+            (cast::BROKER, "KZ"),
+            (cast::VENDOR, "DE"),
+            (cast::DATABASE, "KZ"),
+            (cast::ECHO, "KZ"),
+        ] {
+            hosts.get(name).unwrap().v4(country).unwrap();
+        }
+        hosts.get(cast::MAPS_ALIAS).unwrap();
+        hosts.resolver().unwrap();
+    }
 }

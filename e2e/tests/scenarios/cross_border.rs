@@ -1,4 +1,4 @@
-//! A listed party whose name leads abroad is denied with `CrossBorder`. Where a name has an address at home and one abroad,
+//! A listed party whose name leads abroad, itself or by another name, is denied with `CrossBorder`. Where a name has an address at home and one abroad,
 //! the one at home is dialled, whichever the application chose, and the other never sees a packet.
 //!
 //! Closes 1 of the threat model for names that lead abroad.
@@ -9,12 +9,13 @@ use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_from};
 use shekara_e2e::clients::{curl, curl_at, curl_with};
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::{Border, Scenario};
-use shekara_e2e::world::hosts::cast::{MAPS, SPLIT};
+use shekara_e2e::world::hosts::cast::{MAPS, MAPS_ALIAS, SPLIT};
 use shekara_policy::Reason;
+use shekara_policy::record::FlowRecord;
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let tls = |host: &str| json!([{"host": host, "ports": [443], "protocol": "TLS"}]);
-    let border = scenario.border(&[("maps", tls(MAPS)), ("split", tls(SPLIT))]).await?;
+    let border = scenario.border(&[("maps", tls(MAPS)), ("alias", tls(MAPS_ALIAS)), ("split", tls(SPLIT))]).await?;
     abroad(scenario, &border).await?;
     split(scenario, &border).await
 }
@@ -22,18 +23,20 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 async fn abroad(scenario: &Scenario, border: &Border) -> Result<()> {
     let world = scenario.world()?;
     let there = world.hosts.get(MAPS)?.v4("DE")?;
-    let attempts = [Attempt::new(
-        "a listed name that leads abroad",
-        &curl_with(&format!("https://{MAPS}/"), &["--ipv4"]),
-        Arrival::Packet(there, "tcp"),
-    )];
+    let attempts = [MAPS, MAPS_ALIAS].map(|name| {
+        let command = curl_with(&format!("https://{name}/"), &["--ipv4"]);
+        Attempt::new(format!("{name}, which leads abroad"), &command, Arrival::Packet(there, "tcp"))
+    });
     for outcome in all_closed(&world.sniffer, &border.covered, &border.free, &attempts).await? {
         outcome.failure()?;
     }
-    let denial = border.covered.record("the name that leads abroad", |record| is_denial(record, Reason::CrossBorder)).await?;
-    ensure!(denial.country.is_some_and(|country| country.as_str() == "DE"), "the country is not said: {denial:?}");
-    ensure!(denial.standard == Some(scenario.named("standard")), "the standard is not said: {denial:?}");
-    ensure!(denial.dialled.is_none() && denial.bytes_out == 0, "something left: {denial:?}");
+    for name in [MAPS, MAPS_ALIAS] {
+        let is_it = |record: &FlowRecord| record.name.as_deref() == Some(name) && is_denial(record, Reason::CrossBorder);
+        let denial = border.covered.record(name, is_it).await?;
+        ensure!(denial.country.is_some_and(|country| country.as_str() == "DE"), "the country is not said: {denial:?}");
+        ensure!(denial.standard == Some(scenario.named("standard")), "the standard is not said: {denial:?}");
+        ensure!(denial.dialled.is_none() && denial.bytes_out == 0, "something left: {denial:?}");
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Closes 20 of the threat model.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join;
@@ -18,7 +18,7 @@ use shekara_e2e::measure;
 use shekara_e2e::pods::Client;
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::{AUTHORITY, Border, Scenario};
-use shekara_e2e::wait::{Seen, until};
+use shekara_e2e::wait::{Seen, now, until};
 use shekara_e2e::world::hosts::cast::{CLINIC, ECHO};
 use shekara_policy::Reason;
 use shekara_policy::record::End;
@@ -152,10 +152,6 @@ async fn denied_on_end(fresh: &mut Talk) -> Result<()> {
 fn time(line: &str) -> Result<f64> {
     let word = line.split_whitespace().nth(1).with_context(|| format!("no time in {line:?}"))?;
     word.parse().with_context(|| format!("no time in {line:?}"))
-}
-
-fn now() -> Result<f64> {
-    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64())
 }
 
 /// Opens a connection to the clinic, has one answer, and waits until it is closed.

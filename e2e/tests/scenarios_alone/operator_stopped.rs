@@ -1,0 +1,111 @@
+//! Without the operator the border stands: flows that are allowed go on and new ones are allowed by the last document, the others
+//! stay closed, a live flow is not touched. A pod that would be covered cannot be created bare. When the operator is back, what
+//! happened meanwhile is in the status, and changes are enforced again.
+//!
+//! Closes 14 of the threat model for an operator that is down.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, PostParams};
+use serde_json::json;
+use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at};
+use shekara_e2e::clients::{curl, curl_at};
+use shekara_e2e::cluster::{operator, scale_operator};
+use shekara_e2e::exec::talk::Talk;
+use shekara_e2e::holdings::CONDITION;
+use shekara_e2e::pods::workload::Cover;
+use shekara_e2e::scenario::{Border, Scenario};
+use shekara_e2e::wait::{Seen, now, until};
+use shekara_e2e::world::hosts::cast::{ADS, CLINIC, ECHO};
+
+const ECHO_PORT: u16 = 7;
+
+/// So many exchanges of the live flow show that it goes on.
+const EXCHANGES: usize = 20;
+
+pub(super) async fn run(scenario: &Scenario) -> Result<()> {
+    let echo = scenario.world()?.hosts.get(ECHO)?.any_v4()?;
+    let endpoints = json!([
+        {"host": CLINIC, "ports": [443], "protocol": "TLS"},
+        {"network": format!("{echo}/32"), "ports": [ECHO_PORT], "protocol": "TCP"},
+    ]);
+    let border = scenario.border(&[("party", endpoints)]).await?;
+    let mut live = border.covered.talk(&live_flow(echo)).await?;
+    goes_on(&mut live).await?;
+    let replicas = operator(&scenario.kube).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+
+    scale_operator(&scenario.kube, 0).await?;
+    let without = without_operator(scenario, &border, &mut live).await;
+    // whatever came of it, the next scenario needs the operator
+    scale_operator(&scenario.kube, replicas).await?;
+    without.context("without the operator")?;
+
+    goes_on(&mut live).await?;
+    back(scenario, &border).await
+}
+
+async fn without_operator(scenario: &Scenario, border: &Border, live: &mut Talk) -> Result<()> {
+    let world = scenario.world()?;
+    let (ads, since) = (world.hosts.get(ADS)?.any_v4()?, world.sniffer.clock().await?);
+    goes_on(live).await?;
+    let status = border.covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
+    ensure!(status == "200", "the clinic answers {status}");
+    let arrived = packets_at(&world.sniffer, &border.covered, world.hosts.get(CLINIC)?, since).await?;
+    ensure!(!arrived.is_empty(), "the clinic saw nothing");
+    let unlisted = curl_at(&format!("https://{ADS}/"), ADS, 443, ads);
+    let attempts = [Attempt::new("an unlisted party", &unlisted, Arrival::Packet(ads, "tcp"))];
+    for outcome in all_closed(&world.sniffer, &border.covered, &border.free, &attempts).await? {
+        outcome.failure()?;
+    }
+    let (api, bare) = (scenario.api::<Pod>(), scenario.client_manifest("bare", Cover::Covered)?.pod()?);
+    match api.create(&PostParams::default(), &bare).await {
+        Err(kube::Error::Api(status)) if status.message.contains("webhook") => Ok(()),
+        Err(error) => Err(error).context("the pod is refused for another reason"),
+        Ok(_) => bail!("a pod that would be covered was created without admission"),
+    }
+}
+
+/// What happened meanwhile is reported, and a new pod is covered.
+async fn back(scenario: &Scenario, border: &Border) -> Result<()> {
+    scenario.client("another", Cover::Covered).await?;
+    scenario.enforcing(2).await?;
+    let api = scenario.api::<shekara_crds::DataHolding>();
+    let denied = until("the denial during the outage is in the status", CONDITION, async || {
+        let found = api.list(&ListParams::default()).await?.items.pop().and_then(|holding| holding.status);
+        let status = found.unwrap_or_default();
+        let denial = status.denials.iter().find(|denial| denial.last_destination.as_deref() == Some(ADS)).cloned();
+        Ok(Seen::some_or(denial, status))
+    });
+    denied.await?;
+    let status = border.covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
+    ensure!(status == "200", "the clinic answers {status}");
+    Ok(())
+}
+
+async fn goes_on(live: &mut Talk) -> Result<()> {
+    let (begin, mut exchanges) = (now()?, 0);
+    while exchanges < EXCHANGES {
+        let line = live.next(CONDITION).await?.text;
+        let time = line.strip_prefix("back ").with_context(|| format!("the live flow ended: {line}"))?;
+        // those of before were not read until now
+        exchanges += usize::from(time.parse::<f64>()? > begin);
+    }
+    Ok(())
+}
+
+/// Sends a byte and waits for it to come back, for ever.
+fn live_flow(echo: IpAddr) -> String {
+    format!(
+        "import socket, time\n\
+         s = socket.create_connection(('{echo}', {ECHO_PORT}), 10)\n\
+         s.settimeout(10)\n\
+         while True:\n\
+         \x20   s.sendall(b'.')\n\
+         \x20   if not s.recv(1): break\n\
+         \x20   print('back', time.time())\n\
+         \x20   time.sleep(0.05)\n\
+         print('closed')\n"
+    )
+}

@@ -1,0 +1,81 @@
+//! After `helm uninstall` no webhook and no admission policy is left, pods can be created, and pods that were covered before stay
+//! behind their border by the last document. After another install new pods are covered again.
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::json;
+use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at};
+use shekara_e2e::clients::{curl, curl_at};
+use shekara_e2e::cluster::{OPERATOR_NAMESPACE, RELEASE, program};
+use shekara_e2e::environment::source_tree;
+use shekara_e2e::pods::START;
+use shekara_e2e::pods::workload::Cover;
+use shekara_e2e::scenario::{Border, Scenario};
+use shekara_e2e::wait::{Seen, until};
+use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
+
+pub(super) async fn run(scenario: &Scenario) -> Result<()> {
+    let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
+    program("helm", &["uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait", "--timeout", "2m"]).await?;
+    let without = without_shekara(scenario, &border).await;
+    // whatever came of it, the cluster is left as it was found
+    let cluster = source_tree().join("e2e/cluster");
+    program(cluster.to_str().context("the path is no text")?, &["install"]).await?;
+    without.context("after the uninstall")?;
+    anew(scenario).await
+}
+
+async fn without_shekara(scenario: &Scenario, border: &Border) -> Result<()> {
+    let mut left = Vec::new();
+    left.extend(named_after_us::<MutatingWebhookConfiguration>(scenario).await?);
+    left.extend(named_after_us::<ValidatingWebhookConfiguration>(scenario).await?);
+    left.extend(named_after_us::<ValidatingAdmissionPolicy>(scenario).await?);
+    left.extend(named_after_us::<ValidatingAdmissionPolicyBinding>(scenario).await?);
+    ensure!(left.is_empty(), "the uninstall left {left:?}");
+    let bare = scenario.client("bare", Cover::Covered).await?;
+    let spec = bare.object().await?.spec.context("the pod has no spec")?;
+    ensure!(spec.init_containers.unwrap_or_default().is_empty(), "something still changes pods");
+    border_stands(scenario, border).await
+}
+
+async fn named_after_us<K>(scenario: &Scenario) -> Result<Vec<String>>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let found = Api::<K>::all(scenario.kube.clone()).list(&ListParams::default()).await?;
+    Ok(found.items.iter().map(K::name_any).filter(|name| name.contains(RELEASE)).collect())
+}
+
+async fn border_stands(scenario: &Scenario, border: &Border) -> Result<()> {
+    let world = scenario.world()?;
+    let (ads, since) = (world.hosts.get(ADS)?.any_v4()?, world.sniffer.clock().await?);
+    let status = border.covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
+    ensure!(status == "200", "the clinic answers {status}");
+    let arrived = packets_at(&world.sniffer, &border.covered, world.hosts.get(CLINIC)?, since).await?;
+    ensure!(!arrived.is_empty(), "the clinic saw nothing");
+    let unlisted = curl_at(&format!("https://{ADS}/"), ADS, 443, ads);
+    let attempts = [Attempt::new("an unlisted party", &unlisted, Arrival::Packet(ads, "tcp"))];
+    for outcome in all_closed(&world.sniffer, &border.covered, &border.free, &attempts).await? {
+        outcome.failure()?;
+    }
+    Ok(())
+}
+
+/// The declarations were kept: once the pods of before are gone, a new one is covered and the holding is enforced.
+async fn anew(scenario: &Scenario) -> Result<()> {
+    let pods = scenario.api::<Pod>();
+    for name in ["covered", "bare"] {
+        pods.delete(name, &DeleteParams::default()).await?;
+        until(&format!("{name} is gone"), START, async || {
+            Ok(Seen::some_or(pods.get_opt(name).await?.is_none().then_some(()), "there"))
+        })
+        .await?;
+    }
+    scenario.client("anew", Cover::Covered).await?;
+    scenario.enforcing(1).await.map(drop)
+}
