@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+# The programs of ours that go into images: static, so that they need nothing of the image. Read by e2e/images.
+
+declare -A crates=([sidecar]="shekara-sidecar kubectl-shekara" [operator]=shekara-operator)
+
+build_programs() { # IMAGE...
+  local name crate packages=()
+  for name; do
+    for crate in ${crates[$name]:-}; do packages+=(--package "$crate"); done
+  done
+  [ ${#packages[@]} -gt 0 ] || return 0
+  target=$(rustc --version --verbose | sed -n 's/^host: //p')
+  say "building the programs"
+  # with --target the flags do not touch build scripts and macros
+  (cd "$root" && RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --release --target "$target" "${packages[@]}") ||
+    die "the programs could not be built"
+}
+
+program() { echo "$CARGO_TARGET_DIR/$target/release/$1"; }

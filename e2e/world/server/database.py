@@ -1,0 +1,46 @@
+"""The databases: a PostgreSQL for the hosts that serve one, with the database, user and password `fleet`."""
+import glob
+import pathlib
+import shutil
+import subprocess
+
+NAME = "fleet"
+
+
+def configure(world, certificates, folder):
+    """Makes the database anew; returns the command, or None where no host serves one."""
+    hosts = world.serving("postgresql")
+    if not hosts:
+        return None
+    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+    folder = pathlib.Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for kind in ("pem", "key"):
+        shutil.copy(f"{certificates}/{hosts[0].name}.{kind}", folder / f"server.{kind}")
+    (folder / "server.key").chmod(0o600)
+    run("chown", "-R", "postgres:postgres", str(folder))
+    data = folder / "data"
+    run(*as_owner(f"{programs}/initdb", "--no-sync", "--auth-local=trust", "--auth-host=scram-sha-256", "-D", str(data)))
+    settings = ["-c", "fsync=off", "-c", f"unix_socket_directories={folder}"]
+    for database, statement in (
+        ("postgres", f"CREATE ROLE {NAME} LOGIN PASSWORD '{NAME}'"),
+        ("postgres", f"CREATE DATABASE {NAME} OWNER {NAME}"),
+    ):
+        run(*as_owner(f"{programs}/postgres", "--single", *settings, "-D", str(data), database), given=statement + "\n")
+    with open(data / "pg_hba.conf", "a", encoding="utf-8") as file:
+        file.write(f"host {NAME} {NAME} all scram-sha-256\n")
+    addresses = ",".join(str(address) for host in hosts for address in host.addresses)
+    settings += ["-c", f"listen_addresses={addresses}", "-c", "ssl=on"]
+    settings += ["-c", f"ssl_cert_file={folder}/server.pem", "-c", f"ssl_key_file={folder}/server.key"]
+    return as_owner(f"{programs}/postgres", "-D", str(data), *settings)
+
+
+def as_owner(*command):
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
+
+
+def run(*command, given=None):
+    ended = subprocess.run(command, input=given, capture_output=True, text=True, check=False, cwd="/")
+    if ended.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {ended.stdout}{ended.stderr}")
