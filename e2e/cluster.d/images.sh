@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# Images from the archives of e2e/images onto the nodes. Read by e2e/cluster.
+
+# Loads what images.env names and a node does not have: NAME_IMAGE is in name.tar. The world's image runs beside the cluster,
+# not in it.
+load() {
+  local variable reference present missing=()
+  is_recorded || die "not up: e2e/cluster up"
+  [ -s "$images/images.env" ] || die "there are no images: e2e/images build"
+  present=$(images_on_nodes)
+  while IFS='=' read -r variable reference; do
+    [ "$variable" != WORLD_IMAGE ] && ! grep -qxF "$reference" <<<"$present" || continue
+    say "loading $reference"
+    variable=${variable%_IMAGE}
+    missing+=("$images/${variable,,}.tar")
+  done <"$images/images.env"
+  [ ${#missing[@]} = 0 ] || inside kind load image-archive -q --name "$name" "${missing[@]}"
+}
+
+images_on_nodes() { # those that every node has
+  local node all
+  mapfile -t all < <(inside kind get nodes -q --name "$name")
+  for node in "${all[@]}"; do
+    inside docker exec "$node" crictl images -o json | jq -r '.images[].repoTags[]'
+  done | sort | uniq -c | awk -v nodes=${#all[@]} '$1 == nodes { print $2 }'
+}
+
+image_named() { # VARIABLE, as OPERATOR_IMAGE
+  sed -n "s/^$1=//p" "${SHEKARA_IMAGES:-$images/images.env}" | grep . || die "no $1 in ${SHEKARA_IMAGES:-$images/images.env}"
+}

@@ -1,0 +1,26 @@
+# shellcheck shell=bash
+# Shekara itself, by its chart. Read by e2e/cluster.
+
+install_chart() {
+  is_recorded || die "not up: e2e/cluster up"
+  upgrade inside "$(networks)"
+}
+
+upgrade() { # RUN NETWORKS: RUN is the command that helm is run by
+  local operator sidecar values more=()
+  operator=$(image_named OPERATOR_IMAGE)
+  sidecar=$(image_named SIDECAR_IMAGE)
+  values=$(jq -n --arg operator "$operator" --arg sidecar "$sidecar" --arg networks "$2" '{
+    images: {operator: $operator, sidecar: $sidecar, pullPolicy: "IfNotPresent"},
+    cluster: ({domain: "cluster.local"} + if $networks == "" then {} else {networks: ($networks | split("[,\\s]+"; "") | map(select(. != "")))} end)}')
+  [ -z "${SHEKARA_VALUES:-}" ] || more=(--values "$SHEKARA_VALUES")
+  say "installing Shekara"
+  "$1" helm upgrade --install shekara "$root/charts/shekara" --namespace shekara-system --create-namespace --wait --timeout 3m \
+    --values <(echo "$values") "${more[@]}" >/dev/null
+}
+
+networks() { # of pods and Services, as kubeadm was told; of nodes, as Docker knows
+  inside kubectl -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' |
+    awk '$1 == "podSubnet:" || $1 == "serviceSubnet:" { print $2 }'
+  inside docker network inspect kind -f '{{range .IPAM.Config}}{{println .Subnet}}{{end}}'
+}
