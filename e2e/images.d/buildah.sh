@@ -6,13 +6,19 @@
 base=docker.io/library/debian:bookworm-slim
 apt=$images/apt
 
+# What the image says about mirrors, wherever its packages came from.
+sources='deb http://deb.debian.org/debian bookworm main
+deb http://deb.debian.org/debian bookworm-updates main
+deb http://deb.debian.org/debian-security bookworm-security main'
+
 prepare_buildah() {
   [ -z "${driver:-}" ] || return 0
   [ "$(id -u)" = 0 ] || die "without a Docker engine images are built by root"
   "$root/tools/prerequisites" buildah mmdebstrap
   driver=overlay
   buildah_here info >/dev/null 2>&1 || driver=vfs
-  buildah_here inspect --type image "$base" >/dev/null 2>&1 || make_base
+  recipe=$({ echo "$sources"; declare -f make_base; } | sha256sum | cut -c1-16)
+  [ "$(buildah_here inspect --type image --format '{{index .OCIv1.Config.Labels "recipe"}}' "$base" 2>/dev/null)" = "$recipe" ] || make_base
 }
 
 buildah_here() {
@@ -21,16 +27,16 @@ buildah_here() {
 
 # Debian's slim image, as its makers would make it, under its usual name.
 make_base() {
-  local container archive=$images/base.tar mirrors
+  local container archive=$images/base.root mirrors
   say "making $base"
   mapfile -t mirrors < <(debian_mirrors)
   [ ${#mirrors[@]} -gt 0 ] || die "apt of this machine knows no mirror of Debian bookworm"
-  # shellcheck disable=SC2016 # "$1" is the root, for the hook's own shell
-  mmdebstrap --quiet --variant=minbase --include=usr-is-merged --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+  # shellcheck disable=SC2016 # the hook's own shell is meant; "$1" is the root
+  SOURCES=$sources mmdebstrap --quiet --format=tar --variant=minbase --include=usr-is-merged --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt=force-unsafe-io \
-    --customize-hook='echo "deb http://deb.debian.org/debian bookworm main" >"$1/etc/apt/sources.list"' \
+    --customize-hook='printf "%s\n" "$SOURCES" >"$1/etc/apt/sources.list"' \
     bookworm "$archive" "${mirrors[@]}" >"$images/base.log" 2>&1 ||
     { tail -n 30 "$images/base.log" >&2; die "the base image could not be made, see $images/base.log"; }
   container=$(buildah_here from scratch)
@@ -39,7 +45,7 @@ make_base() {
   printf '#!/bin/sh\nexit 101\n' >"$images/policy-rc.d"
   buildah_here copy --quiet --chmod 755 "$container" "$images/policy-rc.d" /usr/sbin/policy-rc.d >/dev/null
   rm -f "$images/policy-rc.d"
-  buildah_here config --cmd bash "$container"
+  buildah_here config --cmd bash --label recipe="$recipe" "$container"
   buildah_here commit --quiet --rm "$container" "$base" >/dev/null
   rm -f "$archive"
 }

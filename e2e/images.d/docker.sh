@@ -15,6 +15,6 @@ build_with_docker() { # NAME CONTEXT REFERENCE ARCHIVE
     [ -z "${!variable:-}" ] || arguments+=(--build-arg "$variable")
   done
   DOCKER_BUILDKIT=1 docker build --progress plain --target "$1" --tag "$3" --file "$here/Containerfile" \
-    --build-arg VERSION="$version" "${arguments[@]}" "$2"
+    --build-arg VERSION="$version" "${arguments[@]}" "$2" || return
   docker save --output "$4" "$3"
 }

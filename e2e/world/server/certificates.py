@@ -27,7 +27,7 @@ def issue_one(host, names, authority, folder):
     openssl(
         "x509", "-req", "-days", "365", "-sha256", "-CA", authority / "ca.pem", "-CAkey", authority / "ca.key",
         "-extfile", extensions, "-out", folder / f"{host}.pem", given=request,
-    )  # fmt: skip
+    )
     # Mosquitto reads it as its own user
     (folder / f"{host}.key").chmod(0o644)
 

@@ -1,10 +1,10 @@
-"""The databases: a PostgreSQL for the hosts that serve one, with the database, user and password `fleet`."""
+"""The databases: a PostgreSQL for the hosts that serve one, with the database `city` and the user and password `reader`."""
 import glob
 import pathlib
 import shutil
 import subprocess
 
-NAME = "fleet"
+DATABASE, USER = "city", "reader"
 
 
 def configure(world, certificates, folder):
@@ -24,12 +24,12 @@ def configure(world, certificates, folder):
     run(*as_owner(f"{programs}/initdb", "--no-sync", "--auth-local=trust", "--auth-host=scram-sha-256", "-D", str(data)))
     settings = ["-c", "fsync=off", "-c", f"unix_socket_directories={folder}"]
     for database, statement in (
-        ("postgres", f"CREATE ROLE {NAME} LOGIN PASSWORD '{NAME}'"),
-        ("postgres", f"CREATE DATABASE {NAME} OWNER {NAME}"),
+        ("postgres", f"CREATE ROLE {USER} LOGIN PASSWORD '{USER}'"),
+        ("postgres", f"CREATE DATABASE {DATABASE} OWNER {USER}"),
     ):
         run(*as_owner(f"{programs}/postgres", "--single", *settings, "-D", str(data), database), given=statement + "\n")
     with open(data / "pg_hba.conf", "a", encoding="utf-8") as file:
-        file.write(f"host {NAME} {NAME} all scram-sha-256\n")
+        file.write(f"host {DATABASE} {USER} all scram-sha-256\n")
     addresses = ",".join(str(address) for host in hosts for address in host.addresses)
     settings += ["-c", f"listen_addresses={addresses}", "-c", "ssl=on"]
     settings += ["-c", f"ssl_cert_file={folder}/server.pem", "-c", f"ssl_key_file={folder}/server.key"]

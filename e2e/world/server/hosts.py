@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import yaml
 
 # what a host can serve, and on which ports
-PORTS = {"http": 80, "https": 443, "mqtt": 1883, "mqtts": 8883, "postgresql": 5432, "echo": 7}
+PORTS = {"http": 80, "http-alt": 8080, "https": 443, "mqtt": 1883, "mqtts": 8883, "postgresql": 5432, "echo": 7}
 
 # the ranges for documentation (RFC 5737, RFC 3849): nothing else may be declared, so that nothing else is ever reached
 NETWORKS = [ipaddress.ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]

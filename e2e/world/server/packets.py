@@ -1,4 +1,5 @@
 """What a packet says: addresses, protocol, ports, and the name in a DNS question. Pure functions of bytes."""
+import functools
 import ipaddress
 import struct
 from typing import NamedTuple
@@ -68,8 +69,12 @@ def transport(source, destination, number, payload, length):
         source_port, port = struct.unpack_from("!HH", payload)
     syn = number == TCP and len(payload) >= 14 and payload[13] & (SYN | ACK) == SYN
     name = question(number, payload) if port == DNS_PORT else None
-    addresses = (str(ipaddress.ip_address(bytes(address))) for address in (source, destination))
-    return Packet(*addresses, PROTOCOLS.get(number, str(number)), length, source_port, port, syn, name)
+    return Packet(text(bytes(source)), text(bytes(destination)), PROTOCOLS.get(number, str(number)), length, source_port, port, syn, name)
+
+
+@functools.lru_cache(maxsize=10_000)
+def text(address):
+    return str(ipaddress.ip_address(address))
 
 
 def question(number, payload):

@@ -55,9 +55,13 @@ def expect(connection, sent, begin):
     assert answer.startswith(begin), f"answers {answer!r}"
 
 
-def http(name, address):
-    with connect(address, "http") as connection:
+def http(name, address, service="http"):
+    with connect(address, service) as connection:
         expect(connection, f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode(), b"HTTP/1.1 200")
+
+
+def http_alt(name, address):
+    http(name, address, "http-alt")
 
 
 def https(name, address):
@@ -82,7 +86,7 @@ def postgresql(name, address):
     with connect(address, "postgresql") as connection:
         expect(connection, struct.pack("!II", 8, 80877103), b"S")
         with secured(connection, name) as channel:
-            parameters = b"user\0fleet\0database\0fleet\0\0"
+            parameters = b"user\0reader\0database\0city\0\0"
             # R is the demand for the password
             expect(channel, struct.pack("!II", 8 + len(parameters), 196608) + parameters, b"R")
 
@@ -110,5 +114,7 @@ def ask(kind, resolver, name):
     assert code & 0x0F == 0 and answers > 0, f"answers with code {code & 0x0F} and {answers} records"
 
 
-PROBES = {"http": http, "https": https, "mqtt": mqtt, "mqtts": mqtts, "postgresql": postgresql, "echo": echo}
+PROBES = {
+    "http": http, "http-alt": http_alt, "https": https, "mqtt": mqtt, "mqtts": mqtts, "postgresql": postgresql, "echo": echo,
+}
 main()

@@ -1,5 +1,4 @@
 """The first process of the world's container: owns the addresses, starts every server, and ends when one of them ends."""
-import ipaddress
 import json
 import os
 import pathlib
@@ -48,9 +47,8 @@ def own_addresses(world):
 def link_address():
     """The container's own address, on which the sniffer is asked."""
     links = json.loads(ip("-4", "-json", "address", "show", "scope", "global"))
-    found = [entry["local"] for link in links for entry in link["addr_info"]]
-    own = [text for text in found if not any(ipaddress.ip_address(text) in network for network in hosts.NETWORKS)]
-    return own[0]
+    entries = [entry for link in links if link.get("ifname") != "lo" for entry in link["addr_info"]]
+    return entries[0]["local"]
 
 
 def ip(*arguments):

@@ -1,7 +1,14 @@
-"""The web hosts: nginx, with a server for each host on the host's own addresses, and nothing on any other address."""
+"""The web hosts: nginx, on the hosts' own addresses and nowhere else.
+
+Each address answers for its host, and for every other one with that one's certificate if a client asks for it by name: a
+connection that ends at a wrong address is to be noticed by what arrived there, not by a failed handshake.
+"""
 import pathlib
 
 from hosts import PORTS, bracketed
+
+# what nginx serves, and what it is told more about it
+MORE = {"http": "", "http-alt": "", "https": " ssl http2"}
 
 HEADER = """\
 user www-data;
@@ -37,19 +44,20 @@ def configure(world, certificates, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     servers = [
-        SERVER.format(listens=listens(host), names=" ".join(world.names(host)), host=host.name, certificates=certificates)
-        for host in world.serving("http", "https")
+        SERVER.format(listens=listens(world, host), names=" ".join(world.names(host)), host=host.name, certificates=certificates)
+        for host in world.serving(*MORE)
     ]
     path = folder / "nginx.conf"
     path.write_text(HEADER.format(folder=folder) + "".join(servers) + "}\n")
     return ["nginx", "-e", "stderr", "-c", str(path)]
 
 
-def listens(host):
-    more = {"http": "", "https": " ssl http2"}
+def listens(world, host):
+    """The lines by which the host's server listens at every address of the web; at its own it is the default."""
     return "\n".join(
-        f"    listen {bracketed(address)}:{PORTS[service]}{more[service]};"
-        for address in host.addresses
-        for service in host.serves
-        if service in more
+        f"    listen {bracketed(address)}:{PORTS[service]}{MORE[service]}{' default_server' if other is host else ''};"
+        for other in world.serving(*MORE)
+        for address in other.addresses
+        for service in other.serves
+        if service in MORE
     )
