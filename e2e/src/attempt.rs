@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::exec::Ran;
 use crate::pods::Client;
+use crate::wait::{Seen, until};
+use crate::world::sniffer::ARRIVAL;
 use crate::world::{Host, Packet, Query, Sniffer};
 
 /// What stands for the pod's name in a command and in the name of a DNS question, so that the questions of pods differ.
@@ -27,6 +29,8 @@ pub struct Attempt {
 pub enum Arrival {
     /// A packet of a protocol at an address, from the pod itself.
     Packet(IpAddr, &'static str),
+    /// TCP at any of the addresses of a host, from the pod itself.
+    Host(Vec<IpAddr>),
     /// A DNS question for a name, from whoever asks for the pod.
     Question(String),
 }
@@ -44,6 +48,12 @@ impl Attempt {
         Self::new(what, &["python3", "-c", program], arrival)
     }
 
+    /// An attempt to reach a host over TCP.
+    #[must_use]
+    pub fn host(what: impl Into<String>, command: &[impl AsRef<str>], host: &Host) -> Self {
+        Self::new(what, command, Arrival::Host(host.addresses.iter().map(|placed| placed.address).collect()))
+    }
+
     /// Makes the attempt.
     ///
     /// # Errors
@@ -54,20 +64,23 @@ impl Attempt {
     }
 
     fn queries(&self, client: &Client, since: f64) -> Vec<Query> {
-        let since = Some(since);
+        let packets = |destination: &IpAddr, protocol: &str| -> Vec<Query> {
+            let family = client.addresses.iter().filter(|address| address.is_ipv4() == destination.is_ipv4());
+            let query = |source: &IpAddr| Query {
+                source: Some(*source),
+                destination: Some(*destination),
+                protocol: Some(protocol.to_owned()),
+                since: Some(since),
+                name: None,
+            };
+            family.map(query).collect()
+        };
         match &self.arrival {
-            Arrival::Question(name) => vec![Query { name: Some(name.replace(POD, &client.name)), since, ..Query::default() }],
-            Arrival::Packet(destination, protocol) => {
-                let family = client.addresses.iter().filter(|address| address.is_ipv4() == destination.is_ipv4());
-                let query = |source: &IpAddr| Query {
-                    source: Some(*source),
-                    destination: Some(*destination),
-                    protocol: Some((*protocol).to_owned()),
-                    since,
-                    name: None,
-                };
-                family.map(query).collect()
+            Arrival::Question(name) => {
+                vec![Query { name: Some(name.replace(POD, &client.name)), since: Some(since), ..Query::default() }]
             }
+            Arrival::Packet(destination, protocol) => packets(destination, protocol),
+            Arrival::Host(addresses) => addresses.iter().flat_map(|address| packets(address, "tcp")).collect(),
         }
     }
 }
@@ -91,16 +104,30 @@ async fn closed(sniffer: &Sniffer, covered: &Client, free: &Client, attempt: &At
     let since = sniffer.clock().await?;
     let outcome = attempt.make(covered).await?;
     let control = attempt.make(free).await?;
-    let queries = attempt.queries(free, since);
-    let query = queries.first().with_context(|| format!("{}: the pod has no address of that family", attempt.what))?;
-    let seen = sniffer.arrival(&format!("{} without enforcement", attempt.what), query).await;
+    let seen = arrives(sniffer, free, attempt, since).await;
     seen.with_context(|| format!("the attempt proves nothing, since it does not work: {control}"))?;
     let leaked = arrived(sniffer, covered, attempt, since).await?;
     ensure!(leaked.is_empty(), "{} got out of a covered pod: {leaked:?}; {outcome}", attempt.what);
     Ok(outcome)
 }
 
-async fn arrived(sniffer: &Sniffer, client: &Client, attempt: &Attempt, since: f64) -> Result<Vec<Packet>> {
+/// Waits until something of an attempt has arrived since a time of the sniffer's clock.
+///
+/// # Errors
+/// When nothing has.
+pub async fn arrives(sniffer: &Sniffer, client: &Client, attempt: &Attempt, since: f64) -> Result<()> {
+    until(&format!("{} by {} arrives", attempt.what, client.name), ARRIVAL, async || {
+        let packets = arrived(sniffer, client, attempt, since).await?;
+        Ok(if packets.is_empty() { Seen::NotYet(format!("nothing at {:?}", attempt.arrival)) } else { Seen::Yes(()) })
+    })
+    .await
+}
+
+/// What of an attempt has arrived since a time of the sniffer's clock.
+///
+/// # Errors
+/// When the sniffer does not answer.
+pub async fn arrived(sniffer: &Sniffer, client: &Client, attempt: &Attempt, since: f64) -> Result<Vec<Packet>> {
     let mut packets = Vec::new();
     for query in attempt.queries(client, since) {
         packets.extend(sniffer.packets(&query).await?);

@@ -24,6 +24,12 @@ pub fn curl_with(url: &str, options: &[&str]) -> Vec<String> {
     begin.iter().chain(options).chain(&end).map(ToString::to_string).collect()
 }
 
+/// curl of a URL that prints the body of the answer.
+#[must_use]
+pub fn curl_body(url: &str) -> Vec<String> {
+    ["curl", "--silent", "--show-error", "--fail", "--max-time", "10", url].map(str::to_owned).into()
+}
+
 /// mosquitto_pub of a message that the broker keeps, on port 8883 over TLS: fails unless the broker has acknowledged it.
 #[must_use]
 pub fn publish(host: &str, port: u16, topic: &str, message: &str) -> Vec<String> {
@@ -75,6 +81,20 @@ pub fn tcp(address: IpAddr, port: u16) -> String {
 pub fn udp(address: IpAddr, port: u16) -> String {
     let family = if address.is_ipv4() { "AF_INET" } else { "AF_INET6" };
     format!("import socket\nsocket.socket(socket.{family}, socket.SOCK_DGRAM).sendto(b'datagram', ('{address}', {port}))\n")
+}
+
+/// A program of Python that asks for an echo by the socket that needs no capability, and waits for it.
+#[must_use]
+pub fn ping(address: IpAddr) -> String {
+    let (family, protocol, request) =
+        if address.is_ipv4() { ("AF_INET", "IPPROTO_ICMP", 8) } else { ("AF_INET6", "IPPROTO_ICMPV6", 128) };
+    format!(
+        "import socket, struct\n\
+         s = socket.socket(socket.{family}, socket.SOCK_DGRAM, socket.{protocol})\n\
+         s.settimeout(2)\n\
+         s.sendto(struct.pack('!BBHHH', {request}, 0, 0, 0, 1), ('{address}', 0))\n\
+         s.recv(64)\n"
+    )
 }
 
 /// A program of Python that begins an SCTP association, or where the kernel has no SCTP sends the protocol's number raw.

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod demo;
 pub mod diagnose;
 pub mod environment;
+pub mod examples;
 pub mod exec;
 pub mod harness;
 pub mod holdings;

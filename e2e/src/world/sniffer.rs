@@ -20,7 +20,7 @@ use crate::wait::{Seen, until};
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// How long a packet may take from the wire to the sniffer's answer.
-const ARRIVAL: Duration = Duration::from_secs(10);
+pub const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// A packet that arrived at a host of the world.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at};
+use shekara_e2e::attempt::{Attempt, all_closed, packets_at};
 use shekara_e2e::clients::{publish, subscribe};
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::{Border, Scenario};
@@ -48,10 +48,10 @@ async fn home(scenario: &Scenario, border: &Border) -> Result<()> {
 
 async fn abroad(scenario: &Scenario, border: &Border) -> Result<()> {
     let world = scenario.world()?;
-    let vendor = world.hosts.get(VENDOR)?.v4("DE")?;
+    let vendor = world.hosts.get(VENDOR)?;
     let attempt = |port: u16| {
         let command = publish(VENDOR, port, &scenario.namespace, "there");
-        Attempt::new(format!("MQTT to the vendor on port {port}"), &command, Arrival::Packet(vendor, "tcp"))
+        Attempt::host(format!("MQTT to the vendor on port {port}"), &command, vendor)
     };
     for outcome in all_closed(&world.sniffer, &border.covered, &border.free, &[attempt(PLAIN), attempt(TLS)]).await? {
         outcome.failure()?;

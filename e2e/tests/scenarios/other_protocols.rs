@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
-use shekara_e2e::clients::{curl_with, sctp, udp};
+use shekara_e2e::clients::{curl_with, ping, sctp, udp};
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::world::hosts::cast::{CLINIC, ECHO};
 
@@ -14,14 +14,12 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let echo = world.hosts.get(ECHO)?;
     let (four, six) = (echo.any_v4()?, echo.any_v6()?);
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
-    let ping = |family: &str, address: &str| ["ping", family, "-c", "1", "-W", "2", address].map(str::to_owned);
-    let (four_text, six_text) = (four.to_string(), six.to_string());
     let attempts = [
         Attempt::python("UDP", &udp(four, 9999), Arrival::Packet(four, "udp")),
         Attempt::python("UDP over IPv6", &udp(six, 9999), Arrival::Packet(six, "udp")),
         Attempt::python("UDP to the port of QUIC", &udp(four, 443), Arrival::Packet(four, "udp")),
-        Attempt::new("ICMP", &ping("-4", &four_text), Arrival::Packet(four, "icmp")),
-        Attempt::new("ICMPv6", &ping("-6", &six_text), Arrival::Packet(six, "icmpv6")),
+        Attempt::python("ICMP", &ping(four), Arrival::Packet(four, "icmp")),
+        Attempt::python("ICMPv6", &ping(six), Arrival::Packet(six, "icmpv6")),
         Attempt::python("SCTP", &sctp(four), Arrival::Packet(four, "sctp")),
         Attempt::python("SCTP over IPv6", &sctp(six), Arrival::Packet(six, "sctp")),
     ];
