@@ -8,6 +8,7 @@ mod cross_border;
 mod database;
 mod dns_question;
 mod footprint;
+mod forbidden_pod;
 mod init_container;
 mod kinds_of_workload;
 mod listed_party;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         scenario("carve_out", World, carve_out::run),
         scenario("uncovered_pod", World, uncovered_pod::run),
         scenario("status_and_conditions", World, status_and_conditions::run),
+        scenario("forbidden_pod", Cluster, forbidden_pod::run),
         scenario("bad_objects", Cluster, bad_objects::run),
         scenario("footprint", Cluster, footprint::run),
     ])
