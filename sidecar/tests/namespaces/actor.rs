@@ -1,0 +1,45 @@
+//! Who runs a program in the pod: user and capabilities as a container runtime gives them.
+
+use tokio::process::Command;
+
+use crate::namespace::Namespace;
+
+/// A container's user and capabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// `shekara-init`: root with NET_ADMIN alone.
+    Init,
+    /// `shekara-proxy`: root with NET_RAW alone and no new privileges.
+    Proxy,
+    /// `shekara-verify`: an unprivileged user.
+    Verify,
+    /// An application of an unprivileged user.
+    App,
+    /// An application that runs as root, or became root by a setuid file: everything but NET_ADMIN, NET_RAW and SYS_ADMIN, as
+    /// stock images of nginx or PostgreSQL are run.
+    RootApp,
+    /// What admission refuses: an application with NET_RAW.
+    RawApp,
+}
+
+impl Actor {
+    fn setpriv(self) -> &'static [&'static str] {
+        const WITHOUT: &str = "-net_admin,-net_raw,-sys_admin";
+        match self {
+            Self::Init => &["--bounding-set", "-all,+net_admin", "--inh-caps", "-all"],
+            Self::Proxy => &["--bounding-set", "-all,+net_raw", "--inh-caps", "-all", "--no-new-privs"],
+            Self::Verify => &["--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all"],
+            Self::App => &["--reuid=1000", "--regid=1000", "--clear-groups", "--bounding-set", WITHOUT, "--inh-caps", "-all"],
+            Self::RootApp => &["--bounding-set", WITHOUT, "--inh-caps", "-all"],
+            Self::RawApp => &["--bounding-set", "-net_admin,-sys_admin", "--inh-caps", "-all"],
+        }
+    }
+
+    /// The command that runs a program in the namespace. It ends with the test that waits for it.
+    pub(crate) fn command(self, pod: &Namespace, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &pod.name, "setpriv", "--pdeathsig", "KILL"]).args(self.setpriv()).arg(program);
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").kill_on_drop(true);
+        command
+    }
+}

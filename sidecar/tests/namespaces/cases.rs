@@ -1,0 +1,16 @@
+//! What must pass, and what must not.
+
+mod addresses;
+mod checkpoints;
+mod datagrams;
+mod dns;
+mod documents;
+mod first_bytes;
+mod init;
+mod mark;
+mod names;
+mod opaque;
+mod operator_away;
+mod own_ports;
+mod proof;
+mod revocation;

@@ -1,0 +1,135 @@
+//! First bytes that say too little, too late, or something else.
+
+use std::time::Instant;
+
+use shekara_policy::Reason;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::authority::authority;
+use crate::document::document;
+use crate::place::Place;
+use crate::wait::within;
+use crate::world::{CLINIC, HTTP, HTTPS, TLS_ECHO};
+
+/// The extension that hides the real name (RFC 9849).
+const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
+
+/// The ClientHello of a client of the clinic, in one TLS record.
+fn hello() -> Vec<u8> {
+    let name = rustls::pki_types::ServerName::try_from(CLINIC.name).unwrap();
+    let mut client = rustls::ClientConnection::new(authority().client(), name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
+
+/// The same with one more extension.
+fn hello_with(extension: u16, body: &[u8]) -> Vec<u8> {
+    let mut hello = hello();
+    let grown = 4 + body.len();
+    // record header 5, handshake header 4, version 2, random 32, session, cipher suites, compression, extensions
+    let session = usize::from(hello[43]);
+    let suites = 44 + session;
+    let compression = suites + 2 + usize::from(u16::from_be_bytes([hello[suites], hello[suites + 1]]));
+    let extensions = compression + 1 + usize::from(hello[compression]);
+    let mut grow = |at: usize| {
+        let length = u16::from_be_bytes([hello[at], hello[at + 1]]) + u16::try_from(grown).unwrap();
+        hello[at..at + 2].copy_from_slice(&length.to_be_bytes());
+    };
+    [3, 7, extensions].into_iter().for_each(&mut grow);
+    let at = extensions + 2;
+    let added = [&extension.to_be_bytes()[..], &u16::try_from(body.len()).unwrap().to_be_bytes(), body].concat();
+    hello.splice(at..at, added);
+    hello
+}
+
+/// Sends bytes to the clinic and waits for whatever comes, or the end.
+async fn send(place: &Place, port: u16, bytes: &[u8]) -> (TcpStream, bool) {
+    let mut stream = place.dial(CLINIC.v4, port).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let answered = matches!(within("an answer or the end", stream.read(&mut [0; 64])).await, Ok(1..));
+    (stream, answered)
+}
+
+#[tokio::test]
+async fn first_bytes_that_hide_or_confuse_the_destination_are_closed() {
+    let mut place = Place::open();
+    let clinic = CLINIC.name;
+    let get = |rest: &str| format!("GET / HTTP/1.1\r\n{rest}\r\n").into_bytes();
+    let host = format!("Host: {clinic}\r\n");
+    let attempts: Vec<(&str, u16, Vec<u8>, Reason)> = vec![
+        ("ECH", HTTPS, hello_with(ENCRYPTED_CLIENT_HELLO, &[0; 120]), Reason::EncryptedClientHello),
+        ("noise", HTTPS, b"\x00\x01\x02\x03 face \xff\xfe\r\n\r\n".repeat(20), Reason::UnreadableHello),
+        ("two hosts", HTTP, get(&format!("{host}Host: shop.example.kz\r\n")), Reason::AmbiguousAuthority),
+        ("no host", HTTP, get("Accept: */*\r\n"), Reason::NoName),
+        ("CONNECT", HTTP, format!("CONNECT {clinic}:443 HTTP/1.1\r\n{host}\r\n").into_bytes(), Reason::ProxyRequest),
+        ("HTTP/2 without TLS", HTTP, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), Reason::ProxyRequest),
+        ("HTTP where TLS is declared", HTTPS, get(&host), Reason::ProtocolMismatch),
+        ("TLS where HTTP is declared", HTTP, hello(), Reason::ProtocolMismatch),
+    ];
+    for (what, port, bytes, _) in &attempts {
+        let mut stream = place.dial(CLINIC.v4, *port).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let payload = bytes[..8].to_vec();
+        let carries = |packet: &crate::sniffer::Packet| packet.payload.windows(8).any(|window| window == payload);
+        assert!(place.arrived(carries).await, "{what} is open without the filter");
+        place.sniffer.forget(&place.pod).await;
+    }
+    place.enforce(&[document()]).await;
+    for (at, (what, port, bytes, reason)) in attempts.iter().enumerate() {
+        let (_stream, answered) = send(&place, *port, bytes).await;
+        assert!(!answered, "{what}");
+        let sequence = u64::try_from(at).unwrap() + 1;
+        let record = place.record(|record| record.sequence == sequence).await;
+        assert_eq!((record.reason, record.port), (Some(*reason), *port), "{what}");
+        assert!(!place.reached(CLINIC.v4).await && !place.reached(CLINIC.v6).await, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_hello_in_many_pieces_is_read_and_one_that_never_ends_is_closed() {
+    let mut place = Place::open();
+    place.enforce(&[document()]).await;
+    // as many segments as bytes: the TLS of the server proves that none was lost
+    let stream = place.dial(CLINIC.v4, TLS_ECHO).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from(CLINIC.name).unwrap();
+    let piecemeal = crate::piecemeal::Piecemeal::new(stream);
+    let connected = tokio_rustls::TlsConnector::from(authority().client()).connect(name, piecemeal);
+    let mut tls = within("TLS in pieces", connected).await.unwrap();
+    tls.write_all(b"face").await.unwrap();
+    within("an echo", tls.read_exact(&mut [0; 4])).await.unwrap();
+
+    // as many TLS records as bytes
+    let hello = hello();
+    let records: Vec<u8> = hello[5..].iter().flat_map(|byte| [0x16, 3, 1, 0, 1, *byte]).collect();
+    let (_stream, answered) = send(&place, TLS_ECHO, &records).await;
+    assert!(answered, "a hello in many records is a hello");
+    place.sniffer.forget(&place.pod).await;
+
+    // half a hello, and silence; nothing at all, and silence
+    let start = Instant::now();
+    let half = send(&place, HTTPS, &hello[..hello.len() / 2]);
+    let nothing = send(&place, HTTP, b"");
+    let ((_, half), (_, nothing)) = tokio::join!(half, nothing);
+    assert!(!half && !nothing);
+    println!("half a hello and silence were closed after {:?}", start.elapsed());
+    for port in [HTTPS, HTTP] {
+        let record = place.record(|record| record.port == port).await;
+        assert_eq!(record.reason, Some(Reason::NameTimeout));
+    }
+    assert!(!place.reached(CLINIC.v4).await);
+
+    // a head that has no end
+    let mut stream = place.dial(CLINIC.v4, HTTP).await.unwrap();
+    let endless = async {
+        stream.write_all(b"GET / HTTP/1.1\r\n").await?;
+        loop {
+            stream.write_all(format!("X-Face: {}\r\n", "x".repeat(1000)).as_bytes()).await?;
+        }
+    };
+    let ended: std::io::Result<()> = within("an end", endless).await;
+    ended.unwrap_err();
+    place.record(|record| record.reason == Some(Reason::UnreadableHello)).await;
+    assert!(!place.reached(CLINIC.v4).await);
+}

@@ -1,0 +1,140 @@
+//! A policy API as the operator's: HTTPS/2 with a stream of events, and checkpoints.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Empty, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use shekara_policy::PolicyDocument;
+use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, POLICY_PATH, PolicyEvent};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::authority::{Authority, authority};
+use crate::namespace::Namespace;
+use crate::wait::within;
+use crate::world::{POLICY_API, POLICY_API_NAME, listen};
+
+/// The port of the policy API.
+pub(crate) const PORT: u16 = 8443;
+
+/// How often checkpoints are asked for, in seconds: longer than any test, so that one that comes has a reason of its own.
+pub(crate) const INTERVAL: u32 = 600;
+
+/// The policy API. Dropping it ends its connections, as a crash does.
+pub(crate) struct PolicyApi {
+    shared: Arc<Shared>,
+    _tasks: JoinSet<()>,
+}
+
+struct Shared {
+    event: watch::Sender<Vec<u8>>,
+    checkpoints: watch::Sender<Vec<Checkpoint>>,
+    tokens: watch::Sender<Vec<String>>,
+}
+
+impl PolicyApi {
+    /// Serves in the world. Every watch begins with the newest event.
+    pub(crate) fn start(world: &Namespace, documents: &[PolicyDocument]) -> Self {
+        Self::with(authority(), world, documents)
+    }
+
+    /// The same with a certificate of an authority that nobody trusts.
+    pub(crate) fn of_an_impostor(world: &Namespace, documents: &[PolicyDocument]) -> Self {
+        Self::with(&Authority::new(), world, documents)
+    }
+
+    fn with(authority: &Authority, world: &Namespace, documents: &[PolicyDocument]) -> Self {
+        let place = SocketAddr::new(POLICY_API.parse().unwrap(), PORT);
+        let listener = world.inside(|| std::net::TcpListener::bind(place).unwrap());
+        let shared = Arc::new(Shared {
+            event: watch::Sender::new(line(documents)),
+            checkpoints: watch::Sender::new(Vec::new()),
+            tokens: watch::Sender::new(Vec::new()),
+        });
+        let mut tasks = JoinSet::new();
+        let tls = TlsAcceptor::from(authority.server(&[POLICY_API_NAME], &["h2"]));
+        tasks.spawn(serve(listen(listener), tls, shared.clone()));
+        Self { shared, _tasks: tasks }
+    }
+
+    /// Sends these documents to every watch.
+    pub(crate) fn set(&self, documents: &[PolicyDocument]) {
+        self.send(line(documents));
+    }
+
+    /// Sends whatever this is.
+    pub(crate) fn send(&self, line: Vec<u8>) {
+        self.shared.event.send_replace(line);
+    }
+
+    /// Waits for a checkpoint like this.
+    pub(crate) async fn checkpoint(&self, like: impl Fn(&Checkpoint) -> bool) -> Checkpoint {
+        let mut checkpoints = self.shared.checkpoints.subscribe();
+        let found = checkpoints.wait_for(|checkpoints| checkpoints.iter().any(&like));
+        let found = within("a checkpoint", found).await.unwrap();
+        found.iter().rev().find(|checkpoint| like(checkpoint)).unwrap().clone()
+    }
+
+    /// How many requests showed a token.
+    pub(crate) fn tokens_seen(&self) -> usize {
+        self.shared.tokens.borrow().len()
+    }
+
+    /// Waits until a request has come with this token.
+    pub(crate) async fn token(&self, token: &str) {
+        let expected = format!("Bearer {token}");
+        let mut tokens = self.shared.tokens.subscribe();
+        within("a request with the token", tokens.wait_for(|tokens| tokens.contains(&expected))).await.unwrap();
+    }
+}
+
+fn line(documents: &[PolicyDocument]) -> Vec<u8> {
+    serde_json::to_vec(&PolicyEvent { documents: documents.to_vec(), checkpoint_interval: INTERVAL }).unwrap()
+}
+
+async fn serve(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (tls, shared) = (tls.clone(), shared.clone());
+        connections.spawn(async move {
+            let Ok(stream) = tls.accept(stream).await else { return };
+            let service = service_fn(|request| respond(request, shared.clone()));
+            let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+    let token = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    shared.tokens.send_modify(|tokens| tokens.extend(token));
+    let path = request.uri().path_and_query().unwrap().as_str().to_owned();
+    if path == format!("{POLICY_PATH}?watch") {
+        let events = futures::stream::unfold((shared.event.subscribe(), true), |(mut events, first)| async move {
+            if !first {
+                events.changed().await.ok()?;
+            }
+            let mut line = events.borrow_and_update().clone();
+            line.push(b'\n');
+            Some((Ok(Frame::data(Bytes::from(line))), (events, false)))
+        });
+        return Ok(Response::new(StreamBody::new(events).boxed()));
+    }
+    assert_eq!(path, CHECKPOINTS_PATH);
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let checkpoint = serde_json::from_slice(&body).unwrap();
+    shared.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
+    let mut response = Response::new(Empty::new().boxed());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
