@@ -1,6 +1,6 @@
 //! Commands of real clients.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::scenario::AUTHORITY;
 
@@ -97,18 +97,43 @@ pub fn ping(address: IpAddr) -> String {
     )
 }
 
-/// A program of Python that begins an SCTP association, or where the kernel has no SCTP sends the protocol's number raw.
+/// A program of Python that begins an SCTP association: by the kernel, or where that has no SCTP by hand, with a checksum that
+/// routers find right.
 #[must_use]
 pub fn sctp(address: IpAddr) -> String {
     let family = if address.is_ipv4() { "AF_INET" } else { "AF_INET6" };
     format!(
-        "import socket\n\
-         try:\n\
-         \x20   s = socket.socket(socket.{family}, socket.SOCK_STREAM, 132)\n\
-         \x20   s.setblocking(False)\n\
+        "import socket, struct\n\
+         try: s = socket.socket(socket.{family}, socket.SOCK_STREAM, 132)\n\
+         except OSError: s = None\n\
+         if s:\n\
+         \x20   s.settimeout(2)\n\
          \x20   s.connect_ex(('{address}', 9))\n\
-         except OSError:\n\
-         \x20   socket.socket(socket.{family}, socket.SOCK_RAW, 132).sendto(bytes(12), ('{address}', 0))\n"
+         else:\n\
+         \x20   chunk = struct.pack('!BBHIIHHI', 1, 0, 20, 1, 65535, 1, 1, 1)\n\
+         \x20   sum = 0xffffffff\n\
+         \x20   for byte in struct.pack('!HHII', 40000, 9, 0, 0) + chunk:\n\
+         \x20       sum ^= byte\n\
+         \x20       for _ in range(8): sum = sum >> 1 ^ (0x82f63b78 if sum & 1 else 0)\n\
+         \x20   packet = struct.pack('!HHI', 40000, 9, 0) + struct.pack('<I', sum ^ 0xffffffff) + chunk\n\
+         \x20   socket.socket(socket.{family}, socket.SOCK_RAW, 132).sendto(packet, ('{address}', 0))\n"
+    )
+}
+
+/// A program of Python that sends the first segment of a TCP connection by hand, with a checksum that routers find right.
+#[must_use]
+pub fn raw_tcp(address: Ipv4Addr, port: u16) -> String {
+    format!(
+        "import socket, struct\n\
+         probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+         probe.connect(('{address}', 9))\n\
+         ends = socket.inet_aton(probe.getsockname()[0]) + socket.inet_aton('{address}')\n\
+         def segment(sum): return struct.pack('!HHIIBBHHH', 40000, {port}, 1, 0, 5 << 4, 2, 1024, sum, 0)\n\
+         words = struct.unpack('!16H', ends + struct.pack('!HH', 6, 20) + segment(0))\n\
+         sum = sum(words)\n\
+         while sum >> 16: sum = (sum & 0xffff) + (sum >> 16)\n\
+         s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)\n\
+         s.sendto(segment(sum ^ 0xffff), ('{address}', 0))\n"
     )
 }
 

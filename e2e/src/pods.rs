@@ -1,5 +1,6 @@
 //! Pods with real clients.
 
+pub mod watcher;
 pub mod workload;
 
 use std::net::IpAddr;

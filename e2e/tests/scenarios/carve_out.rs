@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
-use shekara_e2e::clients::tcp;
+use shekara_e2e::clients::{raw_tcp, tcp};
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
@@ -20,6 +20,7 @@ const PROXY_PORT: u16 = 15001;
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let world = scenario.world()?;
     let ads = world.hosts.get(ADS)?.any_v4()?;
+    let IpAddr::V4(ads_four) = ads else { bail!("{ads} is of IPv6") };
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
     let there = || Arrival::Packet(ads, "tcp");
     let as_user = |user: u32| format!("import os\nos.setgroups([])\nos.setgid({user})\nos.setuid({user})\n{}", tcp(ads, 80));
@@ -28,7 +29,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         Attempt::python("TCP as the user of the proof", &as_user(65532), there()),
         Attempt::python("TCP as another user", &as_user(1337), there()),
         Attempt::python("TCP with the sidecar's mark", &marked(ads), there()),
-        Attempt::python("TCP by a raw socket", &raw(ads), there()),
+        Attempt::python("TCP by a raw socket", &raw_tcp(ads_four, 80), there()),
     ];
     for outcome in all_closed(&world.sniffer, &border.covered, &border.free, &attempts).await? {
         outcome.failure()?;
@@ -51,14 +52,5 @@ fn marked(address: IpAddr) -> String {
          s.connect(('{address}', 80))\n\
          s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\n\
          assert s.recv(1)\n"
-    )
-}
-
-/// Sends the head of a TCP segment with SYN set, made by hand.
-fn raw(address: IpAddr) -> String {
-    format!(
-        "import socket, struct\n\
-         s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)\n\
-         s.sendto(struct.pack('!HHIIBBHHH', 40000, 80, 1, 0, 5 << 4, 2, 1024, 0, 0), ('{address}', 0))\n"
     )
 }

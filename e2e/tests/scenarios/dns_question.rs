@@ -22,7 +22,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         let command = ["dig", "+tries=1", "+time=5"].iter().chain(options).map(ToString::to_string);
         (command.chain([format!("{name}.example.com")]).collect(), Arrival::Question(format!("{name}.example.com")))
     };
-    let child = format!("{POD}-secret.{CLINIC}");
+    let child = format!("{POD}.{}.{CLINIC}", scenario.namespace);
     let mut attempts = Vec::new();
     for (what, name, options) in [
         ("UDP", "a", &[][..]),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{ListParams, PostParams};
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use shekara_e2e::measure;
-use shekara_e2e::pods::Client;
+use shekara_e2e::pods::watcher::Watcher;
 use shekara_e2e::pods::workload::Cover;
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::wait::{Seen, until};
@@ -26,44 +26,16 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     scenario.holding(&["idle"]).await?;
     let covered = scenario.client("covered", Cover::Covered).await?;
     scenario.enforcing(1).await?;
-    let watcher = watcher(scenario, &covered).await?;
-    let idle = anonymous(&watcher, &covered).await?;
+    let watcher = Watcher::beside(scenario, &covered).await?;
+    let idle = watcher.anonymous_memory(&covered).await?;
     measure::print("anonymous memory of an idle sidecar", format_args!("{idle} KiB"));
     let outcome = covered.python(&denied_flows()).await?.success()?;
     ensure!(outcome.trim() == FLOWS.to_string(), "{outcome} of {FLOWS} flows were closed");
-    let after = anonymous(&watcher, &covered).await?;
+    let after = watcher.anonymous_memory(&covered).await?;
     measure::print(&format!("anonymous memory of a sidecar after {FLOWS} flows"), format_args!("{after} KiB"));
     sizes(scenario).await?;
     ensure!(idle <= PROMISED, "an idle sidecar has {idle} KiB of anonymous memory, more than {PROMISED}");
     Ok(())
-}
-
-/// A pod beside the covered one that sees the processes of the node.
-async fn watcher(scenario: &Scenario, covered: &Client) -> Result<Client> {
-    let node = covered.object().await?.spec.and_then(|spec| spec.node_name).context("the pod has no node")?;
-    let mut pod = scenario.client_manifest("watcher", Cover::Free)?.pod()?;
-    let spec = pod.spec.as_mut().context("the manifest has no spec")?;
-    (spec.node_name, spec.host_pid) = (Some(node), Some(true));
-    let api = scenario.api::<Pod>();
-    api.create(&PostParams::default(), &pod).await.context("the watcher is refused")?;
-    Client::ready(&api, "watcher").await
-}
-
-/// The anonymous memory of the pod's sidecar in KiB, as the node's kernel counts it.
-async fn anonymous(watcher: &Client, covered: &Client) -> Result<u64> {
-    let uid = covered.object().await?.metadata.uid.context("the pod has no UID")?;
-    let program = format!(
-        "import glob, re\n\
-         for folder in glob.glob('/proc/[0-9]*'):\n\
-         \x20   try:\n\
-         \x20       command = open(folder + '/cmdline', 'rb').read().split(b'\\0')\n\
-         \x20       if not command[0].endswith(b'shekara-sidecar') or command[1:2] != [b'run']: continue\n\
-         \x20       if '{uid}' not in open(folder + '/cgroup').read().replace('_', '-'): continue\n\
-         \x20       print(re.search(r'RssAnon:\\s+(\\d+) kB', open(folder + '/status').read())[1])\n\
-         \x20   except (FileNotFoundError, ProcessLookupError): pass\n"
-    );
-    let found = watcher.python(&program).await?.success()?;
-    found.trim().parse().with_context(|| format!("not the one sidecar of the pod: {found:?}"))
 }
 
 /// Opens connections that are denied, one after the other, and prints how many were closed.

@@ -1,4 +1,4 @@
-//! Of UDP, ICMP, ICMPv6, SCTP and UDP-Lite nothing arrives, while neighbour discovery goes on, so that IPv6 lasts.
+//! Of UDP, ICMP, ICMPv6 and SCTP nothing arrives, while neighbour discovery goes on, so that IPv6 lasts.
 //!
 //! Closes 4 and 31 of the threat model.
 
@@ -6,6 +6,8 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
 use shekara_e2e::clients::{curl_with, ping, sctp, udp};
+use shekara_e2e::pods::Client;
+use shekara_e2e::pods::watcher::Watcher;
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::world::hosts::cast::{CLINIC, ECHO};
 
@@ -24,11 +26,16 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         Attempt::python("SCTP over IPv6", &sctp(six), Arrival::Packet(six, "sctp")),
     ];
     all_closed(&world.sniffer, &border.covered, &border.free, &attempts).await?;
-    neighbours(&border.covered).await
+    neighbours(scenario, &border.covered).await
 }
 
-/// The pod's next hop over IPv6 is learnt anew, and the listed party is reached.
-async fn neighbours(covered: &shekara_e2e::pods::Client) -> Result<()> {
+/// The pod forgets its next hop over IPv6, learns it anew, and the listed party is reached.
+async fn neighbours(scenario: &Scenario, covered: &Client) -> Result<()> {
+    let watcher = Watcher::beside(scenario, covered).await?;
+    let known = ["ip", "-6", "neighbour", "show", "nud", "reachable", "nud", "stale", "nud", "delay", "nud", "probe"];
+    watcher.in_network_of(covered, &["ip", "-6", "neighbour", "flush", "dev", "eth0"]).await?;
+    let after = watcher.in_network_of(covered, &known).await?;
+    ensure!(!after.contains("lladdr"), "the pod still knows its neighbours: {after}");
     let status = covered.run(&curl_with(&format!("https://{CLINIC}/"), &["--ipv6"])).await?.success()?;
     ensure!(status == "200", "the clinic answers {status}");
     Ok(())
