@@ -1,16 +1,19 @@
 //! What the tasks of the proxy share.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use shekara_policy::{Judge, Verdict};
+use shekara_policy::{Flow, Judge, Verdict, decide};
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::dns::forward::Forwarder;
 use crate::dns::pins::Pins;
+use crate::dns::respond::Waiting;
 use crate::flow::dial::Dialler;
 use crate::flow::registry::Registry;
+use crate::flow::resolve::Resolved;
 use crate::geo::Geo;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -31,6 +34,10 @@ pub struct Context {
     pub dialler: Dialler,
     /// Who asks the resolvers.
     pub forwarder: Forwarder,
+    /// The questions that wait for a resolver.
+    pub waiting: Waiting,
+    /// What names were resolved to lately.
+    pub resolved: Resolved,
     /// The names that this pod was answered addresses for.
     pub pins: Pins,
     /// The flows that live now.
@@ -48,6 +55,35 @@ pub struct Context {
 }
 
 impl Context {
+    /// Everything at its beginning. `output` takes the records.
+    ///
+    /// # Errors
+    /// When the geo table must not be used, or the metrics or the thread of the records cannot be made.
+    pub fn new(
+        config: Config,
+        policy: watch::Receiver<Arc<Enforced>>,
+        dialler: Dialler,
+        output: impl Write + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let metrics = Metrics::new()?;
+        Ok(Self {
+            geo: Geo::open(&config.geo)?,
+            readiness: Readiness::new(policy.clone()),
+            policy,
+            forwarder: Forwarder::new(dialler.clone()),
+            dialler,
+            waiting: Waiting::default(),
+            resolved: Resolved::default(),
+            pins: Pins::default(),
+            registry: Registry::default(),
+            ledger: Ledger::default(),
+            records: Records::new(output, metrics.records_lost.clone())?,
+            metrics,
+            sink: Sink::default(),
+            config,
+        })
+    }
+
     /// The documents in force at this moment.
     #[must_use]
     pub fn enforced(&self) -> Arc<Enforced> {
@@ -56,8 +92,8 @@ impl Context {
 
     /// Judges a flow by the documents in force, at this moment.
     #[must_use]
-    pub fn decide(&self, flow: &shekara_policy::Flow) -> Verdict {
+    pub fn decide(&self, flow: &Flow) -> Verdict {
         let enforced = self.enforced();
-        shekara_policy::decide(Judge { documents: &enforced.documents, geo: &self.geo, now: Timestamp::now() }, flow)
+        decide(Judge { documents: &enforced.documents, geo: &self.geo, now: Timestamp::now() }, flow)
     }
 }

@@ -1,7 +1,17 @@
 //! Flows: from the connection that the packet filter redirected to the one that was judged.
 
+pub mod answers;
+pub mod carry;
+pub mod close;
 pub mod dial;
+pub mod hello;
+pub mod judge;
+pub mod listener;
 pub mod registry;
+pub mod relay;
+pub mod requests;
+pub mod resolve;
+pub mod story;
 
 #[cfg(test)]
 pub(crate) mod tests;

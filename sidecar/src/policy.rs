@@ -8,6 +8,7 @@ mod event;
 mod lines;
 mod request;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shekara_policy::PolicyDocument;
@@ -22,6 +23,20 @@ pub struct Enforced {
     pub digests: Vec<String>,
     /// How many sets of documents have been put in force since the start; 0 means that none has arrived.
     pub serial: u64,
+}
+
+impl Enforced {
+    /// Who resolves names, in the order of the documents and of their preference.
+    #[must_use]
+    pub fn resolvers(&self) -> Vec<SocketAddr> {
+        let mut resolvers = Vec::new();
+        for resolver in self.documents.iter().flat_map(|document| &document.cluster.resolvers) {
+            if !resolvers.contains(resolver) {
+                resolvers.push(*resolver);
+            }
+        }
+        resolvers
+    }
 }
 
 /// The way from the policy client, which owns the sender, to everybody who judges.

@@ -69,7 +69,7 @@ pub enum Taken {
 /// Takes datagrams until the socket fails.
 ///
 /// # Errors
-/// When the socket fails for good.
+/// When the socket fails: nobody sends through it, so no error of a single datagram can come.
 pub async fn serve(socket: UdpSocket, context: Arc<Context>) -> io::Result<()> {
     // as much as a proof needs; the rest of a longer datagram is not looked at
     let mut buffer = [0; 128];

@@ -1,5 +1,175 @@
-//! The flows that live now.
+//! The flows that live now. They are judged again whenever the documents change or a permit begins or ends, and one that is no
+//! longer allowed hears of it at once.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shekara_policy::verdict::Denial;
+use shekara_policy::{Flow, PolicyDocument, Verdict};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use crate::context::Context;
+
+/// The longest wait for the end of a permit: the clock may be set meanwhile.
+const SLICE: Duration = Duration::from_secs(10);
 
 /// The flows that live now.
 #[derive(Debug, Default)]
-pub struct Registry {}
+pub struct Registry {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    flows: BTreeMap<u64, Live>,
+}
+
+#[derive(Debug)]
+struct Live {
+    flow: Flow,
+    tell: oneshot::Sender<Denial>,
+}
+
+/// A place in the registry, for as long as it is kept.
+#[derive(Debug)]
+pub struct Entry<'r> {
+    registry: &'r Registry,
+    number: u64,
+    hear: oneshot::Receiver<Denial>,
+}
+
+impl Registry {
+    /// Enters a flow that was just allowed. Between the decision and this there must be no await, or a change would be missed.
+    pub fn enter(&self, flow: Flow) -> Entry<'_> {
+        let (tell, hear) = oneshot::channel();
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.flows.insert(number, Live { flow, tell });
+        Entry { registry: self, number, hear }
+    }
+
+    /// Judges every flow again, and tells those that are denied now.
+    pub fn judge_again(&self, decide: impl Fn(&Flow) -> Verdict) {
+        let mut state = self.lock();
+        let denied = state.flows.extract_if(.., |_, live| !decide(&live.flow).is_allowed());
+        let denied: Vec<Live> = denied.map(|(_, live)| live).collect();
+        drop(state);
+        for live in denied {
+            if let Verdict::Deny(denial) = decide(&live.flow) {
+                // a flow that ended meanwhile hears nothing, and needs not
+                let _ = live.tell.send(denial);
+            }
+        }
+    }
+
+    /// How many flows live.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().flows.len()
+    }
+
+    /// Whether none does.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry<'_> {
+    /// Waits until the flow is no longer allowed.
+    pub async fn denied(&mut self) -> Denial {
+        match (&mut self.hear).await {
+            Ok(denial) => denial,
+            // Nobody is left to tell: the flow ends otherwise.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.registry.lock().flows.remove(&self.number);
+    }
+}
+
+/// Judges the living flows again, whenever something that allows them may have ended.
+///
+/// # Errors
+/// When nobody can send documents any more.
+pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
+    let mut policy = context.policy.clone();
+    loop {
+        let boundary = next_boundary(&policy.borrow_and_update().documents, Timestamp::now());
+        tokio::select! {
+            changed = policy.changed() => changed?,
+            () = passing(boundary) => {}
+        }
+        context.registry.judge_again(|flow| context.decide(flow));
+    }
+}
+
+/// Waits until a time has come, by the clock on the wall.
+async fn passing(boundary: Option<Timestamp>) {
+    let Some(boundary) = boundary else { return std::future::pending().await };
+    while let Ok(left) = Duration::try_from(boundary.duration_since(Timestamp::now()))
+        && !left.is_zero()
+    {
+        sleep(left.min(SLICE)).await;
+    }
+}
+
+/// The next time at which a permit begins or ends.
+fn next_boundary(documents: &[PolicyDocument], now: Timestamp) -> Option<Timestamp> {
+    let routes = documents.iter().flat_map(|document| &document.routes);
+    let permits = routes.flat_map(|route| route.permits.iter().flatten());
+    permits.flat_map(|permit| [permit.valid_from, permit.valid_until]).flatten().filter(|time| *time > now).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use shekara_policy::{Protocol, Reason};
+
+    use super::*;
+
+    fn flow(port: u16) -> Flow {
+        Flow { protocol: Protocol::Tcp, name: None, address: None, port, tls: None }
+    }
+
+    #[test]
+    fn who_is_denied_hears_it_and_the_others_live_on() {
+        let registry = Registry::default();
+        let (mut kept, mut lost) = (registry.enter(flow(1)), registry.enter(flow(2)));
+        registry.judge_again(|flow| match flow.port {
+            1 => Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None }),
+            _ => Reason::PermitExpired.into(),
+        });
+        assert!(kept.denied().now_or_never().is_none());
+        assert_eq!(lost.denied().now_or_never().unwrap().reason, Reason::PermitExpired);
+        assert_eq!(registry.len(), 1);
+        drop((kept, lost));
+        assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn the_next_boundary_is_the_first_that_is_still_to_come() {
+        let mut document = crate::flow::tests::document();
+        let time = |second| Timestamp::from_second(second).unwrap();
+        let permit = &mut document.routes[0].permits.as_mut().unwrap()[0];
+        (permit.valid_from, permit.valid_until) = (Some(time(10)), Some(time(20)));
+        let documents = [document];
+        for (now, next) in [(5, Some(10)), (10, Some(20)), (20, None)] {
+            assert_eq!(next_boundary(&documents, time(now)), next.map(time));
+        }
+    }
+}

@@ -181,14 +181,16 @@ async fn report(
     checkpoints: &mut Checkpoints,
     mut told: watch::Receiver<Option<u32>>,
 ) -> std::convert::Infallible {
-    // Before the first event there is nothing to tell that the operator has asked for.
     loop {
         tokio::select! {
-            changed = told.changed() => match (changed, *told.borrow_and_update()) {
-                (Ok(()), Some(interval)) => checkpoints.documents_in_force(interval),
-                // The reader ends with the session, and so does this.
-                _ => std::future::pending().await,
-            },
+            changed = told.changed() => {
+                let interval = *told.borrow_and_update();
+                match (changed, interval) {
+                    (Ok(()), Some(interval)) => checkpoints.documents_in_force(interval),
+                    // The reader ends with the session, and so does this.
+                    _ => std::future::pending().await,
+                }
+            }
             () = checkpoints.due(context) => {
                 if let Err(error) = checkpoints.post(requests, context).await {
                     tracing::warn!("a checkpoint was not delivered: {error}");

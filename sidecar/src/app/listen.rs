@@ -1,0 +1,93 @@
+//! The ports of the proxy.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, UdpSocket};
+
+use crate::config::Ports;
+
+/// Open files that a full sidecar needs: two for each flow, and the rest.
+const OPEN_FILES: u64 = 20_000;
+
+/// Everything that is listened on: loopback in both families, and the administration port for all.
+pub(super) struct Listeners {
+    pub(super) flow: Vec<TcpListener>,
+    pub(super) dns_tcp: Vec<TcpListener>,
+    pub(super) dns_udp: Vec<UdpSocket>,
+    pub(super) sink: Vec<UdpSocket>,
+    pub(super) admin: TcpListener,
+}
+
+/// Where a proxy listens: the first of each is IPv4.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Redirected TCP.
+    pub flow: Vec<SocketAddr>,
+    /// DNS over TCP.
+    pub dns_tcp: Vec<SocketAddr>,
+    /// DNS over UDP.
+    pub dns_udp: Vec<SocketAddr>,
+    /// All other UDP.
+    pub sink: Vec<SocketAddr>,
+    /// Metrics and readiness.
+    pub admin: SocketAddr,
+}
+
+impl Listeners {
+    pub(super) async fn bind(ports: Ports) -> anyhow::Result<Self> {
+        let (mut flow, mut dns_tcp, mut dns_udp, mut sink) = (vec![], vec![], vec![], vec![]);
+        for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            flow.extend(if_there(ip, TcpListener::bind((ip, ports.flow)).await).with_context(|| port(ports.flow))?);
+            dns_tcp.extend(if_there(ip, TcpListener::bind((ip, ports.dns)).await).with_context(|| port(ports.dns))?);
+            dns_udp.extend(if_there(ip, UdpSocket::bind((ip, ports.dns)).await).with_context(|| port(ports.dns))?);
+            sink.extend(if_there(ip, UdpSocket::bind((ip, ports.sink)).await).with_context(|| port(ports.sink))?);
+        }
+        let admin = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, ports.admin)).await {
+            Err(error) if is_without_ipv6(&error) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, ports.admin)).await,
+            listener => listener,
+        };
+        Ok(Self { flow, dns_tcp, dns_udp, sink, admin: admin.with_context(|| port(ports.admin))? })
+    }
+
+    pub(super) fn bound(&self) -> io::Result<Bound> {
+        let tcp = |listeners: &[TcpListener]| listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>();
+        let udp = |sockets: &[UdpSocket]| sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<_>>();
+        Ok(Bound {
+            flow: tcp(&self.flow)?,
+            dns_tcp: tcp(&self.dns_tcp)?,
+            dns_udp: udp(&self.dns_udp)?,
+            sink: udp(&self.sink)?,
+            admin: self.admin.local_addr()?,
+        })
+    }
+}
+
+fn port(port: u16) -> String {
+    format!("port {port} cannot be listened on")
+}
+
+/// A pod without IPv6 has no way out over it, so nothing needs to listen there.
+fn if_there<T>(ip: IpAddr, bound: io::Result<T>) -> io::Result<Option<T>> {
+    match bound {
+        Err(error) if ip.is_ipv6() && is_without_ipv6(&error) => Ok(None),
+        bound => bound.map(Some),
+    }
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    let codes = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRNOTAVAIL].map(|code| Some(code.raw_os_error()));
+    codes.contains(&error.raw_os_error())
+}
+
+/// Raises the soft limit of open files: container runtimes set it to 1024, for programs that use `select`.
+pub(super) fn raise_limit() -> io::Result<()> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
+    if current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })?)
+}

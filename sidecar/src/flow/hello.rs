@@ -1,0 +1,115 @@
+//! The first bytes of a connection: what they say about where it wants to go.
+
+pub mod http;
+pub mod tls;
+
+use std::io;
+use std::time::Duration;
+
+use shekara_policy::flow::TlsVersion;
+use shekara_policy::{HostName, Protocol, Reason};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use self::http::Head;
+
+/// How long a client may take to name its destination.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// How much a client may say until it has named it. A ClientHello with post-quantum keys has less than 2 KiB.
+pub const LIMIT: usize = 16 * 1024;
+
+/// What the first bytes say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hello {
+    /// A whole ClientHello.
+    Tls {
+        /// The server name, if it has one.
+        name: Option<HostName>,
+        /// The highest version that it offers; absent for versions that are older than any that a standard can ask for.
+        version: Option<TlsVersion>,
+    },
+    /// The whole head of a request.
+    Http(Head),
+}
+
+/// How far the bytes can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress<T> {
+    /// So far nothing is wrong, and something is missing.
+    More,
+    /// All of it.
+    Whole(T),
+    /// More bytes would not help.
+    Refused(Reason),
+}
+
+/// Why there is no hello.
+#[derive(Debug)]
+pub struct Unread {
+    /// The reason for the denial.
+    pub reason: Reason,
+    /// The protocol, as far as the first byte says it.
+    pub protocol: Protocol,
+    /// The client is gone, so there is nobody to tell.
+    pub gone: bool,
+}
+
+/// Reads the hello of bytes that may have come in any pieces.
+#[must_use]
+pub fn read(bytes: &[u8]) -> Progress<Hello> {
+    match protocol(bytes) {
+        None if bytes.is_empty() => Progress::More,
+        Some(Protocol::Tls) => tls::read(bytes),
+        Some(Protocol::Http) => match http::head(bytes) {
+            Progress::More => Progress::More,
+            Progress::Whole(head) => Progress::Whole(Hello::Http(head)),
+            Progress::Refused(reason) => Progress::Refused(reason),
+        },
+        _ => Progress::Refused(Reason::UnreadableHello),
+    }
+}
+
+/// The protocol by the first byte: a handshake record of TLS, or the method of a request.
+fn protocol(bytes: &[u8]) -> Option<Protocol> {
+    match bytes.first() {
+        Some(&tls::HANDSHAKE) => Some(Protocol::Tls),
+        Some(byte) if byte.is_ascii_uppercase() => Some(Protocol::Http),
+        _ => None,
+    }
+}
+
+/// Reads the hello of a connection into `bytes`, which keep all that was read.
+///
+/// # Errors
+/// When the bytes are no hello, are too many, or do not come in time.
+pub async fn await_hello(stream: &TcpStream, bytes: &mut Vec<u8>) -> Result<Hello, Unread> {
+    let outcome = timeout(WITHIN, gather(stream, bytes)).await;
+    let (reason, gone) = match outcome {
+        Ok(Ok(Ok(hello))) => return Ok(hello),
+        Ok(Ok(Err(reason))) => (reason, false),
+        Ok(Err(_)) => (if bytes.is_empty() { Reason::NoName } else { Reason::UnreadableHello }, true),
+        Err(_) => (Reason::NameTimeout, false),
+    };
+    Err(Unread { reason, protocol: protocol(bytes).unwrap_or(Protocol::Tcp), gone })
+}
+
+async fn gather(stream: &TcpStream, bytes: &mut Vec<u8>) -> io::Result<Result<Hello, Reason>> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read_buf(bytes) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => match read(bytes) {
+                Progress::More if bytes.len() >= LIMIT => return Ok(Err(Reason::UnreadableHello)),
+                Progress::More => bytes.reserve(1024),
+                Progress::Whole(hello) => return Ok(Ok(hello)),
+                Progress::Refused(reason) => return Ok(Err(reason)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! The relay between a client and the destination that was judged for it.
+//!
+//! A flow that carries nothing holds no buffer: all flows of this thread read into one, and only what a slow receiver has not
+//! taken yet is kept with its flow.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::Shutdown;
+
+use shekara_policy::Reason;
+use shekara_policy::verdict::Denial;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::task::consume_budget;
+
+use super::answers::FirstAnswer;
+use super::registry::Entry;
+use super::requests::Requests;
+use super::story::Story;
+
+/// The one buffer of a thread.
+const BUFFER: usize = 128 * 1024;
+
+/// Reads of one flow in a row, before others have their turn.
+const IN_A_ROW: usize = 4;
+
+thread_local! {
+    static SHARED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How a relay ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Both sides have finished.
+    Completed,
+    /// A side broke it off.
+    Broken,
+    /// The documents, or the time, no longer allow the flow.
+    Revoked(Denial),
+    /// The client asked for another party, or for something that cannot be read.
+    Strayed(Reason),
+}
+
+/// The two connections of a flow.
+#[derive(Clone, Copy)]
+pub struct Pair<'a> {
+    /// The application's.
+    pub client: &'a TcpStream,
+    /// The destination's.
+    pub server: &'a TcpStream,
+}
+
+/// Carries bytes both ways, until both sides have finished or something ends the flow. `first` are bytes that were read from
+/// the client already; with `requests`, all that follows from the client is read as HTTP.
+pub async fn relay(pair: Pair<'_>, first: Vec<u8>, requests: Option<Requests>, entry: &mut Entry<'_>, story: &Story) -> Outcome {
+    let mut relay = Relay { pair, story, out: Way::default(), back: Way::default(), requests, answer: FirstAnswer::default() };
+    tokio::select! {
+        denial = entry.denied() => Outcome::Revoked(denial),
+        outcome = relay.run(first) => match outcome {
+            Ok(()) => Outcome::Completed,
+            Err(Trouble::Strayed(reason)) => Outcome::Strayed(reason),
+            Err(Trouble::Broken) => Outcome::Broken,
+        },
+    }
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Way {
+    /// What the receiver has not taken yet.
+    pending: Vec<u8>,
+    /// The sender has finished.
+    ended: bool,
+    /// The receiver has been told so.
+    closed: bool,
+}
+
+enum Trouble {
+    Broken,
+    Strayed(Reason),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(_: io::Error) -> Self {
+        Self::Broken
+    }
+}
+
+struct Relay<'a> {
+    pair: Pair<'a>,
+    story: &'a Story,
+    /// From the client to the server.
+    out: Way,
+    /// From the server to the client.
+    back: Way,
+    requests: Option<Requests>,
+    answer: FirstAnswer,
+}
+
+impl Relay<'_> {
+    async fn run(&mut self, first: Vec<u8>) -> Result<(), Trouble> {
+        let Pair { client, server } = self.pair;
+        let out = |bytes| self.story.carried_out(bytes);
+        self.out.send(server, &first, out)?;
+        drop(first);
+        while !(self.out.closed && self.back.closed) {
+            tokio::select! {
+                ready = client.readable(), if self.out.wants_more() => { ready?; self.from_client()?; }
+                ready = server.readable(), if self.back.wants_more() => { ready?; self.from_server()?; }
+                ready = server.writable(), if self.out.is_stuck() => { ready?; self.out.go_on(server, |bytes| self.story.carried_out(bytes))?; }
+                ready = client.writable(), if self.back.is_stuck() => { ready?; self.back.go_on(client, |bytes| self.story.carried_in(bytes))?; }
+            }
+            consume_budget().await;
+        }
+        Ok(())
+    }
+
+    fn from_client(&mut self) -> Result<(), Trouble> {
+        let Self { pair: Pair { client, server }, story, out, requests, .. } = self;
+        read_some(client, |bytes| {
+            let count = |bytes| story.carried_out(bytes);
+            match requests {
+                _ if bytes.is_empty() => out.end(server)?,
+                None => out.send(server, bytes, count)?,
+                Some(requests) => {
+                    let mut read = Vec::with_capacity(bytes.len());
+                    requests.pass(bytes, &mut read).map_err(Trouble::Strayed)?;
+                    out.send(server, &read, count)?;
+                }
+            }
+            Ok(out.wants_more())
+        })
+    }
+
+    fn from_server(&mut self) -> Result<(), Trouble> {
+        let Self { pair: Pair { client, server }, story, out, back, requests, answer } = self;
+        read_some(server, |bytes| {
+            if bytes.is_empty() {
+                back.end(client)?;
+                return Ok(false);
+            }
+            back.send(client, bytes, |bytes| story.carried_in(bytes))?;
+            if let Some(requests) = requests.as_mut().filter(|requests| requests.awaits_answer())
+                && let Some(accepted) = answer.take(bytes)
+            {
+                let mut held = Vec::new();
+                requests.answered(accepted, &mut held).map_err(Trouble::Strayed)?;
+                out.send(server, &held, |bytes| story.carried_out(bytes))?;
+            }
+            Ok(back.wants_more())
+        })
+    }
+}
+
+/// Reads what is there, a few times, and gives it on; no bytes mean that the sender has finished.
+fn read_some(from: &TcpStream, mut give: impl FnMut(&[u8]) -> Result<bool, Trouble>) -> Result<(), Trouble> {
+    SHARED.with_borrow_mut(|buffer| {
+        buffer.resize(BUFFER, 0);
+        for _ in 0..IN_A_ROW {
+            let length = match from.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                length => length?,
+            };
+            let more = give(buffer.get(..length).unwrap_or_default())?;
+            // less than a buffer means that no more is there
+            if !more || length < BUFFER {
+                return Ok(());
+            }
+        }
+        Ok(())
+    })
+}
+
+impl Way {
+    /// Whether the sender is to be read: not while the receiver is behind.
+    fn wants_more(&self) -> bool {
+        !self.ended && self.pending.is_empty()
+    }
+
+    fn is_stuck(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    fn send(&mut self, to: &TcpStream, bytes: &[u8], count: impl Fn(usize)) -> io::Result<()> {
+        if !self.pending.is_empty() {
+            self.pending.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let taken = write_some(to, bytes, count)?;
+        self.pending.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        Ok(())
+    }
+
+    fn go_on(&mut self, to: &TcpStream, count: impl Fn(usize)) -> io::Result<()> {
+        let taken = write_some(to, &self.pending, count)?;
+        if taken == self.pending.len() {
+            self.pending = Vec::new();
+        } else {
+            self.pending.drain(..taken);
+        }
+        self.close_if_done(to)
+    }
+
+    fn end(&mut self, to: &TcpStream) -> io::Result<()> {
+        self.ended = true;
+        self.close_if_done(to)
+    }
+
+    /// Carries the half-close on, behind the last byte.
+    fn close_if_done(&mut self, to: &TcpStream) -> io::Result<()> {
+        if self.ended && self.pending.is_empty() && !self.closed {
+            self.closed = true;
+            SockRef::from(to).shutdown(Shutdown::Write)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_some(to: &TcpStream, bytes: &[u8], count: impl Fn(usize)) -> io::Result<usize> {
+    let mut taken = 0;
+    while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+        match to.try_write(rest) {
+            Ok(length) => {
+                count(length);
+                taken += length;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(taken)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! The requests of an HTTP/1 connection, one after the other: each is read and must name the party of the first one.
+//!
+//! A connection that was judged by its first request alone would carry the next ones unread, to whatever party they name. So
+//! every byte from the client is either part of a head that was read or of a body whose length a head declared, and nothing
+//! else is passed on. Only behind a WebSocket handshake that the server accepted are there no more requests to read.
+
+use std::mem::take;
+
+use shekara_policy::Reason;
+
+use super::hello::http::{Authority, Body, Head, head};
+use super::hello::{LIMIT, Progress};
+
+/// The longest line of a chunk's size or of a trailer.
+const LONGEST_LINE: usize = 4096;
+
+/// What may come next from the client.
+#[derive(Debug)]
+enum State {
+    /// The head of a request, of which this much has come.
+    Head(Vec<u8>),
+    /// So many bytes of a body.
+    Length(u64),
+    /// A line of the chunked coding.
+    Line(Line, Vec<u8>),
+    /// So many bytes of a chunk.
+    Chunk(u64),
+    /// Whatever the client says, held until the server has answered the wish for WebSocket.
+    Held(Vec<u8>),
+    /// WebSocket: no more requests.
+    Open,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Size,
+    AfterChunk,
+    Trailer,
+}
+
+/// Reads the requests of one connection.
+#[derive(Debug)]
+pub struct Requests {
+    authority: Option<Authority>,
+    state: State,
+}
+
+impl Requests {
+    /// Goes on behind the first head, which has been judged.
+    #[must_use]
+    pub fn after(first: &Head) -> Self {
+        let state = if first.websocket { State::Held(Vec::new()) } else { following(first.body) };
+        Self { authority: first.authority.clone(), state }
+    }
+
+    /// Whether the server's answer must be read, for it decides what the client's next bytes are.
+    #[must_use]
+    pub fn awaits_answer(&self) -> bool {
+        matches!(self.state, State::Held(_))
+    }
+
+    /// The server has answered the wish for WebSocket. Appends what may be passed on of that which was held.
+    ///
+    /// # Errors
+    /// As [`Self::pass`].
+    pub fn answered(&mut self, accepted: bool, out: &mut Vec<u8>) -> Result<(), Reason> {
+        let State::Held(held) = &mut self.state else { return Ok(()) };
+        let held = take(held);
+        self.state = if accepted { State::Open } else { State::Head(Vec::new()) };
+        self.pass(&held, out)
+    }
+
+    /// Takes bytes from the client and appends those that may be passed on.
+    ///
+    /// # Errors
+    /// When a request cannot be read, or is for another party: nothing of it was appended, and nothing more may follow.
+    pub fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        while !bytes.is_empty() {
+            bytes = self.step(bytes, out)?;
+        }
+        Ok(())
+    }
+
+    fn step<'b>(&mut self, bytes: &'b [u8], out: &mut Vec<u8>) -> Result<&'b [u8], Reason> {
+        match &mut self.state {
+            State::Open => {
+                out.extend_from_slice(bytes);
+                Ok(&[])
+            }
+            State::Held(held) if held.len() + bytes.len() > LIMIT => Err(Reason::UnreadableHello),
+            State::Held(held) => {
+                held.extend_from_slice(bytes);
+                Ok(&[])
+            }
+            State::Length(left) => {
+                let (rest, left) = copy(bytes, *left, out);
+                self.state = if left == 0 { State::Head(Vec::new()) } else { State::Length(left) };
+                Ok(rest)
+            }
+            State::Chunk(left) => {
+                let (rest, left) = copy(bytes, *left, out);
+                self.state = if left == 0 { State::Line(Line::AfterChunk, Vec::new()) } else { State::Chunk(left) };
+                Ok(rest)
+            }
+            State::Line(kind, line) => {
+                let kind = *kind;
+                let Some((line, rest)) = whole_line(line, bytes)? else { return Ok(&[]) };
+                out.extend_from_slice(&line);
+                out.extend_from_slice(b"\r\n");
+                self.state = behind_line(kind, &line)?;
+                Ok(rest)
+            }
+            State::Head(begun) => {
+                let before = begun.len();
+                begun.extend_from_slice(bytes.get(..LIMIT.min(bytes.len())).unwrap_or_default());
+                let next = match head(begun) {
+                    Progress::Whole(head) => head,
+                    Progress::More if begun.len() >= LIMIT => return Err(Reason::UnreadableHello),
+                    Progress::More => return Ok(&[]),
+                    Progress::Refused(reason) => return Err(reason),
+                };
+                // Another party on a connection that was judged for one. WebSocket begins a connection or not at all: behind
+                // earlier requests it would not be known which answer is the one to it.
+                if next.authority != self.authority || next.websocket {
+                    return Err(Reason::AmbiguousAuthority);
+                }
+                out.extend_from_slice(&next.rewritten);
+                self.state = following(next.body);
+                bytes.get(next.length.saturating_sub(before)..).ok_or(Reason::UnreadableHello)
+            }
+        }
+    }
+}
+
+fn following(body: Body) -> State {
+    match body {
+        Body::Length(0) => State::Head(Vec::new()),
+        Body::Length(length) => State::Length(length),
+        Body::Chunked => State::Line(Line::Size, Vec::new()),
+    }
+}
+
+/// Copies at most `left` bytes; gives the others, and how many are still to come.
+fn copy<'b>(bytes: &'b [u8], left: u64, out: &mut Vec<u8>) -> (&'b [u8], u64) {
+    let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+    let (taken, rest) = bytes.split_at(length);
+    out.extend_from_slice(taken);
+    (rest, left - taken.len() as u64)
+}
+
+/// A line without its end, and what is behind it; `None` while its end is missing. Only CR LF ends a line, and no other control
+/// character than a tab is in it, so that no server sees another line end.
+fn whole_line<'b>(begun: &mut Vec<u8>, bytes: &'b [u8]) -> Result<Option<(Vec<u8>, &'b [u8])>, Reason> {
+    for (index, byte) in bytes.iter().enumerate() {
+        match (begun.last(), byte) {
+            (Some(b'\r'), b'\n') => {
+                begun.pop();
+                return Ok(Some((take(begun), bytes.get(index + 1..).unwrap_or_default())));
+            }
+            (Some(b'\r'), _) => return Err(Reason::AmbiguousAuthority),
+            (_, b'\r' | b'\t' | b' '..=b'~' | 0x80..) if begun.len() < LONGEST_LINE => begun.push(*byte),
+            _ => return Err(Reason::AmbiguousAuthority),
+        }
+    }
+    Ok(None)
+}
+
+fn behind_line(kind: Line, line: &[u8]) -> Result<State, Reason> {
+    match kind {
+        Line::Size => match chunk_size(line).ok_or(Reason::AmbiguousAuthority)? {
+            0 => Ok(State::Line(Line::Trailer, Vec::new())),
+            size => Ok(State::Chunk(size)),
+        },
+        Line::AfterChunk if line.is_empty() => Ok(State::Line(Line::Size, Vec::new())),
+        Line::AfterChunk => Err(Reason::AmbiguousAuthority),
+        Line::Trailer if line.is_empty() => Ok(State::Head(Vec::new())),
+        Line::Trailer => Ok(State::Line(Line::Trailer, Vec::new())),
+    }
+}
+
+/// The size of a chunk: 1 to 15 hexadecimal digits, then nothing or an extension (RFC 9112, section 7.1.1).
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (size, rest) = line.split_at_checked(digits)?;
+    if !(1..=15).contains(&digits) || !rest.first().is_none_or(|first| matches!(first, b';' | b' ' | b'\t')) {
+        return None;
+    }
+    u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests;

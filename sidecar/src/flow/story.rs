@@ -1,0 +1,178 @@
+//! What happens to one flow, from its first moment: it ends as a record, however it ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use shekara_policy::record::{Decision, End, FlowRecord};
+use shekara_policy::verdict::{Denial, Grant};
+use shekara_policy::{Flow, HostName, Protocol, Reason, Verdict};
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::ledger::{Bytes, Kind};
+
+/// The story of a flow. Dropping it writes the record.
+pub struct Story {
+    context: Arc<Context>,
+    began: Timestamp,
+    since: Instant,
+    /// Where the application wanted to go; absent for DNS questions.
+    destination: Option<SocketAddr>,
+    port: u16,
+    /// The protocol as far as it was read.
+    pub protocol: Protocol,
+    /// The name that the client gave.
+    pub name: Option<HostName>,
+    dialled: Option<std::net::IpAddr>,
+    grant: Option<Grant>,
+    denial: Option<Denial>,
+    end: End,
+    bytes: Bytes,
+    total: Option<Arc<Bytes>>,
+}
+
+impl Story {
+    /// A TCP flow begins.
+    #[must_use]
+    pub fn tcp(context: Arc<Context>, destination: SocketAddr) -> Self {
+        Self::new(context, Protocol::Tcp, Some(destination), destination.port())
+    }
+
+    /// A DNS question is asked.
+    #[must_use]
+    pub fn question(context: Arc<Context>, name: Option<HostName>) -> Self {
+        let mut story = Self::new(context, Protocol::Dns, None, 53);
+        story.name = name;
+        story
+    }
+
+    fn new(context: Arc<Context>, protocol: Protocol, destination: Option<SocketAddr>, port: u16) -> Self {
+        context.metrics.live_flows.inc();
+        Self {
+            context,
+            began: Timestamp::now(),
+            since: Instant::now(),
+            destination,
+            port,
+            protocol,
+            name: None,
+            dialled: None,
+            grant: None,
+            denial: None,
+            end: End::Stopped,
+            bytes: Bytes::default(),
+            total: None,
+        }
+    }
+
+    /// It is denied: nothing of it left.
+    pub fn refused(&mut self, denial: &Denial) {
+        self.denied(denial, End::Refused);
+    }
+
+    /// It was allowed and no longer is.
+    pub fn revoked(&mut self, denial: &Denial) {
+        self.denied(denial, End::PolicyChanged);
+    }
+
+    /// It was allowed, and then the client asked for what is not.
+    pub fn strayed(&mut self, denial: &Denial) {
+        self.denied(denial, End::Broken);
+    }
+
+    fn denied(&mut self, denial: &Denial, end: End) {
+        self.count(&Verdict::Deny(denial.clone()));
+        self.denial = Some(denial.clone());
+        self.end = end;
+    }
+
+    /// It may leave, to this address, which is about to be dialled.
+    pub fn allowed(&mut self, grant: Grant) {
+        self.grant = Some(grant);
+    }
+
+    /// The address answered.
+    pub fn opened(&mut self, flow: &Flow) {
+        self.dialled = flow.address.map(shekara_policy::Address::ip);
+        if let Some(grant) = self.grant.clone() {
+            self.total = Some(self.count(&Verdict::Allow(grant)));
+        }
+    }
+
+    /// No address answered.
+    pub fn unreachable(&mut self, flow: &Flow) {
+        self.opened(flow);
+        self.end = End::Unreachable;
+    }
+
+    /// It ended by itself.
+    pub fn ended(&mut self, end: End) {
+        self.end = end;
+    }
+
+    /// Bytes went from the pod to the destination.
+    pub fn carried_out(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.bytes.add_out(bytes);
+        self.context.metrics.bytes_out.inc_by(bytes);
+        if let Some(total) = &self.total {
+            total.add_out(bytes);
+        }
+    }
+
+    /// Bytes came from the destination to the pod.
+    pub fn carried_in(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.bytes.add_in(bytes);
+        self.context.metrics.bytes_in.inc_by(bytes);
+        if let Some(total) = &self.total {
+            total.add_in(bytes);
+        }
+    }
+
+    fn count(&self, verdict: &Verdict) -> Arc<Bytes> {
+        self.context.metrics.flow(self.protocol, verdict.reason());
+        let address = || self.destination.map(|destination| destination.ip().to_string()).unwrap_or_default();
+        let destination = self.name.as_ref().map_or_else(address, ToString::to_string);
+        self.context.ledger.count(Kind::of(verdict), self.began, &destination)
+    }
+
+    fn record(&self) -> FlowRecord {
+        let (grant, denial) = (self.grant.as_ref(), self.denial.as_ref());
+        FlowRecord {
+            sequence: 0,
+            time: self.began,
+            duration_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            protocol: self.protocol,
+            name: self.name.as_ref().map(ToString::to_string),
+            destination: self.destination.map(|destination| destination.ip()),
+            port: self.port,
+            dialled: self.dialled,
+            country: denial.and_then(|denial| denial.country).or_else(|| grant.and_then(|grant| grant.country)),
+            verdict: if denial.is_some() { Decision::Deny } else { Decision::Allow },
+            reason: denial.map(|denial| denial.reason),
+            rules: grant.map(|grant| grant.rules.clone()).unwrap_or_default(),
+            denied_by: denial.and_then(|denial| denial.holding.clone()),
+            standard: denial.and_then(|denial| denial.standard.clone()),
+            data: grant.map(|grant| grant.data.clone()).unwrap_or_default(),
+            bytes_out: self.bytes.out(),
+            bytes_in: self.bytes.inward(),
+            end: self.end,
+        }
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        match (&self.grant, &self.denial, &self.total) {
+            // It ended with the sidecar, before anything was known of it: nothing of it left.
+            (None, None, _) => self.denied(&Denial::of(Reason::NoName), End::Stopped),
+            // It ended with the sidecar, while it was dialled.
+            (Some(grant), None, None) => drop(self.count(&Verdict::Allow(grant.clone()))),
+            _ => {}
+        }
+        self.context.metrics.live_flows.dec();
+        self.context.records.write(self.record());
+    }
+}
