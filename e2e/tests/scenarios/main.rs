@@ -18,6 +18,7 @@ mod name_elsewhere;
 mod other_protocols;
 mod over_ipv6;
 mod revocation;
+mod running_pod;
 mod status_and_conditions;
 mod stock_images;
 mod uncovered_pod;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         scenario("init_container", World, init_container::run),
         scenario("kinds_of_workload", World, kinds_of_workload::run),
         scenario("stock_images", World, stock_images::run),
+        scenario("running_pod", World, running_pod::run),
         scenario("carve_out", World, carve_out::run),
         scenario("uncovered_pod", World, uncovered_pod::run),
         scenario("status_and_conditions", World, status_and_conditions::run),

@@ -1,6 +1,6 @@
 //! Without the operator the border stands: flows that are allowed go on and new ones are allowed by the last document, the others
-//! stay closed, a live flow is not touched. A pod that would be covered cannot be created bare. When the operator is back, what
-//! happened meanwhile is in the status, and changes are enforced again.
+//! stay closed, a live flow is not touched. A pod that would be covered cannot be created bare, others can. When the operator is
+//! back, what happened meanwhile is in the status, and new pods are covered.
 //!
 //! Closes 14 of the threat model for an operator that is down.
 
@@ -61,10 +61,11 @@ async fn without_operator(scenario: &Scenario, border: &Border, live: &mut Talk)
     }
     let (api, bare) = (scenario.api::<Pod>(), scenario.client_manifest("bare", Cover::Covered)?.pod()?);
     match api.create(&PostParams::default(), &bare).await {
-        Err(kube::Error::Api(status)) if status.message.contains("webhook") => Ok(()),
-        Err(error) => Err(error).context("the pod is refused for another reason"),
+        Err(kube::Error::Api(status)) if status.message.contains("DataHolding faces") => {}
+        Err(error) => return Err(error).context("the pod is refused for another reason"),
         Ok(_) => bail!("a pod that would be covered was created without admission"),
     }
+    scenario.client("bystander", Cover::Free).await.context("a pod that no holding covers").map(drop)
 }
 
 /// What happened meanwhile is reported, and a new pod is covered.
