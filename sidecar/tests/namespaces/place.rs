@@ -116,7 +116,7 @@ impl Place {
             ("SHEKARA_TOKEN", path("token")),
             ("SHEKARA_GEO", path("geo")),
             ("SHEKARA_POD", "city/faces-1".to_owned()),
-            ("SHEKARA_LOG", "debug".to_owned()),
+            ("SHEKARA_LOG", "info".to_owned()),
         ]
     }
 
@@ -171,7 +171,7 @@ impl Place {
     pub(crate) async fn curl_as(&self, actor: Actor, arguments: &[&str]) -> Said {
         let authority = self.path("authority.pem");
         let mut command = actor.command(&self.pod, "curl");
-        command.args(["--silent", "--show-error", "--max-time", "10", "--noproxy", "*", "--cacert"]).arg(authority);
+        command.args(["--silent", "--show-error", "--fail", "--max-time", "10", "--noproxy", "*", "--cacert"]).arg(authority);
         client::run(command.args(arguments)).await
     }
 
