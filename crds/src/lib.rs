@@ -6,6 +6,7 @@
 
 pub mod compile;
 pub mod data_holding;
+pub mod definitions;
 pub mod recipient;
 pub mod schema;
 pub mod selector;

@@ -41,7 +41,7 @@ pub struct RecipientSpec {
     pub country: String,
     /// The country of the entity that controls it (ISO 3166-1 alpha-2); reported, not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::optional_country")]
+    #[schemars(schema_with = "schema::country")]
     pub parent_country: Option<String>,
     /// In which role the entity receives data.
     pub role: Role,
@@ -74,9 +74,9 @@ pub enum Role {
 /// One way to reach the entity: a host or a network, ports, and the protocol spoken there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.host) != has(self.network)").message("an endpoint has either a host or a network"))]
+#[x_kube(validation = Rule::new("has(self.host) != has(self.network)").message("neither or both of host and network are given, and an endpoint has one of them"))]
 #[x_kube(validation = Rule::new("!has(self.network) || isCIDR(self.network)").message("network is not a CIDR, as in 192.0.2.0/24").field_path(".network"))]
-#[x_kube(validation = Rule::new("self.protocol != 'UDP' || has(self.network)").message("a UDP endpoint is listed by network, since a datagram names no host").field_path(".protocol"))]
+#[x_kube(validation = Rule::new("self.protocol != 'UDP' || has(self.network)").message("a UDP endpoint is listed by host, and a datagram names none: list its network").field_path(".protocol"))]
 pub struct Endpoint {
     /// A host name, or `*.` and a name, where the wildcard stands for exactly one label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,9 @@ pub struct Endpoint {
     /// The ports.
     #[schemars(schema_with = "schema::ports")]
     pub ports: Vec<i32>,
-    /// The protocol spoken there.
+    /// The protocol spoken there, which says how a flow is judged: by the name in a TLS ClientHello (`TLS`), by the Host of an
+    /// HTTP/1 request (`HTTP`), by address alone where the client (`TCP`) or the server (`TCPServerFirst`) speaks first, or by
+    /// address for datagrams (`UDP`).
     #[schemars(schema_with = "endpoint_protocol")]
     pub protocol: EndpointProtocol,
 }

@@ -26,19 +26,14 @@ pub fn country(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "pattern": "^[A-Z]{2}$", "maxLength": 2})
 }
 
-/// A country that may be absent.
-pub fn optional_country(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "pattern": "^[A-Z]{2}$", "maxLength": 2, "nullable": true})
-}
-
 /// A list of countries, each once.
 pub fn countries(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "minItems": 1, "maxItems": 64, "x-kubernetes-list-type": "set", "items": {"type": "string", "pattern": "^[A-Z]{2}$", "maxLength": 2}})
 }
 
-/// An instant (RFC 3339) that may be absent.
+/// An instant (RFC 3339).
 pub fn instant(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time", "maxLength": 64, "nullable": true})
+    json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
 }
 
 /// TCP or UDP ports, at least one, each once.
@@ -49,6 +44,16 @@ pub fn ports(_: &mut SchemaGenerator) -> Schema {
 /// Labels by name.
 pub fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": {"type": "string", "maxLength": 63}})
+}
+
+/// A number of things.
+pub fn count(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int64", "minimum": 0})
+}
+
+/// Numbers of things by name.
+pub fn counts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 16, "additionalProperties": {"type": "integer", "format": "int64", "minimum": 0}})
 }
 
 /// The conditions of an object, one of each type.
@@ -62,8 +67,8 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
                 "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it is so."},
                 "reason": {"type": "string", "maxLength": 63, "description": "A stable code for why."},
                 "message": {"type": "string", "maxLength": 4096, "description": "A sentence that a person can act on."},
-                "observedGeneration": {"type": "integer", "format": "int64", "description": "The generation of the spec that this was said of."},
-                "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When the status last changed."}
+                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0, "description": "The generation of the spec that this was said of."},
+                "lastTransitionTime": {"type": "string", "format": "date-time", "maxLength": 64, "description": "When the status last changed."}
             }
         }
     })

@@ -115,6 +115,7 @@ pub struct TransferRule {
     pub grounds: Vec<Ground>,
     /// The lowest TLS version; with it, plain connections are not allowed.
     #[serde(default, rename = "minTLS", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MinTls")]
     pub min_tls: Option<MinTls>,
 }
 

@@ -18,6 +18,7 @@ pub struct DataHoldingStatus {
     pub conditions: Vec<Condition>,
     /// The standards that apply, by name, joined by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub standards: Option<String>,
     /// Pods in scope and pods proven protected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +33,7 @@ pub struct DataHoldingStatus {
     pub denials: Vec<DenialSummary>,
     /// The number of flows denied in all.
     #[serde(default)]
+    #[schemars(schema_with = "schema::count")]
     pub denied: i64,
     /// The policy document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,13 +52,17 @@ pub struct DataHoldingStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Coverage {
     /// Pods that the holding selects and that have not ended.
+    #[schemars(schema_with = "schema::count")]
     pub in_scope: i64,
     /// Those of them whose sidecar enforces the present document, with the packet filter proven.
+    #[schemars(schema_with = "schema::count")]
     pub covered: i64,
     /// Both numbers as `covered/inScope`.
+    #[schemars(length(max = 41))]
     pub summary: String,
     /// Pods by state: `Enforcing`, `Starting`, `Outdated`, `Bare`.
     #[serde(default)]
+    #[schemars(schema_with = "schema::counts")]
     pub states: BTreeMap<String, i64>,
     /// The names of the first pods that are not covered, with their state.
     #[serde(default)]
@@ -69,8 +75,10 @@ pub struct Coverage {
 #[serde(rename_all = "camelCase")]
 pub struct UncoveredPod {
     /// Its name.
+    #[schemars(length(max = 253))]
     pub name: String,
     /// Its state.
+    #[schemars(length(max = 63))]
     pub state: String,
 }
 
@@ -79,10 +87,11 @@ pub struct UncoveredPod {
 #[serde(rename_all = "camelCase")]
 pub struct TransferSummary {
     /// The recipient, or `namespace/service` inside the cluster.
+    #[schemars(length(max = 253))]
     pub recipient: String,
     /// The country of the destination, `ZZ` when unknown; absent inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::optional_country")]
+    #[schemars(schema_with = "schema::country")]
     pub country: Option<String>,
     /// The categories that the route is declared to carry.
     #[serde(default)]
@@ -92,12 +101,16 @@ pub struct TransferSummary {
     pub verdict: TransferVerdict,
     /// Why it was denied: the stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
     pub reason: Option<String>,
     /// The number of flows.
+    #[schemars(schema_with = "schema::count")]
     pub flows: i64,
     /// Bytes from the pods to the recipient.
+    #[schemars(schema_with = "schema::count")]
     pub bytes_out: i64,
     /// Bytes from the recipient to the pods.
+    #[schemars(schema_with = "schema::count")]
     pub bytes_in: i64,
     /// When the latest flow began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,8 +132,10 @@ pub enum TransferVerdict {
 #[serde(rename_all = "camelCase")]
 pub struct DenialSummary {
     /// The stable code of the reason.
+    #[schemars(length(max = 63))]
     pub reason: String,
     /// The number of flows.
+    #[schemars(schema_with = "schema::count")]
     pub flows: i64,
     /// The name or address of the latest one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,7 +152,9 @@ pub struct DenialSummary {
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
     /// The digest of the document.
+    #[schemars(length(max = 128))]
     pub digest: String,
     /// How many pods have loaded it.
+    #[schemars(schema_with = "schema::count")]
     pub loaded_by: i64,
 }

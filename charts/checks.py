@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""What is rendered from the chart, checked without a cluster. Run by charts/lint."""
+
+import functools
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+import kubernetes_validate
+import yaml
+
+CHART = pathlib.Path(__file__).parent / "shekara"
+VERSIONS = ["1.31", "1.33", "1.36", "1.37"]
+CASES = sorted(path.stem for path in (CHART / "ci").glob("*.yaml"))
+
+
+def helm(*values, namespace="shekara-system"):
+    """Renders the chart with files of values; the outcome of the process."""
+    files = [argument for value in values for argument in ("--values", str(value))]
+    command = [os.environ["HELM"], "template", "shekara", str(CHART), "--namespace", namespace, *files]
+    command += ["--api-versions", "monitoring.coreos.com/v1/ServiceMonitor"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@functools.cache
+def rendered(case, namespace="shekara-system"):
+    outcome = helm(CHART / "ci" / f"{case}.yaml", namespace=namespace)
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout
+
+
+def objects(case, kind=None, **how):
+    found = [document for document in yaml.safe_load_all(rendered(case, **how)) if document]
+    return [document for document in found if kind in (None, document["kind"])]
+
+
+def named(case, kind, name):
+    return next(document for document in objects(case, kind) if document["metadata"]["name"] == name)
+
+
+def operator(case):
+    return named(case, "Deployment", "shekara-operator")["spec"]["template"]["spec"]
+
+
+class Rendered(unittest.TestCase):
+    def test_every_object_is_valid_in_every_version(self):
+        for case in CASES:
+            for document in objects(case):
+                if document["kind"] == "ServiceMonitor":  # not of Kubernetes itself
+                    continue
+                for version in VERSIONS:
+                    with self.subTest(case=case, kind=document["kind"], name=document["metadata"]["name"], version=version):
+                        kubernetes_validate.validate(document, version, strict=True)
+
+    def test_what_can_be_left_out_is(self):
+        kinds = {document["kind"] for document in objects("without")}
+        absent = {"CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "NetworkPolicy", "ServiceMonitor"}
+        self.assertEqual(kinds & absent, set())
+        self.assertEqual([role["metadata"]["name"] for role in objects("without", "ClusterRole")], ["shekara-operator"])
+        self.assertEqual({document["kind"] for document in objects("full")} & absent, absent)
+
+    def test_rendering_twice_gives_the_same(self):
+        self.assertEqual(helm(CHART / "ci/full.yaml").stdout, rendered("full"))
+
+    def test_the_namespace_of_the_release_is_used_everywhere(self):
+        here, elsewhere = rendered("full"), rendered("full", namespace="elsewhere")
+        self.assertEqual(here.replace("shekara-system", "elsewhere"), elsewhere)
+
+    def test_no_secret_and_no_authority_is_rendered(self):
+        for case in CASES:
+            self.assertEqual(objects(case, "Secret"), [])
+            # left to the operator, so that an upgrade leaves it alone
+            self.assertNotIn("caBundle", re.sub(r"#.*", "", rendered(case)))
+
+
+class Operator(unittest.TestCase):
+    def test_it_runs_with_as_little_as_it_can(self):
+        for case in CASES:
+            pod = operator(case)
+            self.assertEqual([pod["securityContext"][name] for name in ("runAsNonRoot", "runAsUser")], [True, 65532])
+            self.assertEqual(pod["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+            for container in pod["containers"]:
+                expected = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+                self.assertEqual(container["securityContext"], expected)
+            self.assertNotIn("volumes", pod)
+
+    def test_every_value_reaches_it(self):
+        pod = operator("full")
+        container = pod["containers"][0]
+        environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+        expected = {
+            "RUST_LOG": "info,shekara_operator=debug",
+            "SHEKARA_SIDECAR_IMAGE": "registry.example.kz:5000/mirror/shekara-sidecar@sha256:" + "fedcba9876543210" * 4,
+            "SHEKARA_SIDECAR_PULL_POLICY": "Always",
+            "SHEKARA_SIDECAR_RESOURCES": '{"limits":{"memory":"128Mi"},"requests":{"cpu":1,"memory":"64Mi"}}',
+            "SHEKARA_SIDECAR_LOG": "debug",
+            "SHEKARA_CHECKPOINT_INTERVAL": "60",
+            "SHEKARA_CLUSTER_NETWORKS": "10.244.0.0/16,10.96.0.0/16,172.18.0.0/16,fd00:10:244::/56,fd00:10:96::/112",
+            "SHEKARA_CLUSTER_DOMAIN": "cluster.example",
+            "SHEKARA_DNS_SERVICE": "dns/resolver",
+        }
+        self.assertEqual({name: environment.get(name) for name in expected}, expected)
+        self.assertEqual(container["imagePullPolicy"], "Always")
+        self.assertEqual(pod["imagePullSecrets"], [{"name": "registry"}])
+        self.assertEqual(pod["priorityClassName"], "platform")
+        self.assertEqual(pod["nodeSelector"]["node-role.kubernetes.io/infra"], "")
+        self.assertEqual(pod["tolerations"][0]["key"], "infra")
+        self.assertIn("nodeAffinity", pod["affinity"])
+        self.assertEqual(container["resources"]["limits"], {"memory": "1Gi"})
+        template = named("full", "Deployment", "shekara-operator")["spec"]["template"]["metadata"]
+        self.assertEqual((template["labels"]["team"], template["annotations"]["example.kz/owner"]), ("platform", "platform"))
+
+    def test_its_services_lead_to_its_ports(self):
+        ports = {port["name"]: port["containerPort"] for port in operator("minimal")["containers"][0]["ports"]}
+        services = {
+            service["metadata"]["name"]: (service["spec"]["ports"][0]["port"], ports[service["spec"]["ports"][0]["targetPort"]])
+            for service in objects("minimal", "Service")
+        }
+        self.assertEqual(services, {"shekara-policy": (8443, 8443), "shekara-webhook": (443, 9443), "shekara-metrics": (8080, 8080)})
+        labels = named("minimal", "Deployment", "shekara-operator")["spec"]["template"]["metadata"]["labels"]
+        for service in objects("minimal", "Service"):
+            self.assertLessEqual(service["spec"]["selector"].items(), labels.items())
+
+    def test_every_right_has_its_reason(self):
+        for path in ("operator/rbac.yaml", "roles.yaml"):
+            lines = (CHART / "templates" / path).read_text().splitlines()
+            rules = [number for number, line in enumerate(lines) if line.startswith("- apiGroups:")]
+            self.assertTrue(rules)
+            for number in rules:
+                with self.subTest(path=path, line=number + 1):
+                    # one reason may be for several rules that stand together
+                    before = [line for line in lines[:number] if not line.startswith(("  resources:", "  verbs:", "- apiGroups:"))]
+                    self.assertRegex(before[-1], r"^# ")
+
+    def test_it_may_read_one_secret_and_change_one_webhook(self):
+        rules = named("minimal", "Role", "shekara-operator")["rules"] + named("minimal", "ClusterRole", "shekara-operator")["rules"]
+        for rule in rules:
+            self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
+            if rule["resources"] == ["secrets"] and rule["verbs"] != ["create"]:
+                self.assertEqual(rule["resourceNames"], ["shekara-tls"])
+            if rule["resources"] == ["mutatingwebhookconfigurations"]:
+                self.assertEqual(rule["resourceNames"], ["zz-shekara-sidecar-injector"])
+
+
+class Admission(unittest.TestCase):
+    EXCLUDED = {"kube-system", "kube-public", "kube-node-lease", "cert-manager", "shekara-system"}
+
+    def test_pods_that_nobody_covers_never_depend_on_the_webhook(self):
+        configuration = named("minimal", "MutatingWebhookConfiguration", "zz-shekara-sidecar-injector")
+        self.assertEqual(len(configuration["webhooks"]), 2)
+        for webhook in configuration["webhooks"]:
+            self.assertEqual(webhook["failurePolicy"], "Ignore")
+            self.assertLessEqual(webhook["timeoutSeconds"], 5)
+            self.assertEqual((webhook["reinvocationPolicy"], webhook["matchPolicy"]), ("IfNeeded", "Equivalent"))
+            excluded = [term for term in webhook["namespaceSelector"]["matchExpressions"] if term["key"] == "kubernetes.io/metadata.name"]
+            self.assertEqual((excluded[0]["operator"], set(excluded[0]["values"])), ("NotIn", self.EXCLUDED))
+        protected, annotated = configuration["webhooks"]
+        self.assertEqual(protected["namespaceSelector"]["matchLabels"], {"shekara.dev/protect": "true"})
+        self.assertIn("has(object.metadata.annotations)", annotated["matchConditions"][0]["expression"])
+
+    def test_every_policy_is_bound_and_fails_closed(self):
+        policies = {policy["metadata"]["name"]: policy["spec"] for policy in objects("minimal", "ValidatingAdmissionPolicy")}
+        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-tokens"})
+        self.assertEqual({spec["failurePolicy"] for spec in policies.values()}, {"Fail"})
+        bindings = objects("minimal", "ValidatingAdmissionPolicyBinding")
+        self.assertEqual({binding["spec"]["policyName"] for binding in bindings}, set(policies))
+        self.assertEqual([binding["spec"]["validationActions"] for binding in bindings], [["Deny"]] * len(bindings))
+        # a policy with parameters fails as a whole while its kind is unknown, so it sees protected namespaces alone
+        selector = policies["shekara-covered-pods"]["matchConstraints"]["namespaceSelector"]
+        self.assertEqual(selector["matchLabels"], {"shekara.dev/protect": "true"})
+        self.assertEqual([name for name, spec in policies.items() if "paramKind" in spec], ["shekara-covered-pods"])
+
+    def test_the_policy_asks_for_the_image_that_is_injected(self):
+        for case in ("minimal", "full"):
+            image = yaml.safe_load((CHART / "ci" / f"{case}.yaml").read_text())["images"]["sidecar"]
+            for policy in ("shekara-covered-pods", "shekara-annotated-pods"):
+                variables = named(case, "ValidatingAdmissionPolicy", policy)["spec"]["variables"]
+                genuine = next(variable["expression"] for variable in variables if variable["name"] == "genuine")
+                self.assertIn(f'== "{image}"', genuine)
+
+
+class Values(unittest.TestCase):
+    def test_every_value_is_documented(self):
+        lines = (CHART / "values.yaml").read_text().splitlines()
+        for number, line in enumerate(lines):
+            if re.match(r"  [a-zA-Z]+:", line) and not lines[number - 1].strip().startswith("#"):
+                # values whose names say all stand below one that is explained
+                self.assertIn(line.split(":")[0].strip(), {"priorityClassName", "nodeSelector", "tolerations", "affinity", "podLabels"}, f"line {number + 1}")
+
+    def test_bad_values_are_refused(self):
+        for bad in yaml.safe_load((pathlib.Path(__file__).parent / "bad-values.yaml").read_text()):
+            with self.subTest(bad["values"]), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                yaml.safe_dump(bad["values"], file)
+                file.flush()
+                outcome = helm(CHART / "ci/minimal.yaml", file.name)
+                self.assertNotEqual(outcome.returncode, 0, "these values were taken")
+                self.assertIn(bad["says"], outcome.stderr)
+
+    def test_nothing_said_names_what_is_missing(self):
+        outcome = helm()
+        self.assertNotEqual(outcome.returncode, 0)
+        for path in ("/images/operator", "/images/sidecar", "/cluster/networks"):
+            self.assertIn(path, outcome.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

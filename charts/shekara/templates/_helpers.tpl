@@ -1,0 +1,106 @@
+{{/* The labels of everything that the chart makes. */}}
+{{- define "shekara.labels" -}}
+{{ include "shekara.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: shekara
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* The labels of the operator's pod. */}}
+{{- define "shekara.selector" -}}
+app.kubernetes.io/name: shekara
+app.kubernetes.io/component: operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Namespaces that admission never looks at: the cluster's own, the operator's, and the one whose certificates others wait for. */}}
+{{- define "shekara.excludedNamespaces" -}}
+- kube-system
+- kube-public
+- kube-node-lease
+- cert-manager
+- {{ .Release.Namespace }}
+{{- end }}
+
+{{/* Selects namespaces whose pods are matched against their holdings. */}}
+{{- define "shekara.protectedNamespaces" -}}
+matchLabels: {shekara.dev/protect: "true"}
+matchExpressions:
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values:
+  {{- include "shekara.excludedNamespaces" . | nindent 2 }}
+{{- end }}
+
+{{/* CEL: pods of the kubelet itself, which it runs whatever the API server says. */}}
+{{- define "shekara.notStatic" -}}
+!("kubernetes.io/config.mirror" in object.metadata.?annotations.orValue({}) && "system:nodes" in request.userInfo.?groups.orValue([]))
+{{- end }}
+
+{{/* What may stand in a policy's expressions: the parts of the pod, and whether its containers are as they are to be. */}}
+{{- define "shekara.podVariables" -}}
+- name: labels
+  expression: object.metadata.?labels.orValue({})
+- name: annotations
+  expression: object.metadata.?annotations.orValue({})
+- name: first
+  expression: object.spec.?initContainers.orValue([])
+- name: placed
+  expression: >-
+    size(variables.first) >= 3 && variables.first[0].name == "shekara-init" && variables.first[1].name == "shekara-proxy" &&
+    variables.first[2].name == "shekara-verify" && variables.first[1].?restartPolicy.orValue("") == "Always"
+# one that bears our names is ours: image, command, capabilities, no files from elsewhere, no other commands
+- name: genuine
+  expression: >-
+    variables.placed && [0, 1, 2].all(index, variables.first[index].?image.orValue("") == {{ .Values.images.sidecar | quote }} &&
+    variables.first[index].?command.orValue([]) == [["/shekara-sidecar", "init"], ["/shekara-sidecar", "run"], ["/shekara-sidecar", "verify"]][index] &&
+    variables.first[index].?securityContext.capabilities.add.orValue([]) == [["NET_ADMIN"], ["NET_RAW"], []][index] &&
+    !variables.first[index].?securityContext.privileged.orValue(false) &&
+    variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/secrets/kubernetes.io/serviceaccount"]) &&
+    !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom))
+- name: injected
+  expression: >-
+    variables.genuine && variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")
+    .map(variable, variable.?value.orValue("")) == [{{ printf "shekara-policy.%s.svc.%s:8443" .Release.Namespace .Values.cluster.domain | quote }}]
+- name: applications
+  expression: >-
+    object.spec.containers + variables.first.filter(container, !(container.name in ["shekara-init", "shekara-proxy", "shekara-verify"]))
+- name: confined
+  expression: >-
+    variables.applications.all(container,{{ include "shekara.confined" . | nindent 4 }})
+- name: apart
+  expression: >-
+    !object.spec.?hostNetwork.orValue(false) && !object.spec.?hostPID.orValue(false) && !object.spec.?hostIPC.orValue(false) &&
+    !object.spec.?shareProcessNamespace.orValue(false) &&
+    object.spec.?volumes.orValue([]).all(volume, !has(volume.hostPath)) &&
+    variables.applications.all(container, container.?ports.orValue([]).all(port, port.?hostPort.orValue(0) == 0))
+{{- end }}
+
+{{/* CEL, of a variable `container`: it can neither change the packet filter nor bear the mark of the sidecar's sockets. */}}
+{{- define "shekara.confined" -}}
+!container.?securityContext.privileged.orValue(false) &&
+(container.?securityContext.capabilities.drop.orValue([]).exists(name, name == "ALL") ||
+["NET_ADMIN", "NET_RAW", "SYS_ADMIN"].all(name, container.?securityContext.capabilities.drop.orValue([]).exists(dropped, dropped in [name, "CAP_" + name]))) &&
+container.?securityContext.capabilities.add.orValue([]).all(added, added in ["AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "SYS_NICE", "SYS_RESOURCE"])
+{{- end }}
+
+{{/* The checks of a covered pod; the dictionary has `when` (CEL: whom they concern; all when absent) and `who` (a CEL string: why). */}}
+{{- define "shekara.podValidations" -}}
+- expression: "{{ with .when }}!{{ . }} || {{ end }}variables.injected"
+  messageExpression: >-
+    {{ .who }} + ", and does not have the sidecar of Shekara before all its containers: the operator that puts it in did not answer, or something took it out (kubectl -n {{ .namespace }} get pods)"
+  reason: Forbidden
+- expression: "{{ with .when }}!{{ . }} || {{ end }}variables.labels[?'shekara.dev/covered'].orValue('') == 'true'"
+  messageExpression: >-
+    {{ .who }} + ", and lacks the label shekara.dev/covered: something took it away"
+  reason: Forbidden
+- expression: "{{ with .when }}!{{ . }} || {{ end }}variables.confined"
+  messageExpression: >-
+    {{ .who }} + ": none of its own containers may be privileged, keep NET_ADMIN, NET_RAW or SYS_ADMIN, or add a capability that reaches the network or the node"
+  reason: Forbidden
+- expression: "{{ with .when }}!{{ . }} || {{ end }}variables.apart"
+  messageExpression: >-
+    {{ .who }} + ": it may not share the network, processes or memory of the node or of its containers, mount the node's files, or have a port of the node"
+  reason: Forbidden
+{{- end }}

@@ -1,0 +1,112 @@
+//! Each rule (CEL) of the API is seen to refuse, without a cluster.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::definitions;
+use crate::{DataHolding, Recipient, SovereigntyStandard};
+
+/// A sound object of a kind.
+fn sound(kind: &str) -> Value {
+    let spec = match kind {
+        "DataHolding" => json!({
+            "title": "Street video", "controller": {"name": "Akimat", "country": "KZ"},
+            "workloadSelector": {"matchLabels": {"app": "recognizer"}}, "data": [{"category": "biometric.face"}],
+            "transfers": [{"recipient": "clinic", "data": ["biometric.face"]}]
+        }),
+        "Recipient" => json!({
+            "legalName": "Clinic", "country": "KZ", "role": "Processor",
+            "endpoints": [
+                {"host": "api.clinic.example.kz", "ports": [443], "protocol": "TLS"},
+                {"network": "2001:db8::/64", "ports": [123], "protocol": "UDP"}
+            ],
+            "permits": [{"data": ["biometric.face"], "ground": "Contract", "validFrom": "2026-01-01T00:00:00Z", "validUntil": "2027-01-01T00:00:00Z"}]
+        }),
+        _ => json!({
+            "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"namespaceSelector": {}, "data": ["biometric.*"]},
+            "homeCountries": ["KZ"], "networks": [{"cidr": "10.40.0.0/16", "country": "KZ"}, {"cidr": "2001:db8::/32", "country": "KZ"}],
+            "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Law"]}]
+        }),
+    };
+    json!({"apiVersion": "shekara.dev/v1alpha1", "kind": kind, "metadata": {"name": "sound"}, "spec": spec})
+}
+
+/// Every rule by its message, with edits that break it: the kind, the field, its value.
+fn broken() -> Vec<(&'static str, &'static str, &'static str, Value)> {
+    let endpoint = |fields: Value| {
+        let mut endpoint = json!({"ports": [1], "protocol": "TCP"});
+        endpoint.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        endpoint
+    };
+    let either = "neither or both of host and network are given, and an endpoint has one of them";
+    let network = "network is not a CIDR, as in 192.0.2.0/24";
+    let cidr = "cidr is not a CIDR, as in 10.40.0.0/16";
+    let order = "validUntil is not after validFrom";
+    vec![
+        ("workloadSelector names no label", "DataHolding", "/spec/workloadSelector", json!({})),
+        (
+            "workloadSelector names no label",
+            "DataHolding",
+            "/spec/workloadSelector",
+            json!({"matchLabels": {}, "matchExpressions": []}),
+        ),
+        (either, "Recipient", "/spec/endpoints/0", endpoint(json!({}))),
+        (either, "Recipient", "/spec/endpoints/0", endpoint(json!({"host": "a.kz", "network": "192.0.2.0/24"}))),
+        (network, "Recipient", "/spec/endpoints/0", endpoint(json!({"network": "192.0.2.0/33"}))),
+        (network, "Recipient", "/spec/endpoints/0", endpoint(json!({"network": "a.kz"}))),
+        (
+            "a UDP endpoint is listed by host, and a datagram names none: list its network",
+            "Recipient",
+            "/spec/endpoints/0",
+            endpoint(json!({"host": "a.kz", "protocol": "UDP"})),
+        ),
+        (order, "Recipient", "/spec/permits/0/validFrom", json!("2028-01-01T00:00:00Z")),
+        (order, "Recipient", "/spec/permits/0/validFrom", json!("2027-01-01T00:00:00Z")),
+        (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("10.40.0.0")),
+        (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("2001:db8::/129")),
+    ]
+}
+
+/// What the rules say of an object.
+fn violations(object: Value) -> String {
+    let result = match object["kind"].as_str().unwrap() {
+        "DataHolding" => serde_json::from_value::<DataHolding>(object).unwrap().validate_cel(),
+        "Recipient" => serde_json::from_value::<Recipient>(object).unwrap().validate_cel(),
+        _ => serde_json::from_value::<SovereigntyStandard>(object).unwrap().validate_cel(),
+    };
+    result.err().map(|errors| format!("{errors:?}")).unwrap_or_default()
+}
+
+#[test]
+fn sound_objects_break_no_rule() {
+    for kind in ["DataHolding", "Recipient", "SovereigntyStandard"] {
+        assert_eq!(violations(sound(kind)), "", "{kind}");
+    }
+}
+
+#[test]
+fn each_edit_breaks_its_rule() {
+    for (message, kind, pointer, value) in broken() {
+        let mut object = sound(kind);
+        match object.pointer_mut(pointer) {
+            Some(field) => *field = value.clone(),
+            None => panic!("{kind} has no {pointer}"),
+        }
+        let said = violations(object);
+        assert!(said.contains(message), "{kind} {pointer} = {value}: {said}");
+    }
+}
+
+#[test]
+fn no_rule_is_without_an_edit_that_breaks_it() {
+    fn messages(schema: &Value, found: &mut BTreeSet<String>) {
+        let rules = schema.get("x-kubernetes-validations").and_then(Value::as_array);
+        found.extend(rules.into_iter().flatten().map(|rule| rule["message"].as_str().unwrap().to_owned()));
+        let parts = schema.as_object().into_iter().flatten().map(|(_, part)| part).chain(schema.as_array().into_iter().flatten());
+        parts.for_each(|part| messages(part, found));
+    }
+    let mut rules = BTreeSet::new();
+    definitions().iter().for_each(|definition| messages(&serde_json::to_value(definition).unwrap(), &mut rules));
+    assert_eq!(rules, broken().into_iter().map(|(message, ..)| message.to_owned()).collect());
+}
