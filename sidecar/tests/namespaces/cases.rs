@@ -7,6 +7,7 @@ mod dns;
 mod documents;
 mod first_bytes;
 mod init;
+mod life;
 mod mark;
 mod names;
 mod opaque;

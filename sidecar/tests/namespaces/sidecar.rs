@@ -55,11 +55,16 @@ impl Sidecar {
         self.child.id().unwrap()
     }
 
-    /// Sends SIGTERM, as the kubelet does, and waits for the end.
-    pub(crate) async fn stop(&mut self) -> ExitStatus {
+    /// Sends SIGTERM, as the kubelet does.
+    pub(crate) fn terminate(&self) {
         let id = rustix::process::Pid::from_raw(self.id().try_into().unwrap()).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-        within("the sidecar to end", self.child.wait()).await.unwrap()
+    }
+
+    /// Tells it to stop, and waits for the end.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.terminate();
+        self.ended().await
     }
 
     /// Waits for its end.

@@ -43,6 +43,10 @@ pub(crate) const POLICY_API_NAME: &str = "shekara-policy.shekara-system.svc.clus
 /// A resolver outside, which the pod may not ask.
 pub(crate) const OTHER_RESOLVER: &str = "192.0.2.53";
 
+/// The metadata service of clouds, and a host in a private network.
+pub(crate) const METADATA: &str = "169.254.169.254";
+pub(crate) const PRIVATE: &str = "10.40.0.7";
+
 /// Ports of every host: HTTPS and HTTP that say who answers, TLS and TCP that give back what they get, and TCP where the server
 /// speaks first.
 pub(crate) const HTTPS: u16 = 443;
@@ -64,7 +68,7 @@ impl Host {
 /// Every address of the world.
 pub(crate) fn addresses() -> Vec<IpAddr> {
     let hosts = [CLINIC, BROKER, SHOP, MAPS, CAMERA].into_iter().flat_map(|host| host.addresses());
-    let others = [SPLIT_ABROAD, SPLIT_AT_HOME, ARCHIVE, STRANGER, RESOLVER, POLICY_API, OTHER_RESOLVER];
+    let others = [SPLIT_ABROAD, SPLIT_AT_HOME, ARCHIVE, STRANGER, RESOLVER, POLICY_API, OTHER_RESOLVER, METADATA, PRIVATE];
     hosts.chain(others.map(|address| address.parse().unwrap())).collect()
 }
 

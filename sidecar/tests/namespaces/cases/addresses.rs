@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::document::document;
 use crate::place::Place;
 use crate::wait::within;
-use crate::world::{ARCHIVE, CAMERA, CLINIC, ECHO, POLICY_API, SHOP, STRANGER};
+use crate::world::{ARCHIVE, CAMERA, CLINIC, ECHO, METADATA, POLICY_API, PRIVATE, SHOP, STRANGER};
 
 /// Whether a connection gives back what is sent.
 async fn echoes(place: &Place, address: &str) -> bool {
@@ -39,6 +39,23 @@ async fn a_literal_address_is_closed_even_that_of_a_listed_party() {
         let record = place.record(|record| record.destination == Some(destination)).await;
         assert!(matches!(record.reason, Some(Reason::NoName | Reason::UnlistedParty)), "{record:?}");
         assert!(!place.reached(address).await, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn link_local_and_private_addresses_are_closed() {
+    let mut place = Place::open();
+    let urls = [METADATA, PRIVATE].map(|address| (format!("http://{address}/"), address));
+    for (url, address) in &urls {
+        place.curl(&[url]).await.served_by(address);
+    }
+    place.enforce(&[document()]).await;
+    for (url, address) in &urls {
+        place.curl(&[url]).await.failed();
+        let destination = address.parse().unwrap();
+        let record = place.record(|record| record.destination == Some(destination)).await;
+        assert_eq!(record.reason, Some(Reason::ForbiddenAddress));
+        assert!(!place.reached(address).await);
     }
 }
 

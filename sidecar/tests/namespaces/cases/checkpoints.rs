@@ -1,8 +1,10 @@
 //! What the operator is told.
 
+use std::time::{Duration, Instant};
+
 use shekara_policy::Reason;
 
-use crate::document::document;
+use crate::document::{document, document_without};
 use crate::place::Place;
 use crate::world::{CLINIC, MAPS};
 
@@ -33,8 +35,19 @@ async fn checkpoints_come_with_documents_with_the_first_denial_of_a_kind_and_at_
     let last = place.checkpoint(|checkpoint| checkpoint.totals.iter().any(|total| denied(total) && total.flows == 2)).await;
     assert_eq!((&last.instance, last.started), (&first.instance, first.started));
     assert!(last.sequence > second.sequence && second.sequence > first.sequence);
-    let said = place.sidecar().said();
-    println!("{said}");
+}
+
+#[tokio::test]
+async fn documents_are_confirmed_within_a_second() {
+    let mut place = Place::open();
+    place.enforce(&[document()]).await;
+    let without = document_without("clinic");
+    let start = Instant::now();
+    place.api().set(std::slice::from_ref(&without));
+    place.checkpoint(|checkpoint| checkpoint.documents == [without.digest().unwrap()]).await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    println!("a document was confirmed {took:?} after it was sent");
 }
 
 #[tokio::test]

@@ -3,14 +3,16 @@
 use std::time::Instant;
 
 use shekara_policy::Reason;
+use shekara_policy::record::Decision;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::authority::authority;
 use crate::document::document;
 use crate::place::Place;
+use crate::sniffer::Packet;
 use crate::wait::within;
-use crate::world::{CLINIC, HTTP, HTTPS, TLS_ECHO};
+use crate::world::{CLINIC, HTTP, HTTPS, SHOP, TLS_ECHO};
 
 /// The extension that hides the real name (RFC 9849).
 const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
@@ -80,7 +82,7 @@ async fn first_bytes_that_hide_or_confuse_the_destination_are_closed() {
         let mut stream = place.dial(CLINIC.v4, *port).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let payload = bytes[..8].to_vec();
-        let carries = |packet: &crate::sniffer::Packet| packet.payload.windows(8).any(|window| window == payload);
+        let carries = |packet: &Packet| packet.payload.windows(8).any(|window| window == payload);
         assert!(place.arrived(carries).await, "{what} is open without the filter");
         place.sniffer.forget(&place.pod).await;
     }
@@ -140,4 +142,23 @@ async fn a_hello_in_many_pieces_is_read_and_one_that_never_ends_is_closed() {
     ended.unwrap_err();
     place.record(|record| record.reason == Some(Reason::UnreadableHello)).await;
     assert!(!place.reached(CLINIC.v4).await);
+}
+
+#[tokio::test]
+async fn a_later_request_for_another_host_is_not_passed_on() {
+    let mut place = Place::open();
+    let request = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let both = request(CLINIC.name) + &request(SHOP.name);
+    let carries = |packet: &Packet| packet.payload.windows(SHOP.name.len()).any(|window| window == SHOP.name.as_bytes());
+    send(&place, HTTP, both.as_bytes()).await;
+    assert!(place.arrived(carries).await);
+    place.enforce(&[document()]).await;
+    // in one piece, and after the first was answered
+    send(&place, HTTP, both.as_bytes()).await;
+    let record = place.record(|record| record.port == HTTP).await;
+    assert_eq!((record.verdict, record.reason), (Decision::Deny, Some(Reason::AmbiguousAuthority)), "{record:?}");
+    let (mut stream, answer) = send(&place, HTTP, request(CLINIC.name).as_bytes()).await;
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+    let _ = stream.write_all(request(SHOP.name).as_bytes()).await;
+    assert!(!place.arrived(carries).await);
 }

@@ -23,6 +23,10 @@ async fn an_application_that_becomes_root_cannot_take_the_mark() {
         said.failed();
         assert!(said.error.contains("PermissionError: [Errno 1]"), "{actor:?}: {said:?}");
     }
+    // root of a user namespace of its own has every capability there, and none over the pod's network
+    let said =
+        place.command(Actor::App, "unshare", &[&["--user", "--map-root-user", "/usr/bin/python3"], &take[..]].concat()).await;
+    said.failed();
     assert!(!place.reached(SHOP.v4).await);
     // What admission refuses would open the way: so it is the capability that closes it, and nothing by chance.
     assert!(place.command(Actor::RawApp, "/usr/bin/python3", &take).await.ok);

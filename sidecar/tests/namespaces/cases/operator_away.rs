@@ -1,9 +1,12 @@
 //! The operator is not there.
 
+use std::time::Instant;
+
 use shekara_policy::Reason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::actor::Actor;
+use crate::client;
 use crate::document::{document, document_without};
 use crate::place::{Place, TOKEN};
 use crate::policy_api::PolicyApi;
@@ -35,6 +38,28 @@ async fn flows_go_on_by_the_last_documents_and_new_ones_come_when_it_is_back() {
         live.read_exact(&mut [0; 4]).await.unwrap();
     })
     .await;
+}
+
+/// No packet says that the operator is gone: its node has failed, or something between drops everything.
+#[tokio::test]
+async fn an_operator_that_falls_silent_is_noticed() {
+    let mut place = Place::open();
+    place.enforce(&[document()]).await;
+    place.checkpoint(|_| true).await;
+    let nft = async |rules: &[&str]| {
+        let said =
+            client::run(tokio::process::Command::new("ip").args(["netns", "exec", &place.world.name, "nft"]).args(rules)).await;
+        assert!(said.ok, "{said:?}");
+    };
+    nft(&["add table inet silence; add chain inet silence in { type filter hook input priority 0; }; add rule inet silence in tcp dport 8443 drop"]).await;
+    let start = Instant::now();
+    place.said("the last documents stay in force").await;
+    println!("a silent operator was noticed after {:?}", start.elapsed());
+    place.curl(&["-4", &format!("https://{}/", CLINIC.name)]).await.served_by(CLINIC.v4);
+    nft(&["delete table inet silence"]).await;
+    let without = document_without("clinic");
+    place.api().set(std::slice::from_ref(&without));
+    place.checkpoint(|checkpoint| checkpoint.documents == [without.digest().unwrap()]).await;
 }
 
 #[tokio::test]
