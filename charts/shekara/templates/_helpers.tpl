@@ -58,7 +58,8 @@ matchExpressions:
     variables.first[index].?securityContext.capabilities.add.orValue([]) == [["NET_ADMIN"], ["NET_RAW"], []][index] &&
     !variables.first[index].?securityContext.privileged.orValue(false) &&
     variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/secrets/kubernetes.io/serviceaccount"]) &&
-    !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom))
+    !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom) &&
+    (index == 1 || variables.first[index].?env.orValue([]) == []))
 - name: injected
   expression: >-
     variables.genuine && variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")
