@@ -50,7 +50,7 @@ prepare_engine() {
   else
     "$own_engine" node-image "$(version_of "$node_image")"
   fi
-  flock "$cache/engine/build.lock" "$here/engine/build-programs" "$programs" "${needed[@]}"
+  "$here/engine/build-programs" "$programs" "${needed[@]}"
 }
 
 start_engine() { "$own_engine" up; }
