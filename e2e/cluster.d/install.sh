@@ -15,8 +15,14 @@ upgrade() { # RUN NETWORKS: RUN is the command that helm is run by
     cluster: ({domain: "cluster.local"} + if $networks == "" then {} else {networks: ($networks | split("[,\\s]+"; "") | map(select(. != "")))} end)}')
   [ -z "${SHEKARA_VALUES:-}" ] || more=(--values "$SHEKARA_VALUES")
   say "installing Shekara"
-  "$1" helm upgrade --install shekara "$root/charts/shekara" --namespace shekara-system --create-namespace --wait --timeout 3m \
-    --values <(echo "$values") "${more[@]}" >/dev/null
+  # what an interrupted installation left: helm would wait for its end
+  "$1" kubectl --namespace shekara-system delete secret --ignore-not-found \
+    --selector 'owner=helm,name=shekara,status in (pending-install,pending-upgrade,pending-rollback)' >/dev/null 2>&1
+  if ! "$1" helm upgrade --install shekara "$root/charts/shekara" --namespace shekara-system --create-namespace --wait --timeout 3m \
+    --values <(echo "$values") "${more[@]}" >/dev/null; then
+    "$1" kubectl --namespace shekara-system get pods,events >&2
+    die "Shekara is not ready"
+  fi
 }
 
 networks() { # of pods and Services, as kubeadm was told; of nodes, as Docker knows
