@@ -5,28 +5,26 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-export XDG_CACHE_HOME ?= $(HOME)/.cache
-cache := $(XDG_CACHE_HOME)/shekara
-export CARGO_TARGET_DIR ?= $(cache)/target
-export KUBERNETES ?= 1.36
-export SCENARIO ?=
+CLUSTER ?= ## `current` is the cluster of KUBECONFIG, which then takes the place of a kind cluster
+DEMO_CLUSTER ?= demo## the name of the demo's kind cluster
+TEST_CLUSTER ?= test## the name of the tests' kind cluster
+KUBERNETES ?= 1.36## the version of kind clusters, for example 1.33
+SCENARIO ?= ## the scenarios whose name contains it: make e2e SCENARIO=revocation
+JOBS ?= 4## how many scenarios run at once; those that disturb others always run alone
+XDG_CACHE_HOME ?= $(HOME)/.cache## everything built or fetched goes to its folder shekara/
+CARGO_TARGET_DIR ?= $(XDG_CACHE_HOME)/shekara/target## where cargo builds
+export KUBERNETES SCENARIO XDG_CACHE_HOME CARGO_TARGET_DIR
 
-DEMO_CLUSTER ?= demo
-TEST_CLUSTER ?= test
-# how many scenarios run at once; those that disturb others always run alone
-JOBS ?= 4
-
-# CLUSTER=current takes the cluster that KUBECONFIG names, in place of the two above
 demo demo-down: export CLUSTER := $(or $(filter current,$(CLUSTER)),$(DEMO_CLUSTER))
-test test-cluster e2e e2e-alone cluster-up cluster-down: export CLUSTER := $(or $(CLUSTER),$(TEST_CLUSTER))
+test test-cluster e2e cluster-up cluster-down: export CLUSTER := $(or $(CLUSTER),$(TEST_CLUSTER))
 
 .PHONY: help
-help: ## Explain every target
+help: ## Explain every target and variable
 	@echo "Shekara keeps biometric and vehicle data inside the border. Targets:"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "Variables: CLUSTER=current (the cluster of KUBECONFIG instead of a kind cluster), KUBERNETES=1.33 (another"
-	@echo "version), SCENARIO=name (scenarios whose name contains it), JOBS=2 (scenarios at once)."
+	@echo "Variables, with their defaults:"
+	@awk -F ' *\\?= *| *## *' '/^[A-Z_]+ \?= .*## / { printf "  %-16s %s%s\n", $$1, $$3, $$2 == "" ? "" : " [" $$2 "]" }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Bring up a two-node cluster, install Shekara, apply examples/, let real clients try; the cluster stays up
@@ -66,13 +64,16 @@ generate: ## Write the generated files anew
 
 .PHONY: chart
 chart: ## Render the chart with several values, validate schemas of values and of what is rendered
+	@tools/prerequisites
 	charts/lint
 
 .PHONY: lint
-lint: ## Format, clippy with warnings denied, shell scripts, dependencies, generated files, chart
+lint: ## Format, clippy with warnings denied, scripts, documents, dependencies, generated files, chart
+	@tools/prerequisites
 	cargo fmt --check
 	cargo clippy --workspace --all-features --all-targets -- --deny warnings
 	tools/lint-scripts
+	tools/lint-documents
 	tools/lint-dependencies
 	@$(MAKE) generated
 	@$(MAKE) chart
