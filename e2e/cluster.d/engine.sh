@@ -41,7 +41,8 @@ version_of() { # IMAGE: as in v1.36.3
 
 # Engine, programs, and the node image where the cluster has to be made.
 prepare_engine() {
-  command -v go >/dev/null || die "Go is needed to build kind, kubectl and helm"
+  local program
+  for program in go jq curl; do command -v "$program" >/dev/null || die "$program is missing: see tools/prerequisites"; done
   local needed=(kind helm)
   if [ "$engine" = docker ]; then
     needed+=("$kubectl_module:kubectl")
