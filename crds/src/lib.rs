@@ -29,3 +29,6 @@ pub const HOLDINGS_ANNOTATION: &str = "shekara.dev/holdings";
 
 /// The label that admission writes on covered pods: value `true`.
 pub const COVERED_LABEL: &str = "shekara.dev/covered";
+
+#[cfg(test)]
+mod readme_tests;
