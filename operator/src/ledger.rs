@@ -1,0 +1,130 @@
+//! What the sidecars say they did, kept in memory: the newest checkpoint of each pod, and the sums of starts and pods that have
+//! ended. Nothing is counted twice: the numbers of a start only grow and replace each other, and are added to a sum once, when
+//! the start or the pod has ended.
+//!
+//! The sums are lost when the operator restarts: sidecars that run send theirs again, those of ended pods and ended starts do
+//! not come back.
+
+mod totals;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use shekara_policy::exchange::Checkpoint;
+
+pub(crate) use totals::{Counted, Shared, Totals};
+
+use crate::watch::{Key, PodSummary};
+
+/// The checkpoints of every pod.
+#[derive(Default)]
+pub(crate) struct Ledger(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    pods: BTreeMap<Key, Entry>,
+    /// What pods that are gone had counted, by holding.
+    ended: HashMap<Key, Totals>,
+}
+
+struct Entry {
+    uid: String,
+    holdings: BTreeSet<String>,
+    newest: Checkpoint,
+    /// What earlier starts of the sidecar in this pod had counted.
+    earlier: Totals,
+}
+
+/// What became of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    /// It is the newest.
+    Accepted,
+    /// A newer one is known, or the pod is gone.
+    Old,
+}
+
+impl Ledger {
+    /// Takes a checkpoint of a pod. `present` says whether the pod is still there; it is asked while nothing else can be
+    /// recorded, so that a pod that goes at the same time is not counted again after its end.
+    pub(crate) fn record(&self, pod: &PodSummary, checkpoint: Checkpoint, present: impl FnOnce() -> bool) -> Recorded {
+        let key = Key::new(&*pod.namespace, &*pod.name);
+        let mut state = self.lock();
+        if !present() {
+            return Recorded::Old;
+        }
+        if state.pods.get(&key).is_some_and(|entry| entry.uid != pod.uid) {
+            state.end(&key);
+        }
+        let Some(entry) = state.pods.get_mut(&key) else {
+            let (uid, holdings) = (pod.uid.clone(), pod.holdings.clone());
+            state.pods.insert(key, Entry { uid, holdings, newest: checkpoint, earlier: Totals::default() });
+            return Recorded::Accepted;
+        };
+        let newer = if entry.newest.instance == checkpoint.instance {
+            checkpoint.sequence > entry.newest.sequence
+        } else {
+            checkpoint.started > entry.newest.started
+        };
+        if !newer {
+            return Recorded::Old;
+        }
+        if entry.newest.instance != checkpoint.instance {
+            entry.earlier.add_checkpoint(&entry.newest);
+        }
+        entry.newest = checkpoint;
+        Recorded::Accepted
+    }
+
+    /// Says which pod now has a name, if any: another one that had it has ended.
+    pub(crate) fn keep_only(&self, pod: &Key, uid: Option<&str>) {
+        let mut state = self.lock();
+        if state.pods.get(pod).is_some_and(|entry| Some(entry.uid.as_str()) != uid) {
+            state.end(pod);
+        }
+    }
+
+    /// Forgets the sums of a holding that is gone.
+    pub(crate) fn forget(&self, holding: &Key) {
+        self.lock().ended.remove(holding);
+    }
+
+    /// The digests of the documents that the sidecar of a pod enforces; absent before its first checkpoint.
+    pub(crate) fn loaded(&self, pod: &PodSummary) -> Option<Vec<String>> {
+        let state = self.lock();
+        let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid)?;
+        Some(entry.newest.documents.clone())
+    }
+
+    /// What all pods of a holding have counted.
+    pub(crate) fn totals(&self, holding: &Key) -> Totals {
+        let state = self.lock();
+        let mut totals = state.ended.get(holding).cloned().unwrap_or_default();
+        let first = Key::new(&*holding.namespace, "");
+        for (_, entry) in state.pods.range(first..).take_while(|(key, _)| key.namespace == holding.namespace) {
+            if entry.holdings.contains(&holding.name) {
+                totals.add(&entry.earlier);
+                totals.add_checkpoint(&entry.newest);
+            }
+        }
+        totals
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn end(&mut self, pod: &Key) {
+        let Some(entry) = self.pods.remove(pod) else { return };
+        for holding in &entry.holdings {
+            let sum = self.ended.entry(Key::new(&*pod.namespace, holding)).or_default();
+            sum.add(&entry.earlier);
+            sum.add_checkpoint(&entry.newest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
