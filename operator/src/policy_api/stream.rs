@@ -1,0 +1,129 @@
+//! The events of one pod: its documents at once, and again whenever they are others.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream;
+use prometheus::IntGauge;
+use shekara_policy::exchange::PolicyEvent;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use super::PolicyApi;
+use crate::caches::Caches;
+use crate::documents::{Documents, NamespaceDocuments, Published};
+use crate::watch::{Key, PodSummary};
+
+/// The holdings of a pod, each with its document where there is one: those that admission put it into, and those that claim it
+/// now.
+pub(super) fn holdings(pod: &PodSummary, documents: &NamespaceDocuments) -> BTreeMap<String, Option<Arc<Published>>> {
+    let stamped = pod.holdings.iter().map(|name| (name.clone(), documents.get(name).cloned()));
+    let claims = documents.iter().filter(|(_, published)| published.holding.claims(&pod.labels, &pod.annotations));
+    stamped.chain(claims.map(|(name, published)| (name.clone(), Some(Arc::clone(published))))).collect()
+}
+
+/// The documents of a pod. None where it is in no holding, or where one of its holdings has no document: then nothing leaves.
+fn documents(pod: &PodSummary, documents: &NamespaceDocuments) -> Vec<Arc<Published>> {
+    holdings(pod, documents).into_values().collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
+/// A stream that is open.
+pub(super) struct Stream {
+    caches: Arc<Caches>,
+    documents: Arc<Documents>,
+    interval: u32,
+    stop: CancellationToken,
+    key: Key,
+    uid: String,
+    namespace: watch::Receiver<Arc<NamespaceDocuments>>,
+    pod: watch::Receiver<()>,
+    /// The digests that were sent last.
+    sent: Option<Vec<String>>,
+    _counted: Counted,
+}
+
+/// Counts an open stream.
+struct Counted(IntGauge);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Stream {
+    pub(super) fn new(api: &PolicyApi, key: Key, uid: String, pod: watch::Receiver<()>) -> Self {
+        api.metrics.streams.inc();
+        Self {
+            caches: Arc::clone(&api.caches),
+            documents: Arc::clone(&api.documents),
+            interval: api.interval,
+            stop: api.stop.clone(),
+            namespace: api.documents.subscribe(&key.namespace),
+            key,
+            uid,
+            pod,
+            sent: None,
+            _counted: Counted(api.metrics.streams.clone()),
+        }
+    }
+
+    /// The events, a line each, until the pod is gone or the operator is told to stop.
+    pub(super) fn into_events(self) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send {
+        stream::unfold(self, async |mut stream| {
+            let line = stream.next().await?;
+            Some((Ok(line), stream))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        let stop = self.stop.clone();
+        tokio::select! {
+            line = self.line() => line,
+            () = stop.cancelled() => None,
+        }
+    }
+
+    async fn line(&mut self) -> Option<Bytes> {
+        self.documents.wait_until_complete().await;
+        loop {
+            // both are marked as seen before they are looked at, so that no change falls between
+            self.pod.borrow_and_update();
+            let present = Arc::clone(&self.namespace.borrow_and_update());
+            let pod = self.caches.pods.get(&self.key).filter(|pod| pod.uid == self.uid)?;
+            let documents = documents(&pod, &present);
+            let digests: Vec<String> = documents.iter().map(|published| published.digest.clone()).collect();
+            if self.sent.as_ref() != Some(&digests) {
+                debug!(pod = %self.key, ?digests, "documents are sent");
+                let line = self.write(&documents)?;
+                self.sent = Some(digests);
+                return Some(line);
+            }
+            tokio::select! {
+                changed = self.namespace.changed() => changed.ok()?,
+                changed = self.pod.changed() => changed.ok()?,
+            }
+        }
+    }
+
+    fn write(&self, documents: &[Arc<Published>]) -> Option<Bytes> {
+        let documents = documents.iter().map(|published| published.document.clone()).collect();
+        let event = PolicyEvent { documents, checkpoint_interval: self.interval };
+        match serde_json::to_vec(&event) {
+            Ok(mut line) => {
+                line.push(b'\n');
+                Some(line.into())
+            }
+            Err(problem) => {
+                error!(pod = %self.key, %problem, "documents cannot be written, so the stream ends");
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

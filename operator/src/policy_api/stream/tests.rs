@@ -1,0 +1,137 @@
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::*;
+use crate::controllers::Controllers;
+use crate::fixtures::{apply, caches, client, config, covered_pod, delete, holding};
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+
+type Lines = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Bytes, Infallible>> + Send>>;
+
+struct Fixture {
+    api: PolicyApi,
+    stop: CancellationToken,
+}
+
+impl Fixture {
+    fn new(objects: &[Value]) -> Self {
+        let (caches, documents, ledger) =
+            (Arc::new(caches(objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
+        let (config, metrics, stop) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()), CancellationToken::new());
+        let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics).queues();
+        let api = PolicyApi::new(client(), &config, &caches, documents, ledger, queues, &metrics, stop.clone());
+        Self { api, stop }
+    }
+
+    fn publish(&self, name: &str, app: &str, digest: Option<&str>) {
+        let published = digest.map(|digest| Published {
+            holding: Arc::new(serde_json::from_value(holding(name, app)).unwrap()),
+            document: document(name),
+            digest: digest.to_owned(),
+            since: Instant::now(),
+        });
+        self.api.documents.publish("cameras", name, published);
+    }
+
+    fn stream(&self, pod: &str) -> Lines {
+        let key = Key::new("cameras", pod);
+        let changes = self.api.documents.follow_pod(&key, 4).unwrap();
+        Box::pin(Stream::new(&self.api, key, format!("uid-of-{pod}"), changes).into_events())
+    }
+
+    fn pod(&self, pod: Value) {
+        let key = Key::new("cameras", pod["metadata"]["name"].as_str().unwrap());
+        apply(&self.api.caches.pods, pod);
+        self.api.documents.pod_changed(&key);
+    }
+}
+
+fn document(name: &str) -> shekara_policy::PolicyDocument {
+    let document = json!({
+        "version": 1, "holding": {"namespace": "cameras", "name": name, "uid": "u"}, "data": [], "standards": [], "routes": [], "inCluster": [],
+        "cluster": {"networks": [], "domain": "cluster.local", "resolvers": []}
+    });
+    serde_json::from_value(document).unwrap()
+}
+
+async fn next(lines: &mut Lines) -> Option<Vec<String>> {
+    let line = tokio::time::timeout(Duration::from_secs(5), lines.next()).await.expect("a line or the end comes")?.unwrap();
+    assert!(line.ends_with(b"\n"));
+    let event: PolicyEvent = serde_json::from_slice(&line).unwrap();
+    assert_eq!(event.checkpoint_interval, 10);
+    Some(event.documents.into_iter().map(|document| document.holding.name).collect())
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_every_holding_is_compiled() {
+    let fixture = Fixture::new(&[covered_pod("web", "a", "faces")]);
+    let mut lines = fixture.stream("web");
+    assert!(futures::poll!(lines.next()).is_pending());
+    fixture.publish("faces", "a", Some("1"));
+    fixture.api.documents.set_complete();
+    assert_eq!(next(&mut lines).await, Some(vec!["faces".to_owned()]));
+}
+
+#[tokio::test]
+async fn each_change_of_the_pods_own_documents_is_sent_and_no_other() {
+    let fixture = Fixture::new(&[covered_pod("web", "a", "faces")]);
+    fixture.publish("faces", "a", Some("1"));
+    fixture.api.documents.set_complete();
+    let mut lines = fixture.stream("web");
+    assert_eq!(next(&mut lines).await.unwrap(), ["faces"]);
+    fixture.publish("other", "b", Some("1"));
+    fixture.pod(covered_pod("web", "a", "faces"));
+    assert!(futures::poll!(lines.next()).is_pending());
+    fixture.publish("faces", "a", Some("2"));
+    assert_eq!(next(&mut lines).await.unwrap(), ["faces"]);
+    fixture.publish("cars", "a", Some("1"));
+    assert_eq!(next(&mut lines).await.unwrap(), ["cars", "faces"], "a holding that claims the pod later binds it too");
+    fixture.pod(covered_pod("web", "b", "faces"));
+    assert_eq!(next(&mut lines).await.unwrap(), ["faces", "other"], "what admission stamped stays, whatever the labels are");
+}
+
+#[tokio::test]
+async fn a_holding_that_is_gone_leaves_nothing() {
+    let fixture = Fixture::new(&[covered_pod("web", "a", "faces,cars")]);
+    fixture.publish("faces", "a", Some("1"));
+    fixture.publish("cars", "c", Some("1"));
+    fixture.api.documents.set_complete();
+    let mut lines = fixture.stream("web");
+    assert_eq!(next(&mut lines).await.unwrap(), ["cars", "faces"]);
+    fixture.publish("cars", "c", None);
+    assert_eq!(next(&mut lines).await.unwrap(), Vec::<String>::new());
+    fixture.publish("cars", "c", Some("2"));
+    assert_eq!(next(&mut lines).await.unwrap(), ["cars", "faces"]);
+}
+
+#[tokio::test]
+async fn the_stream_ends_with_its_pod_and_is_counted_while_it_is_open() {
+    let fixture = Fixture::new(&[covered_pod("web", "a", "faces")]);
+    fixture.publish("faces", "a", Some("1"));
+    fixture.api.documents.set_complete();
+    let mut lines = fixture.stream("web");
+    assert_eq!(next(&mut lines).await.unwrap(), ["faces"]);
+    assert_eq!(fixture.api.metrics.streams.get(), 1);
+    delete(&fixture.api.caches.pods, covered_pod("web", "a", "faces"));
+    fixture.api.documents.pod_changed(&Key::new("cameras", "web"));
+    assert_eq!(next(&mut lines).await, None);
+    let mut successor = covered_pod("web", "a", "faces");
+    successor["metadata"]["uid"] = json!("another");
+    fixture.pod(successor);
+    let mut stale = fixture.stream("web");
+    assert_eq!(next(&mut stale).await, None, "another pod of this name is not this pod");
+    drop((lines, stale));
+    assert_eq!(fixture.api.metrics.streams.get(), 0);
+}
+
+#[tokio::test]
+async fn the_stream_ends_when_the_operator_is_told_to_stop() {
+    let fixture = Fixture::new(&[covered_pod("web", "a", "faces")]);
+    let mut lines = fixture.stream("web");
+    fixture.stop.cancel();
+    assert_eq!(next(&mut lines).await, None);
+}
