@@ -1,0 +1,225 @@
+//! Admission: the API server asks about each new pod, and the answer puts the sidecar into those that a holding covers, refuses
+//! those that could lead round it, and leaves the others as they are.
+
+pub(crate) mod containers;
+mod cover;
+mod forbidden;
+mod inject;
+mod refusal;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use json_patch::Patch;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::Api;
+use kube::core::DynamicObject;
+use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
+use kube::{Client, ResourceExt as _};
+use serde_json::Value;
+use shekara_crds::COVERED_LABEL;
+use tracing::{info, warn};
+
+pub(crate) use cover::is_protected;
+
+use crate::caches::Caches;
+use crate::config::Config;
+use crate::events::{Notice, Notices};
+use crate::metrics::{self, Metrics};
+use crate::watch::{Key, Owner};
+use containers::Settings;
+use refusal::Refusal;
+
+/// The largest review that is read: a pod of the size that etcd takes, and what the API server says of the request.
+const LARGEST: usize = 4 << 20;
+
+/// The port of the policy API, as sidecars reach it.
+const POLICY_PORT: u16 = 8443;
+
+/// The annotation by which a kubelet marks what it shows of a static pod.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// Answers the API server.
+pub(crate) struct Admission {
+    client: Client,
+    config: Arc<Config>,
+    caches: Arc<Caches>,
+    authority: String,
+    notices: Notices,
+    metrics: Arc<Metrics>,
+}
+
+/// What becomes of a pod.
+enum Outcome {
+    /// It is nobody's.
+    Untouched { warning: Option<String> },
+    /// It is covered by these holdings and changed.
+    Injected { holdings: BTreeSet<String>, patch: Patch },
+    /// It is covered and may not be so.
+    Refused(Refusal),
+}
+
+/// Why no answer can be given; the API server then does what the webhook's failure policy says.
+#[derive(Debug, thiserror::Error)]
+enum AdmissionError {
+    #[error("the operator has not read the cluster's objects yet")]
+    Starting,
+    #[error("the review has no pod in a namespace")]
+    NoPod,
+    #[error("the namespace {0} cannot be read: {1}")]
+    Namespace(String, #[source] Box<kube::Error>),
+    #[error("the Service {0}/{1} has no address, so no sidecar would find the policy API")]
+    NoResolver(String, String),
+    #[error("the answer cannot be written: {0}")]
+    Answer(String),
+}
+
+impl Admission {
+    pub(crate) fn new(
+        client: Client,
+        config: &Arc<Config>,
+        caches: &Arc<Caches>,
+        authority: String,
+        notices: Notices,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let (config, caches, metrics) = (Arc::clone(config), Arc::clone(caches), Arc::clone(metrics));
+        Self { client, config, caches, authority, notices, metrics }
+    }
+
+    /// The webhook.
+    pub(crate) fn router(self) -> Router {
+        Router::new().route("/mutate", post(mutate)).layer(DefaultBodyLimit::max(LARGEST)).with_state(Arc::new(self))
+    }
+
+    async fn answer(&self, request: &AdmissionRequest<DynamicObject>) -> Result<AdmissionResponse, AdmissionError> {
+        let (Some(pod), Some(namespace)) = (&request.object, &request.namespace) else { return Err(AdmissionError::NoPod) };
+        let response = AdmissionResponse::from(request);
+        let name =
+            Key::new(namespace, pod.metadata.name.as_ref().or(pod.metadata.generate_name.as_ref()).map_or("", |name| name));
+        match self.decide(request, pod, namespace).await? {
+            Outcome::Untouched { warning } => {
+                self.metrics.admission(metrics::Admission::Untouched);
+                Ok(warned(response, warning))
+            }
+            Outcome::Injected { holdings, patch } => {
+                info!(pod = %name, ?holdings, dry_run = request.dry_run, "the sidecar is put in");
+                self.metrics.admission(metrics::Admission::Injected);
+                response.with_patch(patch).map_err(|problem| AdmissionError::Answer(problem.to_string()))
+            }
+            Outcome::Refused(refusal) => {
+                info!(pod = %name, %refusal, dry_run = request.dry_run, "refused");
+                self.metrics.admission(metrics::Admission::Refused);
+                if !request.dry_run {
+                    let owner = Owner::of(&pod.metadata).unwrap_or_else(|| Owner::pod(&name.name, pod.uid().unwrap_or_default()));
+                    self.notices.send(Notice::refused(namespace, owner, refusal.to_string()));
+                }
+                let mut response = response.deny(&refusal);
+                response.result.code = StatusCode::FORBIDDEN.as_u16();
+                response.result.reason = "Forbidden".into();
+                Ok(response)
+            }
+        }
+    }
+
+    async fn decide(
+        &self,
+        request: &AdmissionRequest<DynamicObject>,
+        pod: &DynamicObject,
+        namespace: &str,
+    ) -> Result<Outcome, AdmissionError> {
+        if request.operation != Operation::Create || request.kind.kind != "Pod" || request.sub_resource.is_some() {
+            return Ok(Outcome::Untouched { warning: None });
+        }
+        if is_mirror(request, pod) {
+            let warning = "a static pod cannot be covered: the kubelet runs it without asking".to_owned();
+            return Ok(Outcome::Untouched { warning: Some(warning) });
+        }
+        if !self.caches.are_synced() {
+            return Err(AdmissionError::Starting);
+        }
+        let labels = self.labels(namespace).await?;
+        let holdings: Vec<_> = self.caches.holdings.in_namespace(namespace).into_iter().map(|(_, holding)| holding).collect();
+        let covering = match cover::covering(&labels, pod.labels(), pod.annotations(), &holdings) {
+            Ok(covering) => covering,
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
+        };
+        if covering.is_empty() {
+            let claims = pod.labels().contains_key(COVERED_LABEL);
+            let warning = claims.then(|| format!("no DataHolding covers the pod, although its label {COVERED_LABEL} says so"));
+            return Ok(Outcome::Untouched { warning });
+        }
+        let pod = serde_json::to_value(pod).map_err(|problem| AdmissionError::Answer(problem.to_string()))?;
+        self.cover(&pod, covering)
+    }
+
+    fn cover(&self, pod: &Value, holdings: BTreeSet<String>) -> Result<Outcome, AdmissionError> {
+        Ok(match inject::inject(pod, &holdings, &self.settings()?) {
+            Ok(patch) => Outcome::Injected { holdings, patch },
+            Err(refusal) => Outcome::Refused(refusal),
+        })
+    }
+
+    /// The labels of a namespace, from the API server where the cache does not have it yet.
+    async fn labels(&self, name: &str) -> Result<BTreeMap<String, String>, AdmissionError> {
+        if let Some(namespace) = self.caches.namespaces.get(&Key::new("", name)) {
+            return Ok(namespace.0.clone());
+        }
+        let namespace = Api::<Namespace>::all(self.client.clone()).get(name).await;
+        let namespace = namespace.map_err(|problem| AdmissionError::Namespace(name.to_owned(), Box::new(problem)))?;
+        Ok(namespace.metadata.labels.unwrap_or_default())
+    }
+
+    fn settings(&self) -> Result<Settings, AdmissionError> {
+        let config = &self.config;
+        let resolvers = self.caches.resolvers(config);
+        if resolvers.is_empty() {
+            let (namespace, name) = config.dns_service.clone();
+            return Err(AdmissionError::NoResolver(namespace, name));
+        }
+        let (service, namespace, domain) = (&config.policy_service, &config.namespace, config.cluster_domain.as_str());
+        Ok(Settings {
+            image: config.sidecar_image.clone(),
+            pull_policy: config.sidecar_pull_policy.clone(),
+            resources: config.sidecar_resources.clone(),
+            log: config.sidecar_log.clone(),
+            policy_api: format!("{service}.{namespace}.svc.{domain}:{POLICY_PORT}"),
+            authority: self.authority.clone(),
+            resolvers,
+        })
+    }
+}
+
+async fn mutate(State(admission): State<Arc<Admission>>, Json(review): Json<AdmissionReview<DynamicObject>>) -> Response {
+    let request: AdmissionRequest<DynamicObject> = match review.try_into() {
+        Ok(request) => request,
+        Err(problem) => return (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),
+    };
+    match admission.answer(&request).await {
+        Ok(response) => Json(response.into_review()).into_response(),
+        Err(problem) => {
+            warn!(%problem, namespace = request.namespace, "a pod could not be judged");
+            admission.metrics.admission(metrics::Admission::Failed);
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response()
+        }
+    }
+}
+
+fn warned(mut response: AdmissionResponse, warning: Option<String>) -> AdmissionResponse {
+    response.warnings = warning.map(|warning| vec![warning]);
+    response
+}
+
+/// Whether a kubelet shows one of its static pods. From anybody else the annotation means nothing.
+fn is_mirror(request: &AdmissionRequest<DynamicObject>, pod: &DynamicObject) -> bool {
+    let groups = request.user_info.groups.iter().flatten();
+    pod.annotations().contains_key(MIRROR) && groups.into_iter().any(|group| group == "system:nodes")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Which holdings cover a new pod.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use shekara_crds::{DataHolding, HOLDING_ANNOTATION, PROTECT_LABEL};
+
+use super::refusal::Refusal;
+
+/// Whether the namespace is one whose pods are matched against its holdings.
+pub(crate) fn is_protected(namespace: &BTreeMap<String, String>) -> bool {
+    namespace.get(PROTECT_LABEL).is_some_and(|value| value == "true")
+}
+
+/// The names of the holdings that cover a pod with these labels and annotations; none for a pod that is nobody's.
+///
+/// # Errors
+/// When the pod asks for a holding that does not exist: it would start without the protection that it asks for.
+pub(super) fn covering(
+    namespace: &BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+    holdings: &[Arc<DataHolding>],
+) -> Result<BTreeSet<String>, Refusal> {
+    let asked = annotations.get(HOLDING_ANNOTATION).map(String::as_str).unwrap_or_default();
+    if !is_protected(namespace) && asked.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let claiming = holdings.iter().filter(|holding| holding.claims(labels, annotations));
+    let names: BTreeSet<String> = claiming.filter_map(|holding| holding.metadata.name.clone()).collect();
+    match asked.split(',').map(str::trim).find(|asked| !asked.is_empty() && !names.contains(*asked)) {
+        Some(missing) => Err(Refusal::of(
+            format!("metadata.annotations[{HOLDING_ANNOTATION}]"),
+            format!("the namespace has no DataHolding {missing:?}; create it before the pod, or correct the name"),
+        )),
+        None => Ok(names),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn holding(name: &str, app: &str) -> Arc<DataHolding> {
+        let holding = json!({
+            "apiVersion": "shekara.dev/v1alpha1", "kind": "DataHolding", "metadata": {"name": name, "namespace": "n"},
+            "spec": {"title": "t", "controller": {"name": "c", "country": "KZ"}, "workloadSelector": {"matchLabels": {"app": app}}, "data": []}
+        });
+        Arc::new(serde_json::from_value(holding).unwrap())
+    }
+
+    fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// The label of the namespace, of the pod, the annotation, and the holdings that cover it.
+    #[rstest]
+    #[case("true", "a", "", Ok("one,two"))]
+    #[case("true", "b", "", Ok("three"))]
+    #[case("true", "c", "", Ok(""))]
+    #[case("true", "c", "three, one", Ok("one,three"))]
+    #[case("true", "a", "three", Ok("one,three,two"))]
+    #[case("false", "a", "", Ok(""))]
+    #[case("", "a", "", Ok(""))]
+    #[case("", "c", "three", Ok("three"))]
+    #[case("true", "a", "four", Err("four"))]
+    #[case("", "c", "three,four", Err("four"))]
+    fn a_pod_is_covered_by_selector_or_by_asking(
+        #[case] protect: &str,
+        #[case] app: &str,
+        #[case] asked: &str,
+        #[case] expected: Result<&str, &str>,
+    ) {
+        let holdings = [holding("one", "a"), holding("two", "a"), holding("three", "b")];
+        let annotations = if asked.is_empty() { BTreeMap::new() } else { map(&[(HOLDING_ANNOTATION, asked)]) };
+        let covering = covering(&map(&[(PROTECT_LABEL, protect)]), &map(&[("app", app)]), &annotations, &holdings);
+        match expected {
+            Ok(names) => assert_eq!(covering.unwrap().into_iter().collect::<Vec<_>>().join(","), names),
+            Err(missing) => assert!(covering.unwrap_err().to_string().contains(&format!("no DataHolding {missing:?}"))),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What is changed in a covered pod, as a JSON patch: a pure function of the pod, its holdings and the settings.
+
+use std::collections::BTreeSet;
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use serde_json::{Map, Value, json};
+use shekara_crds::{COVERED_LABEL, HOLDINGS_ANNOTATION};
+
+use super::containers::{Settings, containers, same, token_volume};
+use super::forbidden;
+use super::refusal::{Faults, Refusal};
+
+/// The capabilities that no application keeps: with the first two it could leave past the sidecar, with the third it could take
+/// them. The others stay, so that images which start as root and change their user run as before.
+const DROPPED: [&str; 3] = ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"];
+
+/// Puts the sidecar into a pod that these holdings cover. A pod that is as it should be gets an empty patch.
+///
+/// # Errors
+/// When the pod has what a covered pod may not have; every such field is named.
+pub(crate) fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> Result<Patch, Refusal> {
+    let typed: Pod = serde_json::from_value(pod.clone()).map_err(|problem| Refusal::of("spec", unreadable(problem)))?;
+    let spec = typed.spec.unwrap_or_default();
+    let ours = containers(settings, holdings);
+    let standing = Standing::of(pod, &ours);
+    check(&spec, &standing)?;
+
+    let mut edit = Edit::of(pod);
+    if !standing.is_in_place(pod, &ours) {
+        standing.take_out(&mut edit);
+        put_in(&mut edit, &ours);
+    }
+    confine(&mut edit, ours.len());
+    if standing.volume.is_none() {
+        edit.list("/spec/volumes");
+        edit.add("/spec/volumes/-", token_volume());
+    }
+    edit.object("/metadata/labels");
+    edit.put("/metadata/labels", COVERED_LABEL, json!("true"));
+    edit.object("/metadata/annotations");
+    let names: Vec<&str> = holdings.iter().map(String::as_str).collect();
+    edit.put("/metadata/annotations", HOLDINGS_ANNOTATION, json!(names.join(",")));
+    edit.into_patch(pod)
+}
+
+fn unreadable(problem: impl std::fmt::Display) -> String {
+    format!("the pod cannot be read, so nothing can be said of it: {problem}")
+}
+
+/// What of ours is in the pod already, from an earlier call of the webhook for the same pod.
+struct Standing {
+    /// The places of our containers among the init containers.
+    containers: Vec<usize>,
+    /// The place of our volume.
+    volume: Option<usize>,
+}
+
+impl Standing {
+    fn of(pod: &Value, ours: &[Value]) -> Self {
+        let list = |path: &str| pod.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let is_ours = |container: &Value| ours.iter().any(|ours| same(container, ours));
+        let found = list("/spec/initContainers").iter().enumerate().filter(|(_, container)| is_ours(container));
+        Self {
+            containers: found.map(|(index, _)| index).collect(),
+            volume: list("/spec/volumes").iter().position(|volume| *volume == token_volume()),
+        }
+    }
+
+    /// Whether our containers are the first, in their order, and exactly as they are to be.
+    fn is_in_place(&self, pod: &Value, ours: &[Value]) -> bool {
+        let first = |index: usize| pod.pointer(&format!("/spec/initContainers/{index}"));
+        self.containers.len() == ours.len() && ours.iter().enumerate().all(|(index, ours)| first(index) == Some(ours))
+    }
+
+    fn take_out(&self, edit: &mut Edit) {
+        for index in self.containers.iter().rev() {
+            edit.remove(&format!("/spec/initContainers/{index}"));
+        }
+    }
+}
+
+fn check(spec: &PodSpec, standing: &Standing) -> Result<(), Refusal> {
+    let mut faults = Faults::default();
+    forbidden::spec(spec, standing.volume, &mut faults);
+    for (index, container) in spec.init_containers.iter().flatten().enumerate() {
+        if !standing.containers.contains(&index) {
+            forbidden::container(container, &format!("spec.initContainers[{index}]"), &mut faults);
+        }
+    }
+    for (index, container) in spec.containers.iter().enumerate() {
+        forbidden::container(container, &format!("spec.containers[{index}]"), &mut faults);
+    }
+    faults.into_result()
+}
+
+/// Our containers before all others.
+fn put_in(edit: &mut Edit, ours: &[Value]) {
+    edit.list("/spec/initContainers");
+    for (index, container) in ours.iter().enumerate() {
+        edit.add(&format!("/spec/initContainers/{index}"), container.clone());
+    }
+}
+
+/// Takes the capabilities from every container behind ours, and gives the pod a seccomp profile where it has none.
+fn confine(edit: &mut Edit, ours: usize) {
+    edit.object("/spec/securityContext");
+    if edit.get("/spec/securityContext/seccompProfile").is_none() {
+        edit.add("/spec/securityContext/seccompProfile", json!({"type": "RuntimeDefault"}));
+    }
+    for (list, first) in [("/spec/initContainers", ours), ("/spec/containers", 0)] {
+        for index in first..edit.length(list) {
+            let context = format!("{list}/{index}/securityContext");
+            edit.object(&context);
+            edit.object(&format!("{context}/capabilities"));
+            let drop = format!("{context}/capabilities/drop");
+            edit.list(&drop);
+            let dropped: Vec<String> = edit.texts(&drop);
+            let missing = DROPPED.iter().filter(|name| !dropped.iter().any(|dropped| drops(dropped, name)));
+            for name in missing.copied().collect::<Vec<_>>() {
+                edit.add(&format!("{drop}/-"), json!(name));
+            }
+        }
+    }
+}
+
+fn drops(dropped: &str, name: &str) -> bool {
+    let dropped = dropped.to_ascii_uppercase();
+    dropped == "ALL" || dropped.strip_prefix("CAP_").unwrap_or(&dropped) == name
+}
+
+/// A pod under change, with the operations that led there.
+struct Edit {
+    pod: Value,
+    operations: Vec<PatchOperation>,
+    broken: Option<String>,
+}
+
+impl Edit {
+    fn of(pod: &Value) -> Self {
+        Self { pod: pod.clone(), operations: vec![], broken: None }
+    }
+
+    fn get(&self, path: &str) -> Option<&Value> {
+        self.pod.pointer(path).filter(|value| !value.is_null())
+    }
+
+    fn length(&self, path: &str) -> usize {
+        self.get(path).and_then(Value::as_array).map_or(0, Vec::len)
+    }
+
+    fn texts(&self, path: &str) -> Vec<String> {
+        let list = self.get(path).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Sees to it that there is a list.
+    fn list(&mut self, path: &str) {
+        if self.get(path).is_none() {
+            self.add(path, json!([]));
+        }
+    }
+
+    /// Sees to it that there is an object.
+    fn object(&mut self, path: &str) {
+        if self.get(path).is_none() {
+            self.add(path, Value::Object(Map::new()));
+        }
+    }
+
+    /// Sets a member of an object, whose name may have any characters.
+    fn put(&mut self, path: &str, name: &str, value: Value) {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        self.add(&format!("{path}/{name}"), value);
+    }
+
+    fn add(&mut self, path: &str, value: Value) {
+        if let Some(path) = self.pointer(path) {
+            self.apply(PatchOperation::Add(AddOperation { path, value }));
+        }
+    }
+
+    fn remove(&mut self, path: &str) {
+        if let Some(path) = self.pointer(path) {
+            self.apply(PatchOperation::Remove(RemoveOperation { path }));
+        }
+    }
+
+    fn pointer(&mut self, path: &str) -> Option<PointerBuf> {
+        PointerBuf::parse(path).map_err(|problem| self.broken = Some(problem.to_string())).ok()
+    }
+
+    fn apply(&mut self, operation: PatchOperation) {
+        match json_patch::patch(&mut self.pod, std::slice::from_ref(&operation)) {
+            Ok(()) => self.operations.push(operation),
+            Err(problem) => self.broken = Some(problem.to_string()),
+        }
+    }
+
+    /// The operations; none where they lead back to the pod as it was.
+    fn into_patch(self, before: &Value) -> Result<Patch, Refusal> {
+        if let Some(problem) = self.broken {
+            return Err(Refusal::of("spec", unreadable(problem)));
+        }
+        Ok(Patch(if self.pod == *before { vec![] } else { self.operations }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+use rstest::rstest;
+
+use super::*;
+use crate::admission::containers::{INIT, PROXY, TOKEN_VOLUME, VERIFY};
+
+fn settings() -> Settings {
+    Settings {
+        image: "registry.example/shekara-sidecar@sha256:1".into(),
+        pull_policy: "IfNotPresent".into(),
+        resources: serde_json::from_value(json!({"limits": {"memory": "48Mi"}, "requests": {"memory": "48Mi"}})).unwrap(),
+        log: "info".into(),
+        policy_api: "shekara-policy.shekara-system.svc.cluster.local:8443".into(),
+        authority: "PEM".into(),
+        resolvers: vec!["10.96.0.10:53".parse().unwrap(), "[fd00:10:96::a]:53".parse().unwrap()],
+    }
+}
+
+fn holdings(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+fn bare() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "web", "namespace": "cameras", "labels": {"app": "recognizer"}, "annotations": {HOLDINGS_ANNOTATION: "none"}},
+        "spec": {
+            "initContainers": [{"name": "migrate", "image": "postgres"}],
+            "containers": [
+                {"name": "app", "image": "nginx", "securityContext": {"capabilities": {"add": ["SYS_NICE"], "drop": ["MKNOD", "CAP_NET_RAW"]}}},
+                {"name": "strict", "image": "nginx", "securityContext": {"capabilities": {"drop": ["all"]}}}
+            ]
+        }
+    })
+}
+
+fn patched(pod: &Value, names: &[&str]) -> Value {
+    let mut after = pod.clone();
+    json_patch::patch(&mut after, &inject(pod, &holdings(names), &settings()).unwrap()).unwrap();
+    after
+}
+
+fn names(pod: &Value, list: &str) -> Vec<String> {
+    pod["spec"][list].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_sidecar_comes_first_and_everything_else_stays() {
+    let pod = patched(&bare(), &["faces", "cars"]);
+    assert_eq!(names(&pod, "initContainers"), [INIT, PROXY, VERIFY, "migrate"]);
+    assert_eq!(names(&pod, "containers"), ["app", "strict"]);
+    assert_eq!(names(&pod, "volumes"), [TOKEN_VOLUME]);
+    assert_eq!(pod["metadata"]["labels"], json!({"app": "recognizer", COVERED_LABEL: "true"}));
+    assert_eq!(pod["metadata"]["annotations"], json!({HOLDINGS_ANNOTATION: "cars,faces"}));
+    assert_eq!(pod["spec"]["securityContext"], json!({"seccompProfile": {"type": "RuntimeDefault"}}));
+    serde_json::from_value::<Pod>(pod).unwrap();
+}
+
+#[test]
+fn applications_lose_three_capabilities_and_nothing_else() {
+    let pod = patched(&bare(), &["faces"]);
+    assert_eq!(
+        pod["spec"]["initContainers"][3]["securityContext"],
+        json!({"capabilities": {"drop": ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"]}})
+    );
+    let capabilities = json!({"add": ["SYS_NICE"], "drop": ["MKNOD", "CAP_NET_RAW", "NET_ADMIN", "SYS_ADMIN"]});
+    assert_eq!(pod["spec"]["containers"][0]["securityContext"], json!({"capabilities": capabilities}));
+    assert_eq!(pod["spec"]["containers"][1]["securityContext"], json!({"capabilities": {"drop": ["all"]}}));
+}
+
+#[test]
+fn the_injected_containers_have_what_they_need_and_no_more() {
+    let pod = patched(&bare(), &["faces"]);
+    let [init, proxy, verify] = [0, 1, 2].map(|index| pod["spec"]["initContainers"][index].clone());
+    for (container, capabilities, user) in
+        [(&init, json!(["NET_ADMIN"]), 0), (&proxy, json!(["NET_RAW"]), 0), (&verify, Value::Null, 65532)]
+    {
+        let context = &container["securityContext"];
+        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{container}");
+        assert_eq!(context["capabilities"]["add"], capabilities, "{container}");
+        assert_eq!(context["runAsUser"], user);
+        assert_eq!(context["readOnlyRootFilesystem"], true);
+        assert_eq!(context["allowPrivilegeEscalation"], false);
+        assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
+        assert_eq!(container["resources"]["limits"]["memory"], "48Mi");
+    }
+    assert_eq!((&init["volumeMounts"], &verify["volumeMounts"]), (&Value::Null, &Value::Null));
+    assert_eq!(proxy["volumeMounts"][0]["name"], TOKEN_VOLUME);
+    assert_eq!((&init["restartPolicy"], &proxy["restartPolicy"]), (&Value::Null, &json!("Always")));
+    let variable =
+        |name: &str| proxy["env"].as_array().unwrap().iter().find(|variable| variable["name"] == name).unwrap()["value"].clone();
+    assert_eq!(variable("SHEKARA_RESOLVERS"), "10.96.0.10:53,[fd00:10:96::a]:53");
+    assert_eq!(variable("SHEKARA_TOKEN"), "/var/run/secrets/shekara.dev/token");
+    assert_eq!(variable("SHEKARA_HOLDINGS"), "faces");
+}
+
+#[test]
+fn a_second_call_changes_nothing() {
+    let once = patched(&bare(), &["faces"]);
+    assert_eq!(inject(&once, &holdings(&["faces"]), &settings()).unwrap(), Patch(vec![]));
+}
+
+#[test]
+fn what_others_did_in_between_is_put_right_and_their_containers_stay() {
+    let mut between = patched(&bare(), &["faces"]);
+    let containers = between["spec"]["initContainers"].as_array_mut().unwrap();
+    containers.insert(0, json!({"name": "other-injector", "image": "other"}));
+    // a LimitRange, the plugin that always pulls, and the one that mounts the token of the service account
+    containers[2]["resources"] = json!({"limits": {"cpu": "1"}});
+    containers[2]["imagePullPolicy"] = json!("Always");
+    containers[1]["volumeMounts"] =
+        json!([{"name": "kube-api-access-1", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]);
+    let again = patched(&between, &["faces", "later"]);
+    assert_eq!(names(&again, "initContainers"), [INIT, PROXY, VERIFY, "other-injector", "migrate"]);
+    assert_eq!(names(&again, "volumes"), [TOKEN_VOLUME]);
+    assert_eq!(again["metadata"]["annotations"][HOLDINGS_ANNOTATION], "faces,later");
+    let fresh = patched(&bare(), &["faces", "later"]);
+    for index in 0..3 {
+        assert_eq!(again["spec"]["initContainers"][index], fresh["spec"]["initContainers"][index]);
+    }
+}
+
+#[test]
+fn a_pod_without_any_lists_gets_them() {
+    let pod = patched(&json!({"metadata": {}, "spec": {"containers": [{"name": "a"}]}}), &["faces"]);
+    assert_eq!(names(&pod, "initContainers"), [INIT, PROXY, VERIFY]);
+    assert_eq!(pod["metadata"]["labels"][COVERED_LABEL], "true");
+}
+
+/// Each field by its path in the pod, and the path under which it is refused.
+#[rstest]
+#[case("/spec/hostNetwork", json!(true), "spec.hostNetwork")]
+#[case("/spec/hostPID", json!(true), "spec.hostPID")]
+#[case("/spec/hostIPC", json!(true), "spec.hostIPC")]
+#[case("/spec/shareProcessNamespace", json!(true), "spec.shareProcessNamespace")]
+#[case("/spec/os", json!({"name": "windows"}), "spec.os.name")]
+#[case("/spec/nodeSelector", json!({"kubernetes.io/os": "windows"}), "spec.nodeSelector[kubernetes.io/os]")]
+#[case("/spec/securityContext", json!({"seccompProfile": {"type": "Unconfined"}}), "spec.securityContext.seccompProfile.type")]
+#[case("/spec/volumes", json!([{"name": "a", "emptyDir": {}}, {"name": "b", "hostPath": {"path": "/"}}]), "spec.volumes[1].hostPath")]
+#[case("/spec/volumes", json!([{"name": "a", "nfs": {"server": "192.0.2.1", "path": "/"}}]), "spec.volumes[0]")]
+#[case("/spec/volumes", json!([{"name": "a", "projected": {"sources": [{"configMap": {"name": "c"}}, {"serviceAccountToken": {"audience": "shekara", "path": "t"}}]}}]), "spec.volumes[0].projected.sources[1].serviceAccountToken.audience")]
+#[case("/spec/volumes", json!([{"name": "shekara-token", "emptyDir": {}}]), "spec.volumes[0].name")]
+#[case("/spec/containers/0/securityContext", json!({"privileged": true}), "spec.containers[0].securityContext.privileged")]
+#[case("/spec/containers/0/securityContext", json!({"capabilities": {"add": ["CHOWN", "NET_ADMIN"]}}), "spec.containers[0].securityContext.capabilities.add[1]")]
+#[case("/spec/containers/0/securityContext", json!({"capabilities": {"add": ["CAP_NET_RAW"]}}), "spec.containers[0].securityContext.capabilities.add[0]")]
+#[case("/spec/containers/0/securityContext", json!({"capabilities": {"add": ["sys_admin"]}}), "spec.containers[0].securityContext.capabilities.add[0]")]
+#[case("/spec/containers/0/securityContext", json!({"capabilities": {"add": ["ALL"]}}), "spec.containers[0].securityContext.capabilities.add[0]")]
+#[case("/spec/containers/0/securityContext", json!({"capabilities": {"add": ["BPF"]}}), "spec.containers[0].securityContext.capabilities.add[0]")]
+#[case("/spec/containers/0/securityContext", json!({"procMount": "Unmasked"}), "spec.containers[0].securityContext.procMount")]
+#[case("/spec/containers/0/securityContext", json!({"seccompProfile": {"type": "Unconfined"}}), "spec.containers[0].securityContext.seccompProfile.type")]
+#[case("/spec/containers/0/ports", json!([{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]), "spec.containers[0].ports[1].hostPort")]
+#[case("/spec/containers/0/volumeMounts", json!([{"name": "shekara-token", "mountPath": "/t"}]), "spec.containers[0].volumeMounts[0].name")]
+#[case("/spec/containers/0/name", json!("istio-proxy"), "spec.containers[0].name")]
+#[case("/spec/containers/0/name", json!("shekara-proxy"), "spec.containers[0].name")]
+#[case("/spec/initContainers/0/securityContext", json!({"privileged": true}), "spec.initContainers[0].securityContext.privileged")]
+#[case("/spec/initContainers/0/name", json!("shekara-verify"), "spec.initContainers[0].name")]
+fn each_way_round_is_refused_by_name(#[case] pointer: &str, #[case] value: Value, #[case] field: &str) {
+    let mut pod = bare();
+    set(&mut pod, pointer, value);
+    let Refusal(faults) = inject(&pod, &holdings(&["faces"]), &settings()).unwrap_err();
+    let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, [field]);
+}
+
+#[rstest]
+#[case("/spec/hostNetwork", json!(false))]
+#[case("/spec/os", json!({"name": "linux"}))]
+#[case("/spec/securityContext", json!({"seccompProfile": {"type": "Localhost", "localhostProfile": "p"}, "runAsNonRoot": true}))]
+#[case("/spec/containers/0/securityContext", json!({"capabilities": {"add": ["NET_BIND_SERVICE", "CAP_CHOWN"]}, "procMount": "Default", "privileged": false}))]
+#[case("/spec/containers/0/ports", json!([{"containerPort": 80, "hostPort": 0}]))]
+#[case("/spec/volumes", json!([{"name": "a", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}, {"name": "b", "persistentVolumeClaim": {"claimName": "c"}}]))]
+fn what_is_harmless_is_not_refused(#[case] pointer: &str, #[case] value: Value) {
+    let mut pod = bare();
+    set(&mut pod, pointer, value);
+    let before = pod.pointer("/spec/securityContext/seccompProfile").cloned();
+    let after = patched(&pod, &["faces"]);
+    if before.is_some() {
+        assert_eq!(after.pointer("/spec/securityContext/seccompProfile").cloned(), before);
+    }
+}
+
+/// A container of our name that is not ours is refused, whatever the difference.
+#[rstest]
+#[case("/spec/initContainers/1/image", json!("evil"))]
+#[case("/spec/initContainers/1/command", json!(["sleep"]))]
+#[case("/spec/initContainers/1/args", json!(["x"]))]
+#[case("/spec/initContainers/1/env/0/value", json!("evil:8443"))]
+#[case("/spec/initContainers/1/env/1/value", json!("another authority"))]
+#[case("/spec/initContainers/1/securityContext/capabilities/add", json!(["NET_RAW", "SYS_ADMIN"]))]
+#[case("/spec/initContainers/1/volumeMounts", json!([]))]
+#[case("/spec/initContainers/1/lifecycle", json!({"preStop": {"sleep": {"seconds": 1}}}))]
+fn a_look_alike_is_refused(#[case] pointer: &str, #[case] value: Value) {
+    let mut pod = patched(&bare(), &["faces"]);
+    set(&mut pod, pointer, value);
+    let Refusal(faults) = inject(&pod, &holdings(&["faces"]), &settings()).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.field == "spec.initContainers[1].name"), "{faults:?}");
+}
+
+#[test]
+fn a_token_volume_that_is_not_ours_is_refused_although_ours_is_there() {
+    let mut pod = patched(&bare(), &["faces"]);
+    let volume =
+        json!({"name": "own", "projected": {"sources": [{"serviceAccountToken": {"audience": "shekara", "path": "t"}}]}});
+    pod["spec"]["volumes"].as_array_mut().unwrap().push(volume);
+    let refusal = inject(&pod, &holdings(&["faces"]), &settings()).unwrap_err();
+    assert!(refusal.to_string().contains("spec.volumes[1].projected.sources[0].serviceAccountToken.audience: "), "{refusal}");
+}
+
+#[test]
+fn every_fault_is_named_at_once() {
+    let mut pod = bare();
+    set(&mut pod, "/spec/hostNetwork", json!(true));
+    set(&mut pod, "/spec/hostPID", json!(true));
+    let refusal = inject(&pod, &holdings(&["faces"]), &settings()).unwrap_err().to_string();
+    assert!(refusal.contains("spec.hostNetwork: ") && refusal.contains("; spec.hostPID: "), "{refusal}");
+}
+
+fn set(object: &mut Value, pointer: &str, value: Value) {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    match object.pointer_mut(parent).unwrap() {
+        Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
+        parent => parent[key] = value,
+    }
+}

@@ -1,0 +1,92 @@
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::events;
+use crate::fixtures::{caches, client, config, holding, namespace};
+
+fn admission() -> (Admission, events::Events) {
+    let objects = [namespace("cameras", json!({"shekara.dev/protect": "true"})), holding("faces", "recognizer")];
+    let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
+    let (notices, events) = events::channel(client(), &config, Arc::clone(&metrics));
+    (Admission::new(client(), &config, &Arc::new(caches(&objects)), "PEM".into(), notices, &metrics), events)
+}
+
+fn review(pod: Value) -> AdmissionReview<DynamicObject> {
+    let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
+    serde_json::from_value(json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "r1", "kind": kind, "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": "cameras",
+            "operation": "CREATE", "userInfo": {"groups": ["system:authenticated"]}, "object": pod
+        }
+    }))
+    .unwrap()
+}
+
+fn pod(app: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-", "labels": {"app": app}}, "spec": {"containers": [{"name": "a"}]}})
+}
+
+async fn answer(admission: Admission, review: AdmissionReview<DynamicObject>) -> (StatusCode, Value) {
+    let response = mutate(State(Arc::new(admission)), Json(review)).await;
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body))))
+}
+
+#[tokio::test]
+async fn a_covered_pod_is_patched_and_another_is_not() {
+    let (_, covered) = answer(admission().0, review(pod("recognizer"))).await;
+    assert_eq!((&covered["response"]["allowed"], &covered["response"]["uid"]), (&json!(true), &json!("r1")));
+    assert_eq!(covered["response"]["patchType"], "JSONPatch");
+    let (_, free) = answer(admission().0, review(pod("free"))).await;
+    assert_eq!((&free["response"]["allowed"], &free["response"]["patch"]), (&json!(true), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_refused_pod_is_told_why_by_field() {
+    let mut pod = pod("recognizer");
+    pod["spec"]["hostNetwork"] = json!(true);
+    let (_, refused) = answer(admission().0, review(pod)).await;
+    assert_eq!((&refused["response"]["allowed"], &refused["response"]["status"]["code"]), (&json!(false), &json!(403)));
+    assert!(refused["response"]["status"]["message"].as_str().unwrap().contains("spec.hostNetwork: "), "{refused}");
+}
+
+#[tokio::test]
+async fn a_label_that_lies_is_warned_of() {
+    let mut pod = pod("free");
+    pod["metadata"]["labels"]["shekara.dev/covered"] = json!("true");
+    let (_, warned) = answer(admission().0, review(pod)).await;
+    assert!(warned["response"]["warnings"][0].as_str().unwrap().contains("no DataHolding covers the pod"));
+}
+
+/// Only a kubelet may show a pod that it runs without asking.
+#[rstest]
+#[case("system:nodes", false)]
+#[case("system:authenticated", true)]
+#[tokio::test]
+async fn a_static_pod_is_left_alone_and_nobody_else_may_claim_to_be_one(#[case] group: &str, #[case] covered: bool) {
+    let mut pod = pod("recognizer");
+    pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    let mut review = review(pod);
+    review.request.as_mut().unwrap().user_info.groups = Some(vec![group.into()]);
+    let (_, answer) = answer(admission().0, review).await;
+    assert_eq!(answer["response"].get("patch").is_some(), covered);
+}
+
+#[tokio::test]
+async fn nothing_is_said_before_the_caches_are_read() {
+    let (mut admission, _events) = admission();
+    admission.caches = Arc::new(Caches::default());
+    let (status, _) = answer(admission, review(pod("recognizer"))).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_namespace_that_nobody_can_read_is_no_answer() {
+    let mut review = review(pod("recognizer"));
+    review.request.as_mut().unwrap().namespace = Some("elsewhere".into());
+    let (status, _) = answer(admission().0, review).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+}
