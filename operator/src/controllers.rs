@@ -1,0 +1,137 @@
+//! The controllers: one pipeline a kind, from what the caches hold to the status of an object, written only when it differs.
+
+mod apply;
+mod conditions;
+pub(crate) mod holding;
+mod recipient;
+mod standard;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::caches::Caches;
+use crate::config::Config;
+use crate::documents::Documents;
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::run::Supervisor;
+use crate::watch::Key;
+use apply::ApplyError;
+
+/// How often the status of one object is written at most.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How many holdings are visited at once.
+const WORKERS: usize = 4;
+
+/// The objects whose status is to be looked at.
+pub(crate) struct Queues {
+    pub(crate) holdings: Queue<Key>,
+    pub(crate) recipients: Queue<Key>,
+    pub(crate) standards: Queue<Key>,
+}
+
+/// What every controller stands on.
+struct Context {
+    client: Client,
+    config: Arc<Config>,
+    caches: Arc<Caches>,
+    documents: Arc<Documents>,
+    ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
+    queues: Arc<Queues>,
+    started: Instant,
+}
+
+/// The controllers, before they are started.
+pub(crate) struct Controllers(Arc<Context>);
+
+/// Whose turn it is.
+#[derive(Clone, Copy)]
+enum Line {
+    Holdings,
+    Recipients,
+    Standards,
+}
+
+/// What a visit asks for.
+enum Visited {
+    /// Nothing before the next change.
+    Done,
+    /// Another visit after this time, when something will be otherwise.
+    Again(Duration),
+    /// The object is gone.
+    Gone,
+}
+
+impl Controllers {
+    pub(crate) fn new(
+        client: Client,
+        config: &Arc<Config>,
+        caches: &Arc<Caches>,
+        documents: &Arc<Documents>,
+        ledger: &Arc<Ledger>,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let queues = Queues { holdings: Queue::new(INTERVAL), recipients: Queue::new(INTERVAL), standards: Queue::new(INTERVAL) };
+        Self(Arc::new(Context {
+            client,
+            config: Arc::clone(config),
+            caches: Arc::clone(caches),
+            documents: Arc::clone(documents),
+            ledger: Arc::clone(ledger),
+            metrics: Arc::clone(metrics),
+            queues: Arc::new(queues),
+            started: Instant::now(),
+        }))
+    }
+
+    /// Where visits are asked for.
+    pub(crate) fn queues(&self) -> Arc<Queues> {
+        Arc::clone(&self.0.queues)
+    }
+
+    /// Starts every controller.
+    pub(crate) fn start(self, supervisor: &mut Supervisor) {
+        for _ in 0..WORKERS {
+            supervisor.start("controller of holdings", work(Arc::clone(&self.0), Line::Holdings));
+        }
+        supervisor.start("controller of recipients", work(Arc::clone(&self.0), Line::Recipients));
+        supervisor.start("controller of standards", work(self.0, Line::Standards));
+    }
+}
+
+/// Visits what is asked for, one after another. A visit that fails is tried again with growing pauses.
+async fn work(context: Arc<Context>, line: Line) -> Result<(), Infallible> {
+    let queue = match line {
+        Line::Holdings => &context.queues.holdings,
+        Line::Recipients => &context.queues.recipients,
+        Line::Standards => &context.queues.standards,
+    };
+    loop {
+        let key = queue.next().await;
+        let visited: Result<Visited, ApplyError> = match line {
+            Line::Holdings => holding::visit(&context, &key).await,
+            Line::Recipients => recipient::visit(&context, &key).await,
+            Line::Standards => standard::visit(&context, &key).await,
+        };
+        queue.done(&key);
+        match visited {
+            Ok(Visited::Done) => queue.succeeded(&key),
+            Ok(Visited::Again(delay)) => {
+                queue.succeeded(&key);
+                queue.push_after(key, delay);
+            }
+            Ok(Visited::Gone) => queue.forget(&key),
+            Err(problem) => {
+                warn!(object = %key, %problem, "a status could not be written; it is tried again");
+                queue.retry(key);
+            }
+        }
+    }
+}

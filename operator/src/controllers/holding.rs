@@ -1,0 +1,132 @@
+//! Holdings: what the caches hold of one, its compilation, what its pods and sidecars show, and the status that says so.
+
+mod coverage;
+mod flows;
+mod said;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shekara_crds::compile::{ServiceAddresses, Surroundings};
+use shekara_crds::{Compiled, DataHolding, Recipient, SovereigntyStandard};
+use shekara_policy::PolicyDocument;
+use shekara_policy::document::Cluster;
+
+use super::{ApplyError, Context, Visited, apply};
+use crate::caches::Caches;
+use crate::config::Config;
+use crate::watch::{Key, Kind, NamespaceLabels};
+use coverage::Survey;
+use status::View;
+
+/// How long the sidecars may take to load a new document before the holding counts as not enforced.
+const LOADING: Duration = Duration::from_secs(30);
+/// How much later than an interval a checkpoint may come.
+const LATE: Duration = Duration::from_secs(5);
+/// The longest time to the next visit: timers over years are not needed, a visit that changes nothing writes nothing.
+const FAR: Duration = Duration::from_secs(24 * 3600);
+
+/// A holding with everything that its compilation depends on.
+pub(crate) struct Subject {
+    pub(crate) holding: Arc<DataHolding>,
+    namespace: Arc<NamespaceLabels>,
+    standards: Vec<SovereigntyStandard>,
+    recipients: BTreeMap<String, Recipient>,
+    services: Vec<ServiceAddresses>,
+    cluster: Cluster,
+}
+
+/// Gathers what a holding depends on. None where it is gone, or where its namespace is not known yet: without its labels a
+/// standard could be overlooked.
+pub(crate) fn dereference(caches: &Caches, config: &Config, key: &Key) -> Option<Subject> {
+    let holding = caches.holdings.get(key)?;
+    let namespace = caches.namespaces.get(&Key::new("", &*key.namespace))?;
+    let standards = caches.standards.all().into_iter().map(|(_, standard)| (*standard).clone()).collect();
+    let named = |name: &String| Some((name.clone(), (*caches.recipients.get(&Key::new("", name))?).clone()));
+    let recipients = holding.spec.transfers.iter().filter_map(|transfer| named(&transfer.recipient)).collect();
+    let service = |namespace: &String, name: &String| {
+        let found = caches.services.get(&Key::new(namespace, name))?;
+        Some(ServiceAddresses {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            addresses: found.addresses.iter().copied().collect(),
+            ports: found.ports.clone(),
+        })
+    };
+    let listed = holding.spec.in_cluster.iter();
+    let services = listed.filter_map(|listed| service(&listed.namespace, &listed.service)).collect();
+    let cluster = Cluster {
+        networks: config.cluster_networks.clone(),
+        domain: config.cluster_domain.clone(),
+        resolvers: caches.resolvers(config),
+    };
+    Some(Subject { holding, namespace, standards, recipients, services, cluster })
+}
+
+/// Compiles a holding.
+pub(crate) fn compile(subject: &Subject, now: Timestamp) -> Compiled {
+    let around = Surroundings {
+        standards: &subject.standards,
+        recipients: &subject.recipients,
+        namespace_labels: &subject.namespace.0,
+        services: &subject.services,
+        cluster: &subject.cluster,
+        now,
+    };
+    shekara_crds::compile(&subject.holding, around)
+}
+
+pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, ApplyError> {
+    let caches = &context.caches;
+    let Some(holding) = caches.holdings.get(key) else {
+        context.ledger.forget(key);
+        return Ok(Visited::Gone);
+    };
+    // what is not there yet comes with a change, and then there is another visit
+    let Some(subject) = dereference(caches, &context.config, key) else { return Ok(Visited::Done) };
+    let Some(published) = context.documents.of(&key.namespace).get(&key.name).cloned() else { return Ok(Visited::Done) };
+    let now = Timestamp::now();
+    let compiled = compile(&subject, now);
+    let pods = caches.pods.in_namespace(&key.namespace);
+    let survey = Survey::of(&holding, &published.digest, pods.iter().map(|(_, pod)| &**pod), |pod| context.ledger.loaded(pod));
+
+    let settled = Duration::from_secs(context.config.checkpoint_interval.into()) + LATE;
+    if let Some(rest) = settled.checked_sub(context.started.elapsed())
+        && survey.unheard > 0
+        && status::is_enforcing(&holding)
+    {
+        // the operator has just started: sidecars that were enforcing are about to say so again
+        return Ok(Visited::Again(rest));
+    }
+    let loading = LOADING.checked_sub(published.since.elapsed());
+    let status = status::of(&View {
+        holding: &holding,
+        compiled: &compiled,
+        digest: &published.digest,
+        survey: &survey,
+        totals: &context.ledger.totals(key),
+        protected: crate::admission::is_protected(&subject.namespace.0),
+        loading: loading.is_some(),
+        now,
+    });
+    if holding.status.as_ref() != Some(&status) {
+        apply::status(context, Kind::DataHolding, &*holding, &status).await?;
+    }
+    let loading = loading.filter(|_| survey.outdated() > 0);
+    let next = [next_change(&compiled.document, now), loading].into_iter().flatten().min();
+    Ok(next.map_or(Visited::Done, Visited::Again))
+}
+
+/// How long it is until a permit begins or ends.
+fn next_change(document: &PolicyDocument, now: Timestamp) -> Option<Duration> {
+    let windows = document.routes.iter().flat_map(|route| route.permits.iter().flatten());
+    let instants = windows.flat_map(|window| [window.valid_from, window.valid_until]).flatten();
+    let next = instants.filter(|instant| *instant > now).min()?;
+    Some(Duration::try_from(next.duration_since(now)).unwrap_or(FAR).min(FAR))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! Which pods are in scope of a holding, and which of them are proven protected.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt as _;
+use shekara_crds::DataHolding;
+use shekara_crds::data_holding::status::{Coverage, UncoveredPod};
+
+use crate::watch::{PodSummary, Proof};
+
+/// How many uncovered pods are named.
+const NAMED: usize = 16;
+
+/// The state of a pod in scope, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum State {
+    /// It has no sidecar.
+    Bare,
+    /// Its sidecar enforces another document than the present.
+    Outdated,
+    /// The proof or the first document of its sidecar is outstanding, and nothing leaves.
+    Starting,
+    /// Its sidecar enforces the present document, and the packet filter is proven.
+    Enforcing,
+}
+
+impl State {
+    const ALL: [Self; 4] = [Self::Enforcing, Self::Starting, Self::Outdated, Self::Bare];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Bare => "Bare",
+            Self::Outdated => "Outdated",
+            Self::Starting => "Starting",
+            Self::Enforcing => "Enforcing",
+        }
+    }
+}
+
+/// The pods in scope.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Each with its state, the worst first.
+    pub(super) pods: Vec<Surveyed>,
+    /// How many sidecars enforce the present document.
+    pub(super) loaded: usize,
+    /// How many sidecars run, are proven, and have not said anything since the operator started.
+    pub(super) unheard: usize,
+}
+
+/// A pod in scope.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Surveyed {
+    pub(super) state: State,
+    pub(super) name: String,
+    /// The exit code of a proof that failed.
+    pub(super) failed: Option<i32>,
+}
+
+impl Survey {
+    /// Looks at the pods of the holding's namespace, given the digest of its present document and what each sidecar enforces.
+    pub(super) fn of<'a>(
+        holding: &DataHolding,
+        digest: &str,
+        pods: impl Iterator<Item = &'a PodSummary>,
+        loaded: impl Fn(&PodSummary) -> Option<Vec<String>>,
+    ) -> Self {
+        let name = holding.name_any();
+        let in_scope =
+            |pod: &&PodSummary| !pod.ended && (pod.holdings.contains(&name) || holding.claims(&pod.labels, &pod.annotations));
+        let mut survey = Self::default();
+        for pod in pods.filter(in_scope) {
+            let enforced = loaded(pod);
+            let running = pod.injected && pod.proxy_started && pod.proof == Proof::Passed;
+            let present = enforced.as_ref().map(|digests| digests.iter().any(|enforced| enforced == digest));
+            survey.loaded += usize::from(present == Some(true));
+            survey.unheard += usize::from(running && present.is_none());
+            let state = match (pod.injected, running, present) {
+                (false, _, _) => State::Bare,
+                (true, true, Some(true)) => State::Enforcing,
+                (true, true, Some(false)) => State::Outdated,
+                (true, false, _) | (true, _, None) => State::Starting,
+            };
+            let failed = if let Proof::Failed(code) = pod.proof { Some(code) } else { None };
+            survey.pods.push(Surveyed { state, name: pod.name.clone(), failed });
+        }
+        survey.pods.sort();
+        survey
+    }
+
+    /// How many pods are in a state.
+    pub(super) fn count(&self, state: State) -> usize {
+        self.pods.iter().filter(|pod| pod.state == state).count()
+    }
+
+    pub(super) fn outdated(&self) -> usize {
+        self.count(State::Outdated)
+    }
+
+    /// Those in a state.
+    pub(super) fn in_state(&self, state: State) -> impl Iterator<Item = &Surveyed> {
+        self.pods.iter().filter(move |pod| pod.state == state)
+    }
+
+    /// What the status says of it.
+    pub(super) fn coverage(&self) -> Coverage {
+        let (in_scope, covered) = (self.pods.len(), self.count(State::Enforcing));
+        let states = State::ALL.into_iter().map(|state| (state.as_str().to_owned(), count(self.count(state))));
+        let states: BTreeMap<String, i64> = states.filter(|(_, pods)| *pods > 0).collect();
+        let uncovered = self.pods.iter().filter(|pod| pod.state != State::Enforcing).take(NAMED);
+        Coverage {
+            in_scope: count(in_scope),
+            covered: count(covered),
+            summary: format!("{covered}/{in_scope}"),
+            states,
+            uncovered: uncovered
+                .map(|pod| UncoveredPod { name: pod.name.clone(), state: pod.state.as_str().to_owned() })
+                .collect(),
+        }
+    }
+
+    /// Whether more pods are uncovered than are named.
+    pub(super) fn is_cut(&self) -> bool {
+        self.pods.len() - self.count(State::Enforcing) > NAMED
+    }
+}
+
+/// A number as status holds it.
+pub(super) fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

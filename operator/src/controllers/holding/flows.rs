@@ -1,0 +1,134 @@
+//! What left and what did not, as the status of a holding says it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use shekara_crds::data_holding::status::{DenialSummary, TransferSummary, TransferVerdict};
+use shekara_policy::PolicyDocument;
+
+use crate::ledger::{Counted, Shared, Totals};
+
+/// How many entries a list of status has at most.
+const LIST: usize = 64;
+/// What flows are called that were too many to tell apart.
+const OTHERS: &str = "others";
+
+/// Flows by what became of them.
+#[derive(Debug, Default)]
+pub(super) struct Flows {
+    pub(super) transfers: Vec<TransferSummary>,
+    pub(super) denials: Vec<DenialSummary>,
+    pub(super) denied: i64,
+    pub(super) truncated: bool,
+}
+
+/// Sums up the flows of a holding's pods.
+pub(super) fn flows(totals: &Totals, document: &PolicyDocument) -> Flows {
+    let declared = declared(document);
+    let mut transfers: BTreeMap<Row, Counted> = BTreeMap::new();
+    let mut denials: BTreeMap<&'static str, Counted> = BTreeMap::new();
+    for (shared, counted) in totals.iter() {
+        match (shared.reason, recipient(shared, &declared)) {
+            (None, recipient) => add(&mut transfers, Row::of(shared, recipient.unwrap_or(OTHERS), None), counted),
+            (Some(reason), recipient) => {
+                add(&mut denials, reason.code(), counted);
+                if let Some(recipient) = recipient {
+                    add(&mut transfers, Row::of(shared, recipient, Some(reason.code())), counted);
+                }
+            }
+        }
+    }
+    let (transfers, cut) = summarise(transfers);
+    Flows {
+        denied: denials.values().fold(0, |sum: i64, counted| sum.saturating_add(number(counted.flows))),
+        denials: denials.into_iter().take(LIST).map(|(reason, counted)| denial(reason, counted)).collect(),
+        transfers,
+        truncated: cut,
+    }
+}
+
+/// The recipients of the holding's own document: a pod in two holdings names those of both.
+fn declared(document: &PolicyDocument) -> BTreeSet<String> {
+    let inside = document.in_cluster.iter().map(|route| format!("{}/{}", route.namespace, route.service));
+    document.routes.iter().map(|route| route.recipient.clone()).chain(inside).collect()
+}
+
+/// The recipient of these flows, if they have one: one that the holding declares before another.
+fn recipient<'a>(shared: &'a Shared, declared: &BTreeSet<String>) -> Option<&'a str> {
+    let own = shared.recipients.iter().find(|recipient| declared.contains(*recipient));
+    own.or_else(|| shared.recipients.first()).map(String::as_str)
+}
+
+/// What the flows of one entry have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    recipient: String,
+    country: Option<String>,
+    data: Vec<String>,
+    reason: Option<&'static str>,
+}
+
+impl Row {
+    fn of(shared: &Shared, recipient: &str, reason: Option<&'static str>) -> Self {
+        Self {
+            recipient: recipient.to_owned(),
+            country: shared.country.map(|country| country.to_string()),
+            data: shared.data.iter().map(ToString::to_string).collect(),
+            reason,
+        }
+    }
+}
+
+fn add<K: Ord>(sums: &mut BTreeMap<K, Counted>, key: K, counted: &Counted) {
+    match sums.get_mut(&key) {
+        Some(sum) => sum.add(counted),
+        None => drop(sums.insert(key, counted.clone())),
+    }
+}
+
+/// The entries, cut to those with the most flows; denied ones only for recipients to whom nothing was allowed, since a route
+/// that is open in part is no denied route.
+fn summarise(transfers: BTreeMap<Row, Counted>) -> (Vec<TransferSummary>, bool) {
+    let open: BTreeSet<String> = transfers.keys().filter(|row| row.reason.is_none()).map(|row| row.recipient.clone()).collect();
+    let mut rows: Vec<(Row, Counted)> =
+        transfers.into_iter().filter(|(row, _)| row.reason.is_none() || !open.contains(&row.recipient)).collect();
+    let cut = rows.len() > LIST;
+    if cut {
+        rows.sort_by_key(|(_, counted)| std::cmp::Reverse(counted.flows));
+        rows.truncate(LIST);
+        rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+    }
+    (rows.into_iter().map(|(row, counted)| transfer(row, &counted)).collect(), cut)
+}
+
+fn transfer(row: Row, counted: &Counted) -> TransferSummary {
+    TransferSummary {
+        recipient: row.recipient,
+        country: row.country,
+        data: row.data,
+        verdict: if row.reason.is_none() { TransferVerdict::Allowed } else { TransferVerdict::Denied },
+        reason: row.reason.map(str::to_owned),
+        flows: number(counted.flows),
+        bytes_out: number(counted.bytes_out),
+        bytes_in: number(counted.bytes_in),
+        last: Some(second(counted.last)),
+    }
+}
+
+fn denial(reason: &str, counted: Counted) -> DenialSummary {
+    DenialSummary {
+        reason: reason.to_owned(),
+        flows: number(counted.flows),
+        last_destination: Some(counted.last_destination).filter(|destination| !destination.is_empty()),
+        last: Some(second(counted.last)),
+    }
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// An instant in whole seconds: finer ones would only make status longer.
+fn second(instant: Timestamp) -> String {
+    instant.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

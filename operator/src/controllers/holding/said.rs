@@ -1,0 +1,91 @@
+//! The conditions of a holding: what they are, and a sentence on which a person can act.
+
+use shekara_crds::PROTECT_LABEL;
+
+use super::coverage::{State, Survey, Surveyed};
+use crate::controllers::conditions::{Said, Status, listed};
+
+/// The longest list of pods in a sentence, in bytes.
+const PODS: usize = 400;
+
+/// `Covered`: whether every pod in scope has the sidecar.
+pub(super) fn covered(survey: &Survey, protected: bool) -> Said {
+    let say = |status, reason, message: String| Said::new("Covered", status, reason, message);
+    let (all, bare) = (survey.pods.len(), survey.count(State::Bare));
+    let label = format!("Label the namespace {PROTECT_LABEL}=true, so that the sidecar is put into new pods");
+    if all == 0 && !protected {
+        let message = format!("No pod is in scope. {label}; until then only pods that ask for the holding by annotation get it.");
+        return say(Status::True, "NoPods", message);
+    }
+    if all == 0 {
+        return say(Status::True, "NoPods", "No pod is in scope.".into());
+    }
+    if bare == 0 {
+        return say(Status::True, "AllPods", format!("Each of the {all} pods in scope has the sidecar."));
+    }
+    let pods = names(survey.in_state(State::Bare));
+    let act = if protected {
+        "They were created before the holding or past admission; delete them, and their owners create them again with it.".into()
+    } else {
+        format!("{label}, and then delete them.")
+    };
+    say(Status::False, "BarePods", format!("{bare} of {all} pods in scope have no sidecar: {pods}. {act}"))
+}
+
+/// `Enforcing`: whether every pod in scope is proven to enforce the present document. `loading` says that the document is so new
+/// that sidecars may still be about to load it.
+pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
+    let say = |status, reason, message: String| Said::new("Enforcing", status, reason, message);
+    let all = survey.pods.len();
+    let of = |state| format!("{} of {all} pods in scope", survey.count(state));
+    if all == 0 {
+        return say(Status::Unknown, "NoPods", "No pod is in scope, so there is nothing to enforce in.".into());
+    }
+    if survey.count(State::Bare) > 0 {
+        let message = format!("{} have no sidecar; the condition Covered says what to do.", of(State::Bare));
+        return say(Status::False, "BarePods", message);
+    }
+    if survey.outdated() > 0 {
+        let (which, pods) = (of(State::Outdated), names(survey.in_state(State::Outdated)));
+        return if loading {
+            say(Status::Unknown, "Loading", format!("{which} have not said yet that they enforce the new document: {pods}."))
+        } else {
+            let act = "Look at the log of shekara-proxy there, and whether the pod reaches the policy API.";
+            say(Status::False, "Outdated", format!("{which} enforce an earlier document: {pods}. {act}"))
+        };
+    }
+    if survey.count(State::Starting) > 0 {
+        let failed: Vec<&Surveyed> = survey.in_state(State::Starting).filter(|pod| pod.failed.is_some()).collect();
+        let which = of(State::Starting);
+        if !failed.is_empty() {
+            let pods = names(failed.into_iter());
+            let message = format!(
+                "{which} have not started, because shekara-verify saw a way out that is open: {pods}. Nothing leaves them; its log says which way."
+            );
+            return say(Status::False, "ProofFailed", message);
+        }
+        let pods = names(survey.in_state(State::Starting));
+        let message = format!("{which} are starting, and nothing leaves them before they are proven: {pods}.");
+        return say(Status::Unknown, "Starting", message);
+    }
+    say(Status::True, "Enforcing", format!("Each of the {all} pods in scope is proven to enforce the present document."))
+}
+
+/// `Ready`: whether the others hold. It never reads as a certificate.
+pub(super) fn ready(others: &[Said]) -> Said {
+    // without pods there is nothing to enforce in, and nothing to wait for
+    let holds = |said: &&Said| said.status == Status::True || said.reason == "NoPods";
+    let worst = others.iter().filter(|said| !holds(said)).min_by_key(|said| said.status == Status::Unknown);
+    match worst {
+        Some(said) => Said::new("Ready", said.status, said.reason, format!("{}: {}", said.type_, said.message)),
+        None => Said::new("Ready", Status::True, "Ready", "Accepted, Covered and Enforcing hold as far as there are pods."),
+    }
+}
+
+fn names<'a>(pods: impl Iterator<Item = &'a Surveyed>) -> String {
+    let name = |pod: &Surveyed| match pod.failed {
+        Some(code) => format!("{} (exit code {code})", pod.name),
+        None => pod.name.clone(),
+    };
+    listed(pods.map(name), ", ", PODS)
+}

@@ -1,0 +1,305 @@
+use rstest::rstest;
+use serde_json::{Value, json};
+use shekara_crds::DataHoldingStatus;
+use shekara_crds::data_holding::status::TransferVerdict;
+use shekara_policy::exchange::Checkpoint;
+
+use super::*;
+use crate::fixtures::{apply, caches, config, covered_pod, holding, namespace};
+use crate::ledger::Ledger;
+use crate::watch::PodSummary;
+
+const NOW: &str = "2026-06-01T10:00:00Z";
+
+fn standard() -> Value {
+    json!({
+        "apiVersion": "shekara.dev/v1alpha1", "kind": "SovereigntyStandard", "metadata": {"name": "kz"},
+        "spec": {
+            "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"data": ["biometric.*"]}, "homeCountries": ["KZ"],
+            "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Contract"]}]
+        }
+    })
+}
+
+fn recipient() -> Value {
+    json!({
+        "apiVersion": "shekara.dev/v1alpha1", "kind": "Recipient", "metadata": {"name": "clinic"},
+        "spec": {
+            "legalName": "Clinic", "country": "KZ", "role": "Processor",
+            "endpoints": [{"host": "api.clinic.example.kz", "ports": [443], "protocol": "TLS"}],
+            "permits": [{"data": ["biometric.face"], "ground": "Contract", "validFrom": "2026-01-01T00:00:00Z", "validUntil": "2026-06-01T10:00:30Z"}]
+        }
+    })
+}
+
+/// What is found of the holding `faces`, given its pods.
+struct Found {
+    caches: Caches,
+    ledger: Ledger,
+    protected: bool,
+    loading: bool,
+}
+
+impl Found {
+    fn new(pods: &[Value]) -> Self {
+        let mut objects = vec![namespace("cameras", json!({})), holding("faces", "a"), standard(), recipient()];
+        objects.extend_from_slice(pods);
+        Self { caches: caches(&objects), ledger: Ledger::default(), protected: true, loading: false }
+    }
+
+    fn key() -> Key {
+        Key::new("cameras", "faces")
+    }
+
+    fn digest(&self) -> String {
+        let subject = dereference(&self.caches, &config(), &Self::key()).unwrap();
+        compile(&subject, NOW.parse().unwrap()).document.digest().unwrap()
+    }
+
+    /// A checkpoint of a pod that enforces a document and counted these flows.
+    fn checkpoint(&self, pod: &str, digest: &str, totals: Value) {
+        let pod = self.caches.pods.get(&Key::new("cameras", pod)).unwrap();
+        let checkpoint: Checkpoint = serde_json::from_value(json!({
+            "instance": "i", "started": NOW, "sequence": 1, "documents": [digest], "geo": null, "totals": totals, "datagramsDenied": 0
+        }))
+        .unwrap();
+        self.ledger.record(&pod, checkpoint, || true);
+    }
+
+    fn status_at(&self, now: &str) -> DataHoldingStatus {
+        let holding = self.caches.holdings.get(&Self::key()).unwrap();
+        let subject = dereference(&self.caches, &config(), &Self::key()).unwrap();
+        let now = now.parse().unwrap();
+        let compiled = compile(&subject, now);
+        let pods: Vec<Arc<PodSummary>> = self.caches.pods.in_namespace("cameras").into_iter().map(|(_, pod)| pod).collect();
+        let digest = self.digest();
+        let survey = Survey::of(&holding, &digest, pods.iter().map(|pod| &**pod), |pod| self.ledger.loaded(pod));
+        status::of(&View {
+            holding: &holding,
+            compiled: &compiled,
+            digest: &digest,
+            survey: &survey,
+            totals: &self.ledger.totals(&Self::key()),
+            protected: self.protected,
+            loading: self.loading,
+            now,
+        })
+    }
+
+    fn status(&self) -> DataHoldingStatus {
+        self.status_at(NOW)
+    }
+}
+
+/// The conditions as `type=status/reason`.
+fn said(status: &DataHoldingStatus) -> Vec<String> {
+    let text = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        format!("{}={}/{}", condition.type_, condition.status, condition.reason)
+    };
+    status.conditions.iter().map(text).collect()
+}
+
+fn message<'a>(status: &'a DataHoldingStatus, type_: &str) -> &'a str {
+    &status.conditions.iter().find(|condition| condition.type_ == type_).unwrap().message
+}
+
+fn bare_pod(name: &str) -> Value {
+    let mut pod = covered_pod(name, "a", "");
+    pod["spec"]["initContainers"] = json!([]);
+    pod
+}
+
+#[test]
+fn without_pods_there_is_nothing_to_wait_for() {
+    let mut found = Found::new(&[]);
+    let status = found.status();
+    assert_eq!(said(&status), ["Accepted=True/Accepted", "Covered=True/NoPods", "Enforcing=Unknown/NoPods", "Ready=True/Ready"]);
+    assert_eq!(status.conditions[0].observed_generation, Some(1));
+    assert_eq!((status.standards.as_deref(), status.expires.as_deref()), (Some("kz"), Some("2026-06-01T10:00:30Z")));
+    assert_eq!(status.coverage.as_ref().unwrap().summary, "0/0");
+    found.protected = false;
+    assert!(message(&found.status(), "Covered").contains("Label the namespace shekara.dev/protect=true"));
+}
+
+#[test]
+fn pods_that_enforce_the_present_document_are_covered() {
+    let found = Found::new(&[covered_pod("1", "a", "faces"), covered_pod("2", "a", "faces"), covered_pod("x", "b", "")]);
+    found.checkpoint("1", &found.digest(), json!([]));
+    found.checkpoint("2", &found.digest(), json!([]));
+    let status = found.status();
+    assert_eq!(said(&status), ["Accepted=True/Accepted", "Covered=True/AllPods", "Enforcing=True/Enforcing", "Ready=True/Ready"]);
+    let coverage = status.coverage.unwrap();
+    assert_eq!((coverage.in_scope, coverage.covered, coverage.summary.as_str()), (2, 2, "2/2"));
+    assert_eq!(coverage.states, BTreeMap::from([("Enforcing".to_owned(), 2)]));
+    assert_eq!((coverage.uncovered.len(), status.policy.unwrap().loaded_by), (0, 2));
+}
+
+#[test]
+fn a_pod_that_was_relabelled_stays_in_scope() {
+    let found = Found::new(&[covered_pod("1", "b", "faces")]);
+    assert_eq!(found.status().coverage.unwrap().in_scope, 1);
+}
+
+/// What the kubelet says of the pod, by pointer and value, and the state that follows.
+#[rstest]
+#[case("/status/initContainerStatuses/1/state", json!({"running": {}}), "Starting", "Enforcing=Unknown/Starting")]
+#[case("/status/initContainerStatuses/1/state", json!({"terminated": {"exitCode": 3}}), "Starting", "Enforcing=False/ProofFailed")]
+#[case("/status/initContainerStatuses/1", json!({"name": "shekara-verify", "image": "", "imageID": "", "ready": false, "restartCount": 1, "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 1}}}), "Starting", "Enforcing=False/ProofFailed")]
+#[case("/status/initContainerStatuses/1", json!({"name": "shekara-verify", "image": "", "imageID": "", "ready": false, "restartCount": 1, "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 0}}}), "Starting", "Enforcing=Unknown/Starting")]
+#[case("/status/initContainerStatuses", json!([]), "Starting", "Enforcing=Unknown/Starting")]
+#[case("/status/initContainerStatuses/0/started", json!(false), "Starting", "Enforcing=Unknown/Starting")]
+#[case("/status/initContainerStatuses/0/state", json!({"waiting": {"reason": "CrashLoopBackOff"}}), "Starting", "Enforcing=Unknown/Starting")]
+#[case("/spec/initContainers", json!([]), "Bare", "Enforcing=False/BarePods")]
+#[case("/status/phase", json!("Running"), "Enforcing", "Enforcing=True/Enforcing")]
+fn the_kubelets_word_decides(#[case] pointer: &str, #[case] value: Value, #[case] state: &str, #[case] condition: &str) {
+    let mut pod = covered_pod("1", "a", "faces");
+    *pod.pointer_mut(pointer).unwrap() = value;
+    let found = Found::new(&[pod]);
+    found.checkpoint("1", &found.digest(), json!([]));
+    let status = found.status();
+    assert_eq!(status.coverage.as_ref().unwrap().states, BTreeMap::from([(state.to_owned(), 1)]));
+    assert!(said(&status).contains(&condition.to_owned()), "{:?}", said(&status));
+}
+
+#[test]
+fn a_document_that_is_not_loaded_is_waited_for_and_then_named() {
+    let mut found = Found::new(&[covered_pod("1", "a", "faces")]);
+    assert!(said(&found.status()).contains(&"Enforcing=Unknown/Starting".to_owned()), "no checkpoint yet");
+    found.checkpoint("1", "sha256:earlier", json!([]));
+    found.loading = true;
+    assert_eq!(said(&found.status())[2..], ["Enforcing=Unknown/Loading", "Ready=Unknown/Loading"]);
+    found.loading = false;
+    let status = found.status();
+    assert_eq!(said(&status)[2..], ["Enforcing=False/Outdated", "Ready=False/Outdated"]);
+    assert!(message(&status, "Ready").starts_with("Enforcing: 1 of 1 pods in scope enforce an earlier document: 1."));
+}
+
+#[rstest]
+#[case("/status/phase", json!("Succeeded"))]
+#[case("/status/phase", json!("Failed"))]
+fn pods_that_have_ended_are_out_of_scope(#[case] pointer: &str, #[case] value: Value) {
+    let mut pod = covered_pod("1", "a", "faces");
+    *pod.pointer_mut(pointer).unwrap() = value;
+    assert_eq!(Found::new(&[pod]).status().coverage.unwrap().in_scope, 0);
+}
+
+#[test]
+fn a_pod_that_is_deleted_is_in_scope_while_anything_in_it_runs() {
+    let mut pod = covered_pod("1", "a", "faces");
+    pod["metadata"]["deletionTimestamp"] = json!(NOW);
+    let found = Found::new(std::slice::from_ref(&pod));
+    assert_eq!(found.status().coverage.unwrap().in_scope, 1);
+    pod["status"]["initContainerStatuses"][0]["state"] = json!({"terminated": {"exitCode": 0}});
+    apply(&found.caches.pods, pod);
+    assert_eq!(found.status().coverage.unwrap().in_scope, 0);
+}
+
+#[test]
+fn bare_pods_are_named_up_to_a_bound() {
+    let pods: Vec<Value> = (10..40).map(|number| bare_pod(&number.to_string())).collect();
+    let mut found = Found::new(&pods);
+    let status = found.status();
+    let coverage = status.coverage.as_ref().unwrap();
+    assert_eq!((coverage.uncovered.len(), coverage.uncovered[0].name.as_str(), status.truncated), (16, "10", true));
+    assert_eq!(said(&status)[1..], ["Covered=False/BarePods", "Enforcing=False/BarePods", "Ready=False/BarePods"]);
+    assert!(message(&status, "Covered").starts_with("30 of 30 pods in scope have no sidecar: 10, 11"));
+    found.protected = false;
+    assert!(message(&found.status(), "Covered").contains("Label the namespace"));
+}
+
+#[test]
+fn what_is_wrong_with_the_declaration_is_named_by_field() {
+    let found = Found::new(&[]);
+    let mut broken = holding("faces", "a");
+    broken["spec"]["transfers"][0]["recipient"] = json!("nobody");
+    apply(&found.caches.holdings, broken);
+    let status = found.status();
+    assert_eq!(said(&status)[0], "Accepted=False/RecipientNotFound");
+    assert_eq!(message(&status, "Accepted"), "spec.transfers[0].recipient: there is no Recipient \"nobody\"");
+    assert_eq!(said(&status)[3], "Ready=False/RecipientNotFound");
+}
+
+#[test]
+fn a_permit_ends_at_its_instant_and_the_next_visit_is_then() {
+    let found = Found::new(&[]);
+    let subject = dereference(&found.caches, &config(), &Found::key()).unwrap();
+    let document = compile(&subject, NOW.parse().unwrap()).document;
+    assert_eq!(next_change(&document, NOW.parse().unwrap()), Some(Duration::from_secs(30)));
+    assert_eq!(next_change(&document, "2026-06-01T10:00:30Z".parse().unwrap()), None);
+    assert_eq!(next_change(&document, "2025-12-31T23:59:59Z".parse().unwrap()), Some(Duration::from_secs(1)));
+    assert_eq!(said(&found.status_at("2026-06-01T10:00:29Z"))[0], "Accepted=True/Accepted");
+    assert_eq!(said(&found.status_at("2026-06-01T10:00:30Z"))[0], "Accepted=False/PermitExpired");
+    assert_eq!(said(&found.status_at("2025-12-31T00:00:00Z"))[0], "Accepted=False/PermitNotYetValid");
+}
+
+fn total(recipients: &[&str], country: Option<&str>, reason: Option<&str>, flows: u64, destination: &str) -> Value {
+    json!({
+        "recipients": recipients, "country": country, "data": if reason.is_none() { json!(["biometric.face"]) } else { json!([]) }, "reason": reason,
+        "flows": flows, "bytesOut": 10 * flows, "bytesIn": 2 * flows, "last": "2026-06-01T09:00:00.5Z", "lastDestination": destination
+    })
+}
+
+#[test]
+fn flows_are_told_by_recipient_and_by_reason() {
+    let found = Found::new(&[covered_pod("1", "a", "faces"), covered_pod("2", "a", "faces")]);
+    let totals = json!([
+        total(&["another-holdings", "clinic"], Some("KZ"), None, 3, "api.clinic.example.kz"),
+        total(&["clinic"], Some("DE"), Some("CrossBorder"), 2, "api.clinic.example.kz"),
+        total(&["zoo"], Some("DE"), Some("CrossBorder"), 1, "zoo.example"),
+        total(&[], None, Some("UnlistedQuestion"), 5, "ads.example.com"),
+    ]);
+    found.checkpoint("1", &found.digest(), totals.clone());
+    found.checkpoint("2", &found.digest(), totals);
+    let status = found.status();
+    let transfers: Vec<_> =
+        status.transfers.iter().map(|row| (row.recipient.as_str(), row.country.as_deref(), row.verdict, row.flows)).collect();
+    assert_eq!(
+        transfers,
+        [("clinic", Some("KZ"), TransferVerdict::Allowed, 6), ("zoo", Some("DE"), TransferVerdict::Denied, 2)],
+        "denials of a recipient to whom something is allowed are no closed route"
+    );
+    assert_eq!((status.transfers[0].bytes_out, status.transfers[0].bytes_in), (60, 12));
+    assert_eq!(status.transfers[0].last.as_deref(), Some("2026-06-01T09:00:00Z"));
+    let denials: Vec<_> =
+        status.denials.iter().map(|row| (row.reason.as_str(), row.flows, row.last_destination.as_deref().unwrap())).collect();
+    assert_eq!(denials, [("CrossBorder", 6, "zoo.example"), ("UnlistedQuestion", 10, "ads.example.com")]);
+    assert_eq!(status.denied, 16);
+}
+
+#[test]
+fn the_status_that_is_there_already_is_not_written_again() {
+    let found = Found::new(&[covered_pod("1", "a", "faces")]);
+    found.checkpoint("1", &found.digest(), json!([total(&["clinic"], Some("KZ"), None, 1, "a")]));
+    let status = found.status();
+    let mut written = holding("faces", "a");
+    written["status"] = serde_json::to_value(&status).unwrap();
+    apply(&found.caches.holdings, written);
+    assert_eq!(found.status_at("2026-06-01T10:00:10Z"), status);
+    let holding = found.caches.holdings.get(&Found::key()).unwrap();
+    assert_eq!(holding.status.as_ref(), Some(&status));
+    assert!(status::is_enforcing(&holding));
+}
+
+#[test]
+fn the_largest_status_fits_and_says_that_it_is_cut() {
+    let pods: Vec<Value> = (0..200).map(|number| bare_pod(&format!("{number:0>253}"))).collect();
+    let mut found = Found::new(&[pods, vec![covered_pod("counting", "a", "faces")]].concat());
+    found.protected = false;
+    let long = |number: usize| format!("{number:0>253}");
+    let mut broken = holding("faces", "a");
+    broken["spec"]["transfers"] = (0..64).map(|number| json!({"recipient": long(number), "data": ["biometric.face"]})).collect();
+    apply(&found.caches.holdings, broken);
+    let categories: Vec<String> = shekara_policy::Category::all().map(|category| category.to_string()).collect();
+    let allowed = (0..1000).map(|number| {
+        let mut total = total(&[&long(number)], Some("KZ"), None, u64::MAX / 100, &long(0));
+        total["data"] = json!(categories);
+        total
+    });
+    let denied = shekara_policy::Reason::ALL.iter().map(|reason| total(&[], None, Some(reason.code()), u64::MAX / 100, &long(1)));
+    found.checkpoint("counting", "sha256:1", allowed.chain(denied).collect());
+    let status = found.status();
+    assert!(status.truncated);
+    assert!(status::size(&status) <= status::LARGEST, "{}", status::size(&status));
+    assert!(status.transfers.len() > 40, "{}", status.transfers.len());
+    assert_eq!(status.denials.len(), shekara_policy::Reason::ALL.len());
+}
