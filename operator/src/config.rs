@@ -1,0 +1,208 @@
+//! The configuration, from environment variables alone.
+
+use ipnet::IpNet;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use shekara_policy::HostName;
+
+/// What the operator must know before it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The namespace that the operator runs in (`POD_NAMESPACE`).
+    pub namespace: String,
+    /// The name of the operator's own pod (`POD_NAME`): names the instance in events.
+    pub pod_name: String,
+    /// The image of the injected containers (`SHEKARA_SIDECAR_IMAGE`).
+    pub sidecar_image: String,
+    /// When the node pulls it (`SHEKARA_SIDECAR_PULL_POLICY`): `Always`, `IfNotPresent` or `Never`.
+    pub sidecar_pull_policy: String,
+    /// What each injected container asks for and may use (`SHEKARA_SIDECAR_RESOURCES`), as JSON.
+    pub sidecar_resources: ResourceRequirements,
+    /// The level of the sidecars' own log (`SHEKARA_SIDECAR_LOG`).
+    pub sidecar_log: String,
+    /// The networks of pods, Services and nodes (`SHEKARA_CLUSTER_NETWORKS`), at least one.
+    pub cluster_networks: Vec<IpNet>,
+    /// The DNS domain of the cluster (`SHEKARA_CLUSTER_DOMAIN`).
+    pub cluster_domain: HostName,
+    /// The Service whose cluster addresses are the resolvers (`SHEKARA_DNS_SERVICE`), as `namespace/name`.
+    pub dns_service: (String, String),
+    /// The Service of the policy API, in the operator's namespace (`SHEKARA_POLICY_SERVICE`).
+    pub policy_service: String,
+    /// The Service of the webhook, in the operator's namespace (`SHEKARA_WEBHOOK_SERVICE`).
+    pub webhook_service: String,
+    /// The webhook configuration that gets the certificate authority (`SHEKARA_WEBHOOK_CONFIGURATION`).
+    pub webhook_configuration: String,
+    /// The Secret that keeps the certificate authority, in the operator's namespace (`SHEKARA_TLS_SECRET`).
+    pub tls_secret: String,
+    /// How often a sidecar sends a checkpoint, in seconds (`SHEKARA_CHECKPOINT_INTERVAL`).
+    pub checkpoint_interval: u32,
+}
+
+/// A configuration that cannot be used, with the variable that is wrong.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable without a default is absent or empty.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// A value that means nothing.
+    #[error("{variable} is {value:?}: {problem}")]
+    Invalid {
+        /// The name of the variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads the configuration by a function that gives the value of a variable.
+    ///
+    /// # Errors
+    /// When a required variable is absent or a value cannot be used; the error names the variable.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let read = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let required = |name: &'static str| read(name).ok_or(ConfigError::Missing(name));
+        let or = |name: &'static str, default: &str| read(name).unwrap_or_else(|| default.to_owned());
+        Ok(Self {
+            namespace: required("POD_NAMESPACE")?,
+            pod_name: required("POD_NAME")?,
+            sidecar_image: required("SHEKARA_SIDECAR_IMAGE")?,
+            sidecar_pull_policy: pull_policy(or("SHEKARA_SIDECAR_PULL_POLICY", "IfNotPresent"))?,
+            sidecar_resources: resources(or("SHEKARA_SIDECAR_RESOURCES", "{}"))?,
+            sidecar_log: or("SHEKARA_SIDECAR_LOG", "info"),
+            cluster_networks: networks(required("SHEKARA_CLUSTER_NETWORKS")?)?,
+            cluster_domain: domain(or("SHEKARA_CLUSTER_DOMAIN", "cluster.local"))?,
+            dns_service: service(or("SHEKARA_DNS_SERVICE", "kube-system/kube-dns"))?,
+            policy_service: or("SHEKARA_POLICY_SERVICE", "shekara-policy"),
+            webhook_service: or("SHEKARA_WEBHOOK_SERVICE", "shekara-webhook"),
+            webhook_configuration: or("SHEKARA_WEBHOOK_CONFIGURATION", "zz-shekara-sidecar-injector"),
+            tls_secret: or("SHEKARA_TLS_SECRET", "shekara-tls"),
+            checkpoint_interval: interval(or("SHEKARA_CHECKPOINT_INTERVAL", "10"))?,
+        })
+    }
+}
+
+fn invalid(variable: &'static str, value: &str, problem: impl ToString) -> ConfigError {
+    ConfigError::Invalid { variable, value: value.to_owned(), problem: problem.to_string() }
+}
+
+fn pull_policy(value: String) -> Result<String, ConfigError> {
+    if ["Always", "IfNotPresent", "Never"].contains(&value.as_str()) {
+        return Ok(value);
+    }
+    Err(invalid("SHEKARA_SIDECAR_PULL_POLICY", &value, "it is Always, IfNotPresent or Never"))
+}
+
+fn resources(value: String) -> Result<ResourceRequirements, ConfigError> {
+    // a field that is misspelt would be dropped in silence, so what was read must say all that was written
+    let read: ResourceRequirements =
+        serde_json::from_str(&value).map_err(|error| invalid("SHEKARA_SIDECAR_RESOURCES", &value, error))?;
+    let said: Option<serde_json::Value> = serde_json::from_str(&value).ok();
+    if serde_json::to_value(&read).ok() == said {
+        return Ok(read);
+    }
+    Err(invalid("SHEKARA_SIDECAR_RESOURCES", &value, "it is an object with requests and limits, quantities written as texts"))
+}
+
+fn interval(value: String) -> Result<u32, ConfigError> {
+    let seconds = value.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    seconds.ok_or_else(|| invalid("SHEKARA_CHECKPOINT_INTERVAL", &value, "it is a number of seconds from 1 to 3600"))
+}
+
+fn networks(value: String) -> Result<Vec<IpNet>, ConfigError> {
+    const VARIABLE: &str = "SHEKARA_CLUSTER_NETWORKS";
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let networks: Vec<IpNet> = parts
+        .map(|part| part.parse().map_err(|_| invalid(VARIABLE, &value, format!("{part:?} is not a CIDR, as in 10.244.0.0/16"))))
+        .collect::<Result<_, _>>()?;
+    if networks.is_empty() {
+        return Err(ConfigError::Missing(VARIABLE));
+    }
+    Ok(networks)
+}
+
+fn domain(value: String) -> Result<HostName, ConfigError> {
+    value.parse().map_err(|error| invalid("SHEKARA_CLUSTER_DOMAIN", &value, error))
+}
+
+fn service(value: String) -> Result<(String, String), ConfigError> {
+    match value.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err(invalid("SHEKARA_DNS_SERVICE", &value, "it is written namespace/name")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    fn sound() -> HashMap<&'static str, &'static str> {
+        HashMap::from([
+            ("POD_NAMESPACE", "shekara-system"),
+            ("POD_NAME", "shekara-operator-0"),
+            ("SHEKARA_SIDECAR_IMAGE", "shekara/sidecar:test"),
+            ("SHEKARA_CLUSTER_NETWORKS", "10.244.0.0/16, fd00:10:244::/56,"),
+        ])
+    }
+
+    fn read(variables: &HashMap<&str, &str>) -> Result<Config, ConfigError> {
+        Config::read(|name| variables.get(name).map(ToString::to_string))
+    }
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let config = read(&sound()).unwrap();
+        assert_eq!(config.cluster_networks.len(), 2);
+        assert_eq!(config.cluster_domain.as_str(), "cluster.local");
+        assert_eq!(config.dns_service, ("kube-system".into(), "kube-dns".into()));
+        assert_eq!(config.sidecar_pull_policy, "IfNotPresent");
+        assert_eq!(config.tls_secret, "shekara-tls");
+        assert_eq!(config.webhook_configuration, "zz-shekara-sidecar-injector");
+        assert_eq!(config.checkpoint_interval, 10);
+        assert_eq!(config.sidecar_resources, ResourceRequirements::default());
+    }
+
+    #[test]
+    fn resources_are_read_as_kubernetes_writes_them() {
+        let mut variables = sound();
+        variables.insert("SHEKARA_SIDECAR_RESOURCES", r#"{"requests": {"cpu": "50m"}, "limits": {"memory": "48Mi"}}"#);
+        let resources = read(&variables).unwrap().sidecar_resources;
+        assert_eq!(resources.limits.unwrap()["memory"].0, "48Mi");
+        assert_eq!(resources.requests.unwrap()["cpu"].0, "50m");
+    }
+
+    #[rstest]
+    #[case("POD_NAMESPACE", "", "POD_NAMESPACE is not set")]
+    #[case("POD_NAME", " ", "POD_NAME is not set")]
+    #[case("SHEKARA_SIDECAR_IMAGE", "", "SHEKARA_SIDECAR_IMAGE is not set")]
+    #[case("SHEKARA_CLUSTER_NETWORKS", ",", "SHEKARA_CLUSTER_NETWORKS is not set")]
+    #[case(
+        "SHEKARA_CLUSTER_NETWORKS",
+        "10.0.0.0/8,x",
+        "SHEKARA_CLUSTER_NETWORKS is \"10.0.0.0/8,x\": \"x\" is not a CIDR, as in 10.244.0.0/16"
+    )]
+    #[case(
+        "SHEKARA_SIDECAR_PULL_POLICY",
+        "never",
+        "SHEKARA_SIDECAR_PULL_POLICY is \"never\": it is Always, IfNotPresent or Never"
+    )]
+    #[case(
+        "SHEKARA_SIDECAR_RESOURCES",
+        r#"{"limit":{}}"#,
+        r#"SHEKARA_SIDECAR_RESOURCES is "{\"limit\":{}}": it is an object with requests and limits, quantities written as texts"#
+    )]
+    #[case("SHEKARA_CHECKPOINT_INTERVAL", "0", "SHEKARA_CHECKPOINT_INTERVAL is \"0\": it is a number of seconds from 1 to 3600")]
+    #[case("SHEKARA_DNS_SERVICE", "kube-dns", "SHEKARA_DNS_SERVICE is \"kube-dns\": it is written namespace/name")]
+    fn each_fault_names_its_variable(#[case] variable: &'static str, #[case] value: &'static str, #[case] message: &str) {
+        let mut variables = sound();
+        variables.insert(variable, value);
+        assert_eq!(read(&variables).unwrap_err().to_string(), message);
+    }
+}

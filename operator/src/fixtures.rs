@@ -1,0 +1,87 @@
+//! What tests of several modules need: a configuration, caches with objects, and a client without a cluster.
+
+use kube::runtime::watcher::Event;
+use serde_json::{Value, json};
+
+use crate::caches::Caches;
+use crate::config::Config;
+use crate::watch::{Cache, Cached};
+
+pub(crate) fn config() -> Config {
+    let variables = [
+        ("POD_NAMESPACE", "shekara-system"),
+        ("POD_NAME", "shekara-operator-0"),
+        ("SHEKARA_SIDECAR_IMAGE", "shekara-sidecar:test"),
+        ("SHEKARA_CLUSTER_NETWORKS", "10.244.0.0/16"),
+    ];
+    let read = |name: &str| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned());
+    Config::read(read).unwrap()
+}
+
+/// A client of an API server that is not there. Needs a runtime.
+pub(crate) fn client() -> kube::Client {
+    kube::Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap()
+}
+
+/// Caches that have listed these objects, with a DNS Service.
+pub(crate) fn caches(objects: &[Value]) -> Caches {
+    let dns = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kube-dns", "namespace": "kube-system"}, "spec": {"clusterIPs": ["10.96.0.10"]}});
+    let of = |kind: &str| objects.iter().chain([&dns]).filter(|object| object["kind"] == kind).cloned().collect::<Vec<_>>();
+    let caches = Caches::default();
+    list(&caches.holdings, of("DataHolding"));
+    list(&caches.recipients, of("Recipient"));
+    list(&caches.standards, of("SovereigntyStandard"));
+    list(&caches.namespaces, of("Namespace"));
+    list(&caches.services, of("Service"));
+    list(&caches.pods, of("Pod"));
+    caches
+}
+
+fn list<V: Cached>(cache: &Cache<V>, objects: Vec<Value>) {
+    cache.take(Event::Init);
+    for object in objects {
+        cache.take(Event::InitApply(serde_json::from_value(object).unwrap()));
+    }
+    cache.take(Event::InitDone);
+}
+
+/// Takes an object as the watch would.
+pub(crate) fn apply<V: Cached>(cache: &Cache<V>, object: Value) {
+    cache.take(Event::Apply(serde_json::from_value(object).unwrap()));
+}
+
+/// Takes a deletion as the watch would.
+pub(crate) fn delete<V: Cached>(cache: &Cache<V>, object: Value) {
+    cache.take(Event::Delete(serde_json::from_value(object).unwrap()));
+}
+
+pub(crate) fn namespace(name: &str, labels: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+}
+
+/// A holding of the pods with this value of the label `app`.
+pub(crate) fn holding(name: &str, app: &str) -> Value {
+    json!({
+        "apiVersion": "shekara.dev/v1alpha1", "kind": "DataHolding",
+        "metadata": {"name": name, "namespace": "cameras", "uid": format!("uid-of-{name}"), "generation": 1},
+        "spec": {
+            "title": "Street video", "controller": {"name": "Akimat", "country": "KZ"}, "workloadSelector": {"matchLabels": {"app": app}},
+            "data": [{"category": "biometric.face"}], "transfers": [{"recipient": "clinic", "data": ["biometric.face"]}]
+        }
+    })
+}
+
+/// A pod with this value of the label `app`, whose sidecar runs and is proven.
+pub(crate) fn covered_pod(name: &str, app: &str, holdings: &str) -> Value {
+    let proxy = json!({"name": "shekara-proxy", "image": "i", "env": [{"name": "SHEKARA_HOLDINGS", "value": holdings}]});
+    let status = |name: &str, state: Value| json!({"name": name, "image": "i", "imageID": "", "ready": true, "restartCount": 0, "started": true, "state": state});
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "cameras", "uid": format!("uid-of-{name}"), "labels": {"app": app}},
+        "spec": {"containers": [], "initContainers": [proxy], "serviceAccountName": "default"},
+        "status": {"phase": "Running", "initContainerStatuses": [
+            status("shekara-proxy", json!({"running": {}})),
+            status("shekara-verify", json!({"terminated": {"exitCode": 0}}))
+        ]}
+    })
+}

@@ -1,0 +1,31 @@
+//! The operator of Shekara: compiles declarations into policy documents, serves them to the sidecars, puts the sidecar into
+//! the pods of a holding, and writes into the status of the objects what it found.
+//!
+//! The way of the data: [`watch`] keeps what the API server says in caches; `dispatch` compiles what a change affects and
+//! publishes it; `policy_api` streams it to the sidecars and takes their checkpoints into the `ledger`; `controllers` write
+//! the status; `admission` answers the API server for pods that are created; `events` tells the owners of the pods.
+//! [`run`](run()) starts all of it and ends the process if any part ends.
+
+mod admin;
+mod admission;
+mod caches;
+mod certificates;
+pub mod config;
+mod controllers;
+mod dispatch;
+mod documents;
+mod events;
+#[cfg(test)]
+mod fixtures;
+mod ledger;
+mod metrics;
+mod policy_api;
+pub mod probe;
+mod queue;
+mod readiness;
+pub mod run;
+mod serve;
+mod watch;
+
+pub use config::Config;
+pub use run::run;
