@@ -57,3 +57,46 @@ fn make_room(ends: &mut BTreeMap<(IpAddr, HostName), Instant>, now: Instant) {
         ends.remove(&first);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u16) -> IpAddr {
+        std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last).into()
+    }
+
+    #[test]
+    fn a_pin_lasts_its_time_between_floor_and_ceiling() {
+        let (pins, now) = (Pins::default(), Instant::now());
+        let name: HostName = "broker.example.kz".parse().unwrap();
+        pins.pin(&name, &[address(1)], Duration::ZERO, now);
+        pins.pin(&name, &[address(2)], Duration::from_secs(86_400), now);
+        let pinned = |last, seconds| !pins.names(address(last), now + Duration::from_secs(seconds)).is_empty();
+        assert!(pinned(1, 29) && !pinned(1, 30));
+        assert!(pinned(2, 3599) && !pinned(2, 3600));
+        assert!(!pinned(3, 0));
+    }
+
+    #[test]
+    fn a_shorter_answer_does_not_shorten_a_pin() {
+        let (pins, now) = (Pins::default(), Instant::now());
+        let name: HostName = "broker.example.kz".parse().unwrap();
+        pins.pin(&name, &[address(1)], Duration::from_secs(600), now);
+        pins.pin(&name, &[address(1)], Duration::from_secs(1), now);
+        assert_eq!(pins.names(address(1), now + Duration::from_secs(599)), [name]);
+    }
+
+    #[test]
+    fn pins_are_bounded_and_those_that_end_first_make_room() {
+        let (pins, now) = (Pins::default(), Instant::now());
+        for number in 0..MOST as u64 + 50 {
+            let name = format!("n{number}.example.kz").parse().unwrap();
+            pins.pin(&name, &[address(1)], Duration::from_secs(60 + number % 3000), now);
+        }
+        assert_eq!(pins.lock().len(), MOST);
+        let names = pins.names(address(1), now);
+        assert!(!names.iter().any(|name| name.as_str() == "n0.example.kz"));
+        assert!(names.iter().any(|name| name.as_str() == "n2999.example.kz"));
+    }
+}

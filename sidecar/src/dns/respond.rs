@@ -111,3 +111,6 @@ fn denied(context: &Arc<Context>, name: Option<HostName>, reason: Reason) {
     context.metrics.question(QuestionOutcome::Denied);
     Story::question(context.clone(), name).refused(&Denial::of(reason));
 }
+
+#[cfg(test)]
+mod tests;

@@ -255,3 +255,6 @@ struct Refusal {
     denial: Denial,
     told: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,8 +40,9 @@ impl Dialler {
     /// # Errors
     /// When the socket cannot be marked or the destination does not answer.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let to = self.way(to)?;
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        let to = self.marked(SockRef::from(&socket), to)?;
+        self.mark(SockRef::from(&socket))?;
         let stream = timeout(CONNECT, socket.connect(to)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         tune(&stream);
         Ok(stream)
@@ -52,17 +53,25 @@ impl Dialler {
     /// # Errors
     /// When the socket cannot be made or marked, or nothing leads to the destination.
     pub async fn datagrams(&self, to: SocketAddr) -> io::Result<UdpSocket> {
+        let to = self.way(to)?;
         let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0)).await?;
-        let to = self.marked(SockRef::from(&socket), to)?;
+        self.mark(SockRef::from(&socket))?;
         socket.connect(to).await?;
         Ok(socket)
     }
 
-    /// Marks the socket, and gives the address to connect it to.
+    /// Where a socket for an address is connected to: there.
     #[cfg(not(test))]
-    fn marked(&self, socket: SockRef<'_>, to: SocketAddr) -> io::Result<SocketAddr> {
-        mark(socket).map(|()| to)
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "tests make detours")]
+    fn way(&self, to: SocketAddr) -> io::Result<SocketAddr> {
+        Ok(to)
+    }
+
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, reason = "tests make detours")]
+    fn mark(&self, socket: SockRef<'_>) -> io::Result<()> {
+        mark(socket)
     }
 }
 
@@ -82,10 +91,12 @@ impl Dialler {
         Self { detours: Some(std::sync::Arc::new(detours.into_iter().collect())) }
     }
 
-    fn marked(&self, socket: SockRef<'_>, to: SocketAddr) -> io::Result<SocketAddr> {
-        match &self.detours {
-            None => mark(socket).map(|()| to),
-            Some(detours) => detours.get(&to).copied().ok_or_else(|| io::ErrorKind::HostUnreachable.into()),
-        }
+    fn way(&self, to: SocketAddr) -> io::Result<SocketAddr> {
+        let Some(detours) = &self.detours else { return Ok(to) };
+        detours.get(&to).copied().ok_or_else(|| io::ErrorKind::HostUnreachable.into())
+    }
+
+    fn mark(&self, socket: SockRef<'_>) -> io::Result<()> {
+        if self.detours.is_some() { Ok(()) } else { mark(socket) }
     }
 }

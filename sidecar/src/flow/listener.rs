@@ -76,3 +76,46 @@ fn tell_of_panic(ended: Result<(), JoinError>) {
         tracing::error!(%error, "the task of a flow failed; the flow is closed");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shekara_policy::record::End;
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::flow::tests::{Place, document};
+
+    #[tokio::test]
+    async fn who_dials_the_port_itself_is_refused() {
+        let mut place = Place::new(document(), []);
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(any).await.unwrap();
+            let own = listener.local_addr().unwrap();
+            let (context, stop) = (place.context.clone(), CancellationToken::new());
+            place.begin(async { serve(listener, original_destination, context, stop).await.unwrap() });
+            let mut client = TcpStream::connect(own).await.unwrap();
+            assert_eq!(client.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+            let record = place.record().await;
+            assert_eq!((record.reason, record.end), (Some(Reason::SelfConnection), End::Refused));
+            assert_eq!((record.destination, record.port), (Some(own.ip()), own.port()));
+        }
+    }
+
+    #[tokio::test]
+    async fn one_flow_too_many_is_refused_and_the_others_live_on() {
+        let mut place = Place::new(document(), []);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let front = listener.local_addr().unwrap();
+        let (context, stop) = (place.context.clone(), CancellationToken::new());
+        place.begin(async { serve(listener, |_| Ok(([192, 0, 2, 1], 443).into()), context, stop).await.unwrap() });
+        place.context.metrics.live_flows.set(FLOWS - 1);
+        let mut within = TcpStream::connect(front).await.unwrap();
+        while place.context.metrics.live_flows.get() < FLOWS {
+            tokio::task::yield_now().await;
+        }
+        let mut beyond = TcpStream::connect(front).await.unwrap();
+        assert_eq!(beyond.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(place.record().await.reason, Some(Reason::LimitReached));
+        assert!(tokio::time::timeout(Duration::from_millis(1), within.read(&mut [0])).await.is_err());
+    }
+}

@@ -230,6 +230,3 @@ fn write_some(to: &TcpStream, bytes: &[u8], count: impl Fn(usize)) -> io::Result
     }
     Ok(taken)
 }
-
-#[cfg(test)]
-mod tests;

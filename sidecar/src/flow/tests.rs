@@ -1,5 +1,9 @@
 use shekara_policy::PolicyDocument;
 
+mod place;
+
+pub(crate) use place::{Place, RESOLVER, Resolver};
+
 /// A document that lists a clinic by name, its broker, a network of cameras, and a Service.
 pub(crate) fn document() -> PolicyDocument {
     serde_json::from_value(serde_json::json!({

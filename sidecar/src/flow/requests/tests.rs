@@ -1,1 +1,148 @@
+use proptest::prelude::*;
+use rstest::rstest;
 
+use super::*;
+use crate::flow::hello::Progress;
+
+const FIRST: &str = "GET /first HTTP/1.1\r\nHost: a.example.kz\r\n\r\n";
+
+fn first(text: &str) -> Head {
+    let Progress::Whole(head) = head(text.as_bytes()) else { panic!("{text} is no whole request") };
+    head
+}
+
+/// Passes bytes in pieces of a length behind a first head.
+fn pass(first_head: &str, rest: &[u8], length: usize) -> Result<Vec<u8>, Reason> {
+    let mut requests = Requests::after(&first(first_head));
+    let mut out = Vec::new();
+    rest.chunks(length.max(1)).try_for_each(|piece| requests.pass(piece, &mut out))?;
+    Ok(out)
+}
+
+#[rstest]
+#[case::next("GET /second HTTP/1.1\r\nHost: a.example.kz\r\n\r\n")]
+#[case::body(
+    "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nContent-Length: 5\r\n\r\n12345GET / HTTP/1.1\r\nHost: a.example.kz\r\n\r\n"
+)]
+#[case::chunks(
+    "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\nA;x=y\r\n1234567890\r\n0\r\nTrailer: x\r\n\r\nGET / HTTP/1.1\r\nHost: a.example.kz\r\n\r\n"
+)]
+#[case::a_request_in_a_body(
+    "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nContent-Length: 40\r\n\r\nGET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n."
+)]
+fn requests_for_the_same_party_are_passed_on(#[case] rest: &str) {
+    for length in [1, 2, 3, 7, 1000] {
+        assert_eq!(pass(FIRST, rest.as_bytes(), length).unwrap(), rest.as_bytes(), "in pieces of {length}");
+    }
+}
+
+#[rstest]
+#[case::another_party("GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n", Reason::AmbiguousAuthority)]
+#[case::another_port("GET / HTTP/1.1\r\nHost: a.example.kz:81\r\n\r\n", Reason::AmbiguousAuthority)]
+#[case::nobody("GET / HTTP/1.1\r\n\r\n", Reason::AmbiguousAuthority)]
+#[case::behind_a_body(
+    "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nContent-Length: 2\r\n\r\n12GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n",
+    Reason::AmbiguousAuthority
+)]
+#[case::behind_chunks(
+    "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n",
+    Reason::AmbiguousAuthority
+)]
+#[case::chunk_without_line_end(
+    "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n12X\r\n",
+    Reason::AmbiguousAuthority
+)]
+#[case::chunk_of_no_size(
+    "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n;x\r\n",
+    Reason::AmbiguousAuthority
+)]
+#[case::chunk_of_a_signed_size(
+    "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n+2\r\n",
+    Reason::AmbiguousAuthority
+)]
+#[case::bare_line_feed(
+    "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n2;\n12\r\n",
+    Reason::AmbiguousAuthority
+)]
+#[case::late_websocket("GET / HTTP/1.1\r\nHost: a.example.kz\r\nUpgrade: websocket\r\n\r\n", Reason::AmbiguousAuthority)]
+#[case::connect("CONNECT a.example.kz:443 HTTP/1.1\r\n\r\n", Reason::ProxyRequest)]
+#[case::http_2("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Reason::ProxyRequest)]
+#[case::no_request("\x16\x03\x01", Reason::UnreadableHello)]
+fn other_requests_are_not(#[case] rest: &str, #[case] reason: Reason) {
+    for length in [1, 5, 1000] {
+        assert_eq!(pass(FIRST, rest.as_bytes(), length), Err(reason), "in pieces of {length}");
+    }
+}
+
+#[test]
+fn a_head_without_end_is_refused() {
+    let endless = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'x'; LIMIT]].concat();
+    assert_eq!(pass(FIRST, &endless, 1000), Err(Reason::UnreadableHello));
+}
+
+const WEBSOCKET: &str = "GET / HTTP/1.1\r\nHost: a.example.kz\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+
+#[test]
+fn behind_an_accepted_handshake_everything_passes_and_before_nothing() {
+    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET)), Vec::new());
+    assert!(requests.awaits_answer());
+    requests.pass(b"\x81\x02hi", &mut out).unwrap();
+    assert!(out.is_empty());
+    requests.answered(true, &mut out).unwrap();
+    requests.pass(b"\x81\x02ho", &mut out).unwrap();
+    assert_eq!(out, b"\x81\x02hi\x81\x02ho");
+    assert!(!requests.awaits_answer());
+}
+
+#[test]
+fn behind_a_refused_handshake_requests_are_read() {
+    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET)), Vec::new());
+    requests.pass(FIRST.as_bytes(), &mut out).unwrap();
+    requests.answered(false, &mut out).unwrap();
+    assert_eq!(out, FIRST.as_bytes());
+    assert_eq!(requests.pass(b"GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n", &mut out), Err(Reason::AmbiguousAuthority));
+    let mut held = Requests::after(&first(WEBSOCKET));
+    assert_eq!(held.pass(&vec![0; LIMIT + 1], &mut out), Err(Reason::UnreadableHello));
+}
+
+proptest! {
+    #[test]
+    fn segmentation_changes_nothing(
+        bodies in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..50)), 0..5),
+        cuts in prop::collection::vec(1usize..60, 1..20),
+    ) {
+        let mut bytes = Vec::new();
+        for (chunked, body) in &bodies {
+            let header = if *chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {}", body.len()) };
+            bytes.extend(format!("PUT / HTTP/1.1\r\nHost: a.example.kz\r\n{header}\r\n\r\n").bytes());
+            if *chunked {
+                for chunk in body.chunks(7) {
+                    bytes.extend(format!("{:x}\r\n", chunk.len()).bytes());
+                    bytes.extend(chunk);
+                    bytes.extend(b"\r\n");
+                }
+                bytes.extend(b"0\r\n\r\n");
+            } else {
+                bytes.extend(body);
+            }
+        }
+        let (mut requests, mut out, mut rest) = (Requests::after(&first(FIRST)), Vec::new(), bytes.as_slice());
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break }
+            let (piece, behind) = rest.split_at((*cut).min(rest.len()));
+            requests.pass(piece, &mut out).unwrap();
+            rest = behind;
+        }
+        prop_assert_eq!(out, bytes);
+    }
+
+    #[test]
+    fn no_other_party_is_named_in_what_is_passed_on(bytes: Vec<u8>, length in 1usize..40) {
+        // Whatever surrounds it, a head for another party is never passed on as one.
+        let other = b"GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n";
+        let tail = [bytes.as_slice(), other].concat();
+        if let Ok(out) = pass(FIRST, &tail, length) {
+            prop_assert!(!out.starts_with(other));
+        }
+    }
+}

@@ -1,0 +1,382 @@
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use rstest::rstest;
+use shekara_policy::record::{Decision, FlowRecord};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::flow::hello::tls::ACCESS_DENIED;
+use crate::flow::registry::keep_judging;
+use crate::flow::tests::{Place, RESOLVER, Resolver, document};
+
+const CLINIC: &str = "api.clinic.example.kz";
+
+/// The ClientHello of a real client.
+fn hello(name: &str) -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name.to_owned().try_into().unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+/// A server, and a place where the addresses given lead to it.
+async fn place_with(
+    addresses: &[&'static str],
+    names: &[(&'static str, &'static [&'static str])],
+) -> (Place, TcpListener, Resolver) {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let resolver = Resolver::new(names.iter().copied()).await;
+    let to_server = addresses.iter().map(|address| (*address, server.local_addr().unwrap()));
+    let place = Place::new(document(), to_server.chain([(RESOLVER, resolver.address)]));
+    (place, server, resolver)
+}
+
+async fn exchange(server: &TcpListener, client: &mut TcpStream, sent: &[u8]) -> TcpStream {
+    client.write_all(sent).await.unwrap();
+    let (mut served, _) = server.accept().await.unwrap();
+    let mut arrived = vec![0; sent.len()];
+    served.read_exact(&mut arrived).await.unwrap();
+    assert!(arrived == sent, "other bytes arrived");
+    served
+}
+
+async fn all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    bytes
+}
+
+async fn is_reset(client: &mut TcpStream) {
+    let mut bytes = Vec::new();
+    let outcome = tokio::time::timeout(Duration::from_secs(5), client.read_to_end(&mut bytes)).await.expect("it goes on");
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::ConnectionReset, "{bytes:?}");
+}
+
+fn denied(record: &FlowRecord, reason: Reason) {
+    assert_eq!((record.verdict, record.reason, record.end), (Decision::Deny, Some(reason), End::Refused), "{record:?}");
+    assert_eq!((record.dialled, record.bytes_out), (None, 0), "{record:?}");
+}
+
+#[rstest]
+#[case::as_chosen("192.0.2.2:443", &["192.0.2.1", "192.0.2.2"], "192.0.2.2")]
+#[case::chosen_elsewhere("203.0.113.9:443", &["192.0.2.1"], "192.0.2.1")]
+#[case::chosen_abroad("198.51.100.1:443", &["198.51.100.1", "192.0.2.1"], "192.0.2.1")]
+#[case::v6("[2001:db8::9]:443", &["2001:db8::1"], "2001:db8::1")]
+#[case::other_family("[2001:db8:ffff::9]:443", &["192.0.2.1"], "192.0.2.1")]
+#[tokio::test]
+async fn a_listed_party_is_reached_at_a_judged_address(
+    #[case] chosen: &'static str,
+    #[case] found: &'static [&'static str],
+    #[case] dialled: &str,
+) {
+    let judged = ["192.0.2.1:443", "192.0.2.2:443", "[2001:db8::1]:443"];
+    let (mut place, server, _resolver) = place_with(&judged, &[(CLINIC, found)]).await;
+    let mut client = place.client(chosen).await;
+    let mut served = exchange(&server, &mut client, &hello(CLINIC)).await;
+    client.shutdown().await.unwrap();
+    assert!(all(&mut served).await.is_empty(), "the half-close is carried on");
+    served.write_all(b"answer").await.unwrap();
+    served.shutdown().await.unwrap();
+    assert_eq!(all(&mut client).await, b"answer");
+    let record = place.record().await;
+    assert_eq!((record.verdict, record.end, record.dialled), (Decision::Allow, End::Completed, Some(dialled.parse().unwrap())));
+    assert_eq!((record.name.as_deref(), record.port, record.protocol), (Some(CLINIC), 443, Protocol::Tls));
+    assert_eq!((record.bytes_out, record.bytes_in), (hello(CLINIC).len() as u64, 6));
+    assert_eq!((record.rules[0].recipient.as_str(), record.data.len()), ("clinic", 1));
+    assert_eq!(record.country, Some("KZ".parse().unwrap()));
+    let totals = place.context.ledger.snapshot();
+    assert_eq!((totals.len(), totals[0].flows, totals[0].bytes_in), (1, 1, 6));
+    assert_eq!(totals[0].last_destination, CLINIC);
+}
+
+#[rstest]
+#[case::unlisted("ads.example.com", &[], Reason::UnlistedParty)]
+#[case::abroad(CLINIC, &[(CLINIC, &["198.51.100.1"] as &[_])], Reason::CrossBorder)]
+#[case::nowhere(CLINIC, &[(CLINIC, &["203.0.113.1"] as &[_])], Reason::UnknownCountry)]
+#[case::rebinding(CLINIC, &[(CLINIC, &["127.0.0.1"] as &[_])], Reason::ForbiddenAddress)]
+#[case::no_such_name(CLINIC, &[], Reason::NoAddress)]
+#[case::failure(CLINIC, &[(CLINIC, &[] as &[_])], Reason::LookupFailed)]
+#[case::unnamed("192.0.2.1", &[], Reason::NoName)]
+#[tokio::test]
+async fn tls_that_may_not_leave_gets_an_alert(
+    #[case] name: &str,
+    #[case] names: &[(&'static str, &'static [&'static str])],
+    #[case] reason: Reason,
+) {
+    let (mut place, _server, resolver) = place_with(&[], names).await;
+    let mut client = place.client("192.0.2.1:443").await;
+    client.write_all(&hello(name)).await.unwrap();
+    assert_eq!(all(&mut client).await, ACCESS_DENIED);
+    let record = place.record().await;
+    denied(&record, reason);
+    assert_eq!(
+        record.country.is_some(),
+        matches!(reason, Reason::CrossBorder | Reason::UnknownCountry | Reason::ForbiddenAddress)
+    );
+    if reason == Reason::UnlistedParty {
+        assert_eq!(record.name.as_deref(), Some(name));
+        assert!(resolver.asked().is_empty(), "an unlisted name is not even looked up");
+    }
+}
+
+#[tokio::test]
+async fn http_is_passed_on_request_by_request() {
+    let host = "www.clinic.example.kz";
+    let (mut place, server, _resolver) = place_with(&["192.0.2.1:80"], &[(host, &["192.0.2.1"])]).await;
+    let mut client = place.client("192.0.2.1:80").await;
+    let request = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\n\r\nbody");
+    let mut served = exchange(&server, &mut client, request.as_bytes()).await;
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut second = vec![0; request.len()];
+    served.read_exact(&mut second).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: ads.example.com\r\n\r\n").await.unwrap();
+    is_reset(&mut client).await;
+    let mut rest = Vec::new();
+    assert_eq!(served.read_to_end(&mut rest).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(rest.is_empty(), "{rest:?}");
+    let record = place.record().await;
+    assert_eq!((record.verdict, record.reason, record.end), (Decision::Deny, Some(Reason::AmbiguousAuthority), End::Broken));
+    assert_eq!(record.bytes_out, 2 * request.len() as u64);
+}
+
+#[tokio::test]
+async fn websocket_goes_on_behind_the_handshake() {
+    let host = "www.clinic.example.kz";
+    let (mut place, server, _resolver) = place_with(&["192.0.2.1:80"], &[(host, &["192.0.2.1"])]).await;
+    let mut client = place.client("192.0.2.1:80").await;
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    let mut served = exchange(&server, &mut client, request.as_bytes()).await;
+    served.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n").await.unwrap();
+    client.write_all(b"\x81\x02hi").await.unwrap();
+    let mut frame = [0; 4];
+    served.read_exact(&mut frame).await.unwrap();
+    assert_eq!(&frame, b"\x81\x02hi");
+}
+
+#[rstest]
+#[case::unlisted("GET / HTTP/1.1\r\nHost: ads.example.com\r\n\r\n", Reason::UnlistedParty)]
+#[case::port("GET / HTTP/1.1\r\nHost: www.clinic.example.kz:8080\r\n\r\n", Reason::AmbiguousAuthority)]
+#[case::address("GET / HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n", Reason::NoName)]
+#[case::other_address("GET / HTTP/1.1\r\nHost: 192.0.2.2\r\n\r\n", Reason::AmbiguousAuthority)]
+#[case::connect("CONNECT ads.example.com:443 HTTP/1.1\r\n\r\n", Reason::ProxyRequest)]
+#[tokio::test]
+async fn http_that_may_not_leave_is_told_why(#[case] request: &str, #[case] reason: Reason) {
+    let (mut place, _server, _resolver) = place_with(&[], &[]).await;
+    let mut client = place.client("192.0.2.1:80").await;
+    client.write_all(request.as_bytes()).await.unwrap();
+    let answer = String::from_utf8(all(&mut client).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    assert!(answer.contains(&format!("\r\nShekara-Reason: {reason}\r\n")) && answer.contains(reason.sentence()), "{answer}");
+    denied(&place.record().await, reason);
+}
+
+#[rstest]
+#[case::unlisted_port("192.0.2.1:9999", Reason::UnlistedParty)]
+#[case::in_cluster("10.96.0.1:443", Reason::InClusterUnlisted)]
+#[case::metadata("169.254.169.254:80", Reason::ForbiddenAddress)]
+#[tokio::test]
+async fn what_no_byte_could_help_is_reset_at_once(#[case] destination: &str, #[case] reason: Reason) {
+    let (mut place, _server, _resolver) = place_with(&[], &[]).await;
+    let mut client = place.client(destination).await;
+    is_reset(&mut client).await;
+    denied(&place.record().await, reason);
+}
+
+#[tokio::test]
+async fn without_a_document_nothing_leaves() {
+    let (mut place, _server, _resolver) = place_with(&[], &[]).await;
+    place.put_in_force(vec![]);
+    let mut client = place.client("192.0.2.1:443").await;
+    is_reset(&mut client).await;
+    denied(&place.record().await, Reason::NoDocument);
+}
+
+#[rstest]
+#[case::pinned("192.0.2.11:1883", Some("broker.example.kz"))]
+#[case::in_cluster("10.96.0.20:5432", None)]
+#[case::network("10.40.0.7:554", None)]
+#[tokio::test]
+async fn where_no_byte_is_awaited_the_server_may_speak_first(#[case] destination: &'static str, #[case] name: Option<&str>) {
+    let (mut place, server, _resolver) = place_with(&[destination], &[]).await;
+    let pinned = ["192.0.2.11".parse().unwrap()];
+    place.context.pins.pin(&"broker.example.kz".parse().unwrap(), &pinned, Duration::ZERO, Instant::now());
+    let mut client = place.client(destination).await;
+    let (mut served, _) = server.accept().await.unwrap();
+    served.write_all(b"banner").await.unwrap();
+    served.shutdown().await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(all(&mut client).await, b"banner");
+    let record = place.record().await;
+    assert_eq!((record.verdict, record.protocol, record.name.as_deref()), (Decision::Allow, Protocol::Tcp, name));
+}
+
+#[tokio::test]
+async fn tls_to_a_listed_network_goes_to_the_chosen_address_whatever_it_is_called() {
+    let (mut place, server, resolver) = place_with(&["10.40.0.7:8443"], &[]).await;
+    let mut client = place.client("10.40.0.7:8443").await;
+    exchange(&server, &mut client, &hello("camera.example.com")).await;
+    drop(client);
+    let record = place.record().await;
+    assert_eq!((record.dialled, record.name.as_deref()), (Some("10.40.0.7".parse().unwrap()), Some("camera.example.com")));
+    assert_eq!((record.rules[0].recipient.as_str(), resolver.asked().len()), ("cameras", 0));
+}
+
+#[tokio::test]
+async fn the_next_address_is_tried_and_none_is_no_denial() {
+    let (mut place, server, _resolver) = place_with(&["192.0.2.2:443"], &[(CLINIC, &["192.0.2.1", "192.0.2.2"])]).await;
+    let mut client = place.client("192.0.2.1:443").await;
+    exchange(&server, &mut client, &hello(CLINIC)).await;
+    drop(client);
+    assert_eq!(place.record().await.dialled, Some("192.0.2.2".parse().unwrap()));
+    let (mut place, _server, _resolver) = place_with(&[], &[(CLINIC, &["192.0.2.1", "192.0.2.2"])]).await;
+    let mut client = place.client("192.0.2.1:443").await;
+    client.write_all(&hello(CLINIC)).await.unwrap();
+    is_reset(&mut client).await;
+    let record = place.record().await;
+    assert_eq!((record.verdict, record.end), (Decision::Allow, End::Unreachable));
+}
+
+#[tokio::test]
+async fn a_live_flow_ends_with_the_document_that_allowed_it() {
+    let (mut place, server, _resolver) = place_with(&["192.0.2.1:443"], &[(CLINIC, &["192.0.2.1"])]).await;
+    let context = place.context.clone();
+    place.begin(async { drop(keep_judging(context).await) });
+    let mut client = place.client("192.0.2.1:443").await;
+    let mut served = exchange(&server, &mut client, &hello(CLINIC)).await;
+    let mut without = document();
+    without.holding.uid = "2".into();
+    place.put_in_force(vec![without.clone()]);
+    client.write_all(b"goes on").await.unwrap();
+    served.read_exact(&mut [0; 7]).await.unwrap();
+    without.routes.clear();
+    place.put_in_force(vec![without]);
+    is_reset(&mut client).await;
+    assert_eq!(served.read(&mut [0]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    let record = place.record().await;
+    assert_eq!((record.verdict, record.reason, record.end), (Decision::Deny, Some(Reason::UnlistedParty), End::PolicyChanged));
+    assert_eq!((record.rules[0].recipient.as_str(), record.denied_by.as_deref()), ("clinic", Some("cameras/street")));
+    assert!(place.context.registry.is_empty());
+}
+
+#[tokio::test]
+async fn a_live_flow_ends_with_its_permit() {
+    let (mut place, server, _resolver) = place_with(&["192.0.2.1:443"], &[(CLINIC, &["192.0.2.1"])]).await;
+    let context = place.context.clone();
+    place.begin(async { drop(keep_judging(context).await) });
+    let mut ending = document();
+    let end = Timestamp::now() + Duration::from_millis(400);
+    ending.routes[0].permits.as_mut().unwrap()[0].valid_until = Some(end);
+    place.put_in_force(vec![ending]);
+    let mut client = place.client("192.0.2.1:443").await;
+    let _served = exchange(&server, &mut client, &hello(CLINIC)).await;
+    is_reset(&mut client).await;
+    assert!(Timestamp::now() >= end);
+    let record = place.record().await;
+    assert_eq!((record.reason, record.end), (Some(Reason::PermitExpired), End::PolicyChanged));
+}
+
+#[tokio::test]
+async fn what_is_cut_off_looks_cut_off_and_has_its_record() {
+    let (mut place, server, _resolver) = place_with(&["192.0.2.1:443"], &[(CLINIC, &["192.0.2.1"])]).await;
+    let mut client = place.client("192.0.2.1:443").await;
+    let mut served = exchange(&server, &mut client, &hello(CLINIC)).await;
+    let mut unnamed = place.client("192.0.2.1:443").await;
+    while place.context.metrics.live_flows.get() < 2 {
+        tokio::task::yield_now().await;
+    }
+    place.stop().await;
+    is_reset(&mut client).await;
+    is_reset(&mut unnamed).await;
+    assert_eq!(served.read(&mut [0]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    let mut ends = [place.record().await, place.record().await];
+    ends.sort_by_key(|record| record.bytes_out);
+    assert_eq!(
+        ends.each_ref().map(|record| (record.verdict, record.end)),
+        [(Decision::Deny, End::Stopped), (Decision::Allow, End::Stopped)]
+    );
+    assert_eq!(place.context.metrics.live_flows.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_not_waited_for() {
+    let (mut place, _server, _resolver) = place_with(&[], &[]).await;
+    let mut client = place.client("192.0.2.1:443").await;
+    is_reset_without_clock(&mut client).await;
+    denied(&place.record().await, Reason::NameTimeout);
+}
+
+async fn is_reset_without_clock(client: &mut TcpStream) {
+    assert_eq!(client.read(&mut [0]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn who_leaves_without_a_word_is_recorded() {
+    let (mut place, _server, _resolver) = place_with(&[], &[]).await;
+    drop(place.client("192.0.2.1:443").await);
+    denied(&place.record().await, Reason::NoName);
+}
+
+#[tokio::test]
+async fn much_is_carried_both_ways_past_slow_receivers() {
+    const MUCH: usize = 6 * 1024 * 1024;
+    let (mut place, server, _resolver) = place_with(&["10.96.0.20:5432"], &[]).await;
+    let client = place.client("10.96.0.20:5432").await;
+    let (served, _) = server.accept().await.unwrap();
+    let pattern = |seed: usize| (0..MUCH).map(move |index| (index * 31 + index / 251 + seed) as u8);
+    let side = |stream: TcpStream, send: usize, receive: usize| async move {
+        let (mut reader, mut writer) = stream.into_split();
+        let mut sending = JoinSetOfOne::new(async move {
+            writer.write_all(&pattern(send).collect::<Vec<_>>()).await.unwrap();
+            writer.shutdown().await.unwrap();
+        });
+        // the sender gets ahead until everything between is full
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).await.unwrap();
+        sending.join().await;
+        assert!(bytes.iter().copied().eq(pattern(receive)), "other bytes arrived");
+    };
+    tokio::join!(side(client, 1, 2), side(served, 2, 1));
+    let record = place.record().await;
+    assert_eq!((record.bytes_out, record.bytes_in, record.end), (MUCH as u64, MUCH as u64, End::Completed));
+}
+
+/// One task that is joined.
+struct JoinSetOfOne(tokio::task::JoinSet<()>);
+
+impl JoinSetOfOne {
+    fn new(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        let mut set = tokio::task::JoinSet::new();
+        set.spawn(task);
+        Self(set)
+    }
+
+    async fn join(&mut self) {
+        self.0.join_next().await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_broken_destination_is_a_broken_flow() {
+    let (mut place, server, _resolver) = place_with(&["10.96.0.20:5432"], &[]).await;
+    let mut client = place.client("10.96.0.20:5432").await;
+    drop(Abrupt::new(exchange(&server, &mut client, b"hello").await));
+    is_reset(&mut client).await;
+    assert_eq!(place.record().await.end, End::Broken);
+}
+
+#[tokio::test]
+async fn a_proof_is_answered_and_leaves_no_record() {
+    let (mut place, _server, _resolver) = place_with(&[], &[]).await;
+    let mut client = place.client("[2001:db8::1]:4").await;
+    client.write_all(b"SHEKARA-VERIFY abc\n").await.unwrap();
+    assert_eq!(all(&mut client).await, b"SHEKARA-PROOF abc [2001:db8::1]:4 udp=0\n");
+    assert_eq!(place.context.metrics.live_flows.get(), 0);
+}
