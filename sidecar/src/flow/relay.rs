@@ -105,8 +105,8 @@ impl Relay<'_> {
         drop(first);
         while !(self.out.closed && self.back.closed) {
             tokio::select! {
-                ready = client.readable(), if self.out.wants_more() => { ready?; self.from_client()?; }
-                ready = server.readable(), if self.back.wants_more() => { ready?; self.from_server()?; }
+                ready = client.readable(), if self.out.wants_more() => { ready?; self.hear_client()?; }
+                ready = server.readable(), if self.back.wants_more() => { ready?; self.hear_server()?; }
                 ready = server.writable(), if self.out.is_stuck() => { ready?; self.out.go_on(server, |bytes| self.story.carried_out(bytes))?; }
                 ready = client.writable(), if self.back.is_stuck() => { ready?; self.back.go_on(client, |bytes| self.story.carried_in(bytes))?; }
             }
@@ -115,7 +115,7 @@ impl Relay<'_> {
         Ok(())
     }
 
-    fn from_client(&mut self) -> Result<(), Trouble> {
+    fn hear_client(&mut self) -> Result<(), Trouble> {
         let Self { pair: Pair { client, server }, story, out, requests, .. } = self;
         read_some(client, |bytes| {
             let count = |bytes| story.carried_out(bytes);
@@ -132,7 +132,7 @@ impl Relay<'_> {
         })
     }
 
-    fn from_server(&mut self) -> Result<(), Trouble> {
+    fn hear_server(&mut self) -> Result<(), Trouble> {
         let Self { pair: Pair { client, server }, story, out, back, requests, answer } = self;
         read_some(server, |bytes| {
             if bytes.is_empty() {

@@ -104,7 +104,7 @@ impl Requests {
             }
             State::Line(kind, line) => {
                 let kind = *kind;
-                let Some((line, rest)) = whole_line(line, bytes)? else { return Ok(&[]) };
+                let Some(Ended { line, rest }) = whole_line(line, bytes)? else { return Ok(&[]) };
                 out.extend_from_slice(&line);
                 out.extend_from_slice(b"\r\n");
                 self.state = behind_line(kind, &line)?;
@@ -148,14 +148,20 @@ fn copy<'b>(bytes: &'b [u8], left: u64, out: &mut Vec<u8>) -> (&'b [u8], u64) {
     (rest, left - taken.len() as u64)
 }
 
-/// A line without its end, and what is behind it; `None` while its end is missing. Only CR LF ends a line, and no other control
+/// A line without its end, and what is behind it.
+struct Ended<'b> {
+    line: Vec<u8>,
+    rest: &'b [u8],
+}
+
+/// The line that ends in these bytes; `None` while its end is missing. Only CR LF ends a line, and no other control
 /// character than a tab is in it, so that no server sees another line end.
-fn whole_line<'b>(begun: &mut Vec<u8>, bytes: &'b [u8]) -> Result<Option<(Vec<u8>, &'b [u8])>, Reason> {
+fn whole_line<'b>(begun: &mut Vec<u8>, bytes: &'b [u8]) -> Result<Option<Ended<'b>>, Reason> {
     for (index, byte) in bytes.iter().enumerate() {
         match (begun.last(), byte) {
             (Some(b'\r'), b'\n') => {
                 begun.pop();
-                return Ok(Some((take(begun), bytes.get(index + 1..).unwrap_or_default())));
+                return Ok(Some(Ended { line: take(begun), rest: bytes.get(index + 1..).unwrap_or_default() }));
             }
             (Some(b'\r'), _) => return Err(Reason::AmbiguousAuthority),
             (_, b'\r' | b'\t' | b' '..=b'~' | 0x80..) if begun.len() < LONGEST_LINE => begun.push(*byte),
