@@ -13,9 +13,11 @@ async fn an_application_that_dials_the_proxy_itself_is_closed() {
     let mut place = Place::open();
     place.enforce(&[document()]).await;
     for address in ["127.0.0.1", "::1"] {
-        let mut stream = place.dial(address, 15001).await.unwrap();
-        let read = within("the end", stream.read(&mut [0; 16])).await;
-        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        // It may be closed before the application has seen that it was open.
+        if let Ok(mut stream) = place.dial(address, 15001).await {
+            let read = within("the end", stream.read(&mut [0; 16])).await;
+            assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        }
         let destination = address.parse().unwrap();
         let record = place.record(|record| record.destination == Some(destination)).await;
         assert_eq!((record.reason, record.port), (Some(Reason::SelfConnection), 15001));
