@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::scenario::AUTHORITY;
 
-/// curl of a URL, with the test authority trusted: prints the status code, and fails where there is no answer.
+/// curl of a URL, with the test authority trusted: prints the status code, and fails where it is none of success.
 #[must_use]
 pub fn curl(url: &str) -> Vec<String> {
     curl_with(url, &[])
@@ -19,7 +19,8 @@ pub fn curl_at(url: &str, host: &str, port: u16, address: IpAddr) -> Vec<String>
 /// curl with further options.
 #[must_use]
 pub fn curl_with(url: &str, options: &[&str]) -> Vec<String> {
-    let begin = ["curl", "--silent", "--show-error", "--max-time", "10", "--cacert", AUTHORITY, "--output", "/dev/null"];
+    let begin =
+        ["curl", "--silent", "--show-error", "--fail", "--max-time", "10", "--cacert", AUTHORITY, "--output", "/dev/null"];
     let end = ["--write-out", "%{http_code}", url];
     begin.iter().chain(options).chain(&end).map(ToString::to_string).collect()
 }
@@ -52,7 +53,7 @@ fn mqtt(program: &str, host: &str, port: u16, options: &[&str]) -> Vec<String> {
 /// psql of a query that every database answers: prints `1`.
 #[must_use]
 pub fn psql(host: &str) -> Vec<String> {
-    let database = format!("host={host} port=5432 user=fleet password=fleet dbname=fleet connect_timeout=10");
+    let database = format!("host={host} port=5432 user=reader password=reader dbname=city connect_timeout=10");
     ["psql", &database, "--no-psqlrc", "--tuples-only", "--no-align", "--command", "select 1"].map(str::to_owned).into()
 }
 
@@ -63,7 +64,8 @@ pub fn shell(command: &[impl AsRef<str>]) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// A program of Python that opens a TCP connection, sends a line and waits for an answer. Prints `answer` or fails.
+/// A program of Python that opens a TCP connection, asks by HTTP and waits for an answer. Prints `answer`, or fails: also
+/// where the answer is that it is forbidden, which is the sidecar's.
 #[must_use]
 pub fn tcp(address: IpAddr, port: u16) -> String {
     format!(
@@ -71,7 +73,8 @@ pub fn tcp(address: IpAddr, port: u16) -> String {
          s = socket.create_connection(('{address}', {port}), 5)\n\
          s.settimeout(5)\n\
          s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\n\
-         assert s.recv(1), 'closed without an answer'\n\
+         answer = s.recv(64)\n\
+         assert answer and b' 403 ' not in answer, answer\n\
          print('answer')\n"
     )
 }

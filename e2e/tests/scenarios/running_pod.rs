@@ -1,8 +1,8 @@
 //! What was admitted stays so: in a running covered pod nobody takes the marks off or changes the sidecar's image, adds a container
-//! for debugging that keeps its capabilities or aims at the sidecar, or asks by hand for a token that speaks for a sidecar. A
-//! container for debugging that is confined is let in, and is judged like the application.
+//! for debugging that keeps its capabilities or aims at the sidecar, runs a program in the sidecar, or asks by hand for a token that
+//! speaks for a sidecar. A container for debugging that is confined is let in, and is judged like the application.
 //!
-//! Closes 13, 27 (a change later), 36 (a token asked for by hand) and 37 (the marks of a running pod) of the threat model.
+//! Closes 13, 27 (a change later), 28, 36 (a token asked for by hand) and 37 (the marks of a running pod) of the threat model.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::authentication::v1::TokenRequest;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use shekara_crds::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
 use shekara_e2e::clients::curl_at;
+use shekara_e2e::cluster::program;
 use shekara_e2e::pods::{Client, START};
 use shekara_e2e::records::SIDECAR;
 use shekara_e2e::scenario::{Border, Scenario};
@@ -21,6 +22,7 @@ use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
     changed(scenario, &border.covered).await?;
+    entered(scenario, &border.covered).await?;
     token(scenario).await?;
     debugged(scenario, &border).await
 }
@@ -36,6 +38,14 @@ async fn changed(scenario: &Scenario, covered: &Client) -> Result<()> {
         let answer = scenario.api::<Pod>().patch(&covered.name, &PatchParams::default(), &Patch::Strategic(&patch)).await;
         refused(answer).with_context(|| patch.to_string())?;
     }
+    Ok(())
+}
+
+/// Nobody runs a program in the container that may leave the pod.
+async fn entered(scenario: &Scenario, covered: &Client) -> Result<()> {
+    let command = ["exec", "-n", &scenario.namespace, &covered.name, "-c", SIDECAR, "--", "/shekara-sidecar", "ready"];
+    let Err(error) = program("kubectl", &command).await else { bail!("the sidecar can be entered") };
+    ensure!(format!("{error:#}").contains("shekara-exec"), "it is refused for another reason: {error:#}");
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! A party that nobody lists is out of reach, by name and by address, and the client knows at once: its DNS question is answered
-//! NXDOMAIN, its connection is closed, and the record says `UnlistedParty`.
+//! NXDOMAIN, its connection is closed, over HTTP with the reason, and the record says `UnlistedParty`.
 //!
 //! Closes 17 and, for names, 5 and 6 of the threat model.
 
@@ -38,6 +38,11 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         ensure!(outcome.took < AT_ONCE, "not closed at once: {outcome}");
     }
     let covered = &border.covered;
+    let url = format!("http://{ADS}/");
+    let told = covered
+        .run(&["curl", "--silent", "--include", "--max-time", "10", "--resolve", &format!("{ADS}:80:{ads}"), &url])
+        .await?;
+    ensure!(told.stdout.contains(Reason::UnlistedParty.code()), "the HTTP client is not told why: {told}");
     for protocol in [Protocol::Tls, Protocol::Http] {
         let name = |name: &Option<String>| name.as_deref() == Some(ADS);
         let denial =
