@@ -57,7 +57,36 @@ wait_until_ready() {
     [ $SECONDS -lt $end ] || die "the API server does not answer"
     sleep 1
   done
+  until [ "$(addresses_in_docker)" = "$(addresses_in_cluster)" ]; do # nodes may come back with other addresses
+    [ $SECONDS -lt $end ] || die "a node does not say which addresses it has now"
+    sleep 0.5
+  done
   inside kubectl wait --for=condition=Ready node --all --timeout=180s >/dev/null || die "a node is not ready"
+}
+
+addresses_in_docker() {
+  local all
+  mapfile -t all < <(nodes)
+  inside docker inspect -f '{{.Name}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{.GlobalIPv6Address}}{{end}}' "${all[@]}" |
+    sed 's#^/##; s# $##' | sort
+}
+
+addresses_in_cluster() {
+  inside kubectl get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}' | sort
+}
+
+# After a restart nodes and pods are called ready from before. What proves that they are: every node reaches the cluster's DNS,
+# several times in a row since there are several pods behind its Service.
+wait_for_dns() {
+  local end=$((SECONDS + 180)) service node all
+  service=$(inside kubectl -n kube-system get service kube-dns -o 'jsonpath={.spec.clusterIP}')
+  mapfile -t all < <(inside kind get nodes -q --name "$name")
+  for node in "${all[@]}"; do
+    until inside docker exec "$node" bash -c "for i in 1 2 3 4; do timeout 2 bash -c '</dev/tcp/$service/53' || exit; done" 2>/dev/null; do
+      [ $SECONDS -lt $end ] || die "$node does not reach the cluster's DNS at $service"
+      sleep 0.5
+    done
+  done
 }
 
 remove_nodes() {
