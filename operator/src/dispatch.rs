@@ -68,30 +68,44 @@ impl Dispatcher {
     }
 
     fn take(&self, batch: &[Change]) {
-        let holdings = self.caches.holdings.all();
+        // pods change far more often than anything else, and no document depends on them
+        let anything_else = batch.iter().any(|change| change.kind != Kind::Pod);
+        let holdings = if anything_else { self.caches.holdings.all() } else { vec![] };
         let mut compiled = BTreeSet::new();
         let mut visited = BTreeSet::new();
+        let mut namespaces = BTreeSet::new();
         for change in batch {
             compiled.extend(self.depends(change, &holdings));
             match change.kind {
                 Kind::Pod => {
                     self.pod(change);
-                    visited.insert(&change.key.namespace);
+                    namespaces.insert(&change.key.namespace);
                 }
                 Kind::Recipient => self.queues.recipients.push(change.key.clone()),
                 Kind::SovereigntyStandard => self.queues.standards.push(change.key.clone()),
-                Kind::DataHolding | Kind::Namespace | Kind::Service => {}
+                Kind::DataHolding => drop(visited.insert(change.key.clone())),
+                Kind::Namespace | Kind::Service => {}
             }
         }
-        for key in compiled {
-            self.publish(&key);
+        for key in &compiled {
+            self.publish(key);
+        }
+        visited.extend(compiled);
+        for namespace in namespaces {
+            visited.extend(self.caches.holdings.in_namespace(namespace).into_iter().map(|(key, _)| key));
+        }
+        for key in visited {
             self.queues.holdings.push(key);
         }
-        for (key, _) in &holdings {
-            if visited.contains(&key.namespace) {
-                self.queues.holdings.push(key.clone());
-            }
-        }
+    }
+
+    /// Whether the spec of a holding is the one that was compiled last. A status that is written, by the controllers too, is a
+    /// change of the object and none of its document.
+    fn is_compiled(&self, key: &Key) -> bool {
+        let documents = self.documents.of(&key.namespace);
+        let (Some(before), Some(now)) = (documents.get(&key.name), self.caches.holdings.get(key)) else { return false };
+        let (before, now) = (&before.holding.metadata, &now.metadata);
+        now.generation.is_some() && before.generation == now.generation && before.uid == now.uid
     }
 
     /// The holdings whose document may be another after the change.
@@ -102,6 +116,7 @@ impl Dispatcher {
             holdings.iter().filter(|(key, holding)| depends(key, holding)).map(|(key, _)| key.clone()).collect()
         };
         match change.kind {
+            Kind::DataHolding if self.is_compiled(&change.key) => vec![],
             Kind::DataHolding => vec![change.key.clone()],
             Kind::Recipient => matching(&|_, holding| holding.spec.transfers.iter().any(|transfer| transfer.recipient == *name)),
             Kind::SovereigntyStandard => matching(&|_, _| true),
@@ -143,3 +158,6 @@ impl Dispatcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

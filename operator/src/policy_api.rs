@@ -7,14 +7,14 @@ mod stream;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use bytes::Bytes;
 use futures::StreamExt as _;
 use kube::Client;
 use shekara_policy::exchange::{CHECKPOINTS_PATH, POLICY_PATH};
@@ -34,6 +34,8 @@ use stream::Stream;
 
 /// The largest checkpoint that is read: a thousand sums of the greatest length are about half of it.
 const LARGEST: usize = 1 << 20;
+/// How long a checkpoint may take to come.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many streams a pod may hold at once: the one in use, and some that the network has lost and nobody has noticed yet.
 const STREAMS: usize = 4;
 
@@ -79,7 +81,6 @@ impl PolicyApi {
             .route(POLICY_PATH, get(policy))
             .route(CHECKPOINTS_PATH, post(checkpoint))
             .fallback(async || ApiError::NoSuchPath)
-            .layer(DefaultBodyLimit::max(LARGEST))
             .with_state(Arc::new(self))
     }
 }
@@ -100,8 +101,13 @@ async fn policy(
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
-async fn checkpoint(State(api): State<Arc<PolicyApi>>, headers: HeaderMap, body: Bytes) -> Result<StatusCode, ApiError> {
-    let pod = api.identities.pod(&headers).await?;
+async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Result<StatusCode, ApiError> {
+    let (head, body) = request.into_parts();
+    // nothing is read from somebody unknown
+    let pod = api.identities.pod(&head.headers).await?;
+    let body = tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await;
+    let body = body.map_err(|_| ApiError::BadCheckpoint("it did not come in time".into()))?;
+    let body = body.map_err(|problem| ApiError::BadCheckpoint(problem.to_string()))?;
     let checkpoint = checkpoints::read(&body).inspect_err(|_| api.metrics.checkpoint(CheckpointOutcome::Invalid))?;
     let key = Key::new(&*pod.namespace, &*pod.name);
     let present = || api.caches.pods.get(&key).is_some_and(|now| now.uid == pod.uid);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shekara_crds::{DataHolding, HOLDING_ANNOTATION, PROTECT_LABEL};
 
-use super::refusal::Refusal;
+use super::refusal::{Fault, Refusal};
 
 /// Whether the namespace is one whose pods are matched against its holdings.
 pub(crate) fn is_protected(namespace: &BTreeMap<String, String>) -> bool {
@@ -29,10 +29,11 @@ pub(super) fn covering(
     let claiming = holdings.iter().filter(|holding| holding.claims(labels, annotations));
     let names: BTreeSet<String> = claiming.filter_map(|holding| holding.metadata.name.clone()).collect();
     match asked.split(',').map(str::trim).find(|asked| !asked.is_empty() && !names.contains(*asked)) {
-        Some(missing) => Err(Refusal::of(
-            format!("metadata.annotations[{HOLDING_ANNOTATION}]"),
-            format!("the namespace has no DataHolding {missing:?}; create it before the pod, or correct the name"),
-        )),
+        Some(missing) => {
+            let field = format!("metadata.annotations[{HOLDING_ANNOTATION}]");
+            let sentence = format!("the namespace has no DataHolding {missing:?}; create it before the pod, or correct the name");
+            Err(Refusal { holdings: BTreeSet::new(), faults: vec![Fault { field, sentence }] })
+        }
         None => Ok(names),
     }
 }

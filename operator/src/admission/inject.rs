@@ -10,7 +10,7 @@ use shekara_crds::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 
 use super::containers::{Settings, containers, same, token_volume};
 use super::forbidden;
-use super::refusal::{Faults, Refusal};
+use super::refusal::{Fault, Faults, Refusal};
 
 /// The capabilities that no application keeps: with the first two it could leave past the sidecar, with the third it could take
 /// them. The others stay, so that images which start as root and change their user run as before.
@@ -21,11 +21,11 @@ const DROPPED: [&str; 3] = ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"];
 /// # Errors
 /// When the pod has what a covered pod may not have; every such field is named.
 pub(crate) fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> Result<Patch, Refusal> {
-    let typed: Pod = serde_json::from_value(pod.clone()).map_err(|problem| Refusal::of("spec", unreadable(problem)))?;
+    let typed: Pod = serde_json::from_value(pod.clone()).map_err(|problem| unreadable(holdings, problem))?;
     let spec = typed.spec.unwrap_or_default();
     let ours = containers(settings, holdings);
     let standing = Standing::of(pod, &ours);
-    check(&spec, &standing)?;
+    check(&spec, &standing).into_result(holdings)?;
 
     let mut edit = Edit::of(pod);
     if !standing.is_in_place(pod, &ours) {
@@ -42,11 +42,12 @@ pub(crate) fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settin
     edit.object("/metadata/annotations");
     let names: Vec<&str> = holdings.iter().map(String::as_str).collect();
     edit.put("/metadata/annotations", HOLDINGS_ANNOTATION, json!(names.join(",")));
-    edit.into_patch(pod)
+    edit.into_patch(pod).map_err(|problem| unreadable(holdings, problem))
 }
 
-fn unreadable(problem: impl std::fmt::Display) -> String {
-    format!("the pod cannot be read, so nothing can be said of it: {problem}")
+fn unreadable(holdings: &BTreeSet<String>, problem: impl std::fmt::Display) -> Refusal {
+    let fault = Fault { field: "spec".into(), sentence: format!("it cannot be read, so nothing can be said of it: {problem}") };
+    Refusal { holdings: holdings.clone(), faults: vec![fault] }
 }
 
 /// What of ours is in the pod already, from an earlier call of the webhook for the same pod.
@@ -81,7 +82,7 @@ impl Standing {
     }
 }
 
-fn check(spec: &PodSpec, standing: &Standing) -> Result<(), Refusal> {
+fn check(spec: &PodSpec, standing: &Standing) -> Faults {
     let mut faults = Faults::default();
     forbidden::spec(spec, standing.volume, &mut faults);
     for (index, container) in spec.init_containers.iter().flatten().enumerate() {
@@ -92,7 +93,7 @@ fn check(spec: &PodSpec, standing: &Standing) -> Result<(), Refusal> {
     for (index, container) in spec.containers.iter().enumerate() {
         forbidden::container(container, &format!("spec.containers[{index}]"), &mut faults);
     }
-    faults.into_result()
+    faults
 }
 
 /// Our containers before all others.
@@ -199,9 +200,9 @@ impl Edit {
     }
 
     /// The operations; none where they lead back to the pod as it was.
-    fn into_patch(self, before: &Value) -> Result<Patch, Refusal> {
+    fn into_patch(self, before: &Value) -> Result<Patch, String> {
         if let Some(problem) = self.broken {
-            return Err(Refusal::of("spec", unreadable(problem)));
+            return Err(problem);
         }
         Ok(Patch(if self.pod == *before { vec![] } else { self.operations }))
     }

@@ -1,10 +1,16 @@
 //! Why a covered pod is not admitted.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-/// Everything for which a pod is refused, never empty.
+/// Everything for which a pod is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal(pub(super) Vec<Fault>);
+pub(crate) struct Refusal {
+    /// The names of the holdings that cover the pod; empty where it asks for one that does not exist.
+    pub(super) holdings: BTreeSet<String>,
+    /// What is wrong, never empty.
+    pub(super) faults: Vec<Fault>,
+}
 
 /// A field that a covered pod may not have, or not so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,18 +26,16 @@ impl std::error::Error for Refusal {}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a data holding covers the pod, which therefore may not be so: ")?;
-        for (index, fault) in self.0.iter().enumerate() {
+        let names: Vec<&str> = self.holdings.iter().map(String::as_str).collect();
+        match names.as_slice() {
+            [] => f.write_str("the pod cannot be admitted so: ")?,
+            [name] => write!(f, "the DataHolding {name} covers the pod, which cannot be admitted so: ")?,
+            names => write!(f, "the DataHoldings {} cover the pod, which cannot be admitted so: ", names.join(", "))?,
+        }
+        for (index, fault) in self.faults.iter().enumerate() {
             write!(f, "{}{fault}", if index == 0 { "" } else { "; " })?;
         }
         Ok(())
-    }
-}
-
-impl Refusal {
-    /// For one field.
-    pub(super) fn of(field: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self(vec![Fault { field: field.into(), sentence: sentence.into() }])
     }
 }
 
@@ -47,8 +51,8 @@ impl Faults {
         }
     }
 
-    /// The refusal, if there is anything to refuse.
-    pub(super) fn into_result(self) -> Result<(), Refusal> {
-        if self.0.is_empty() { Ok(()) } else { Err(Refusal(self.0)) }
+    /// The refusal of a pod that these holdings cover, if there is anything to refuse.
+    pub(super) fn into_result(self, holdings: &BTreeSet<String>) -> Result<(), Refusal> {
+        if self.0.is_empty() { Ok(()) } else { Err(Refusal { holdings: holdings.clone(), faults: self.0 }) }
     }
 }
