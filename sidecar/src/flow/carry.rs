@@ -80,7 +80,8 @@ impl Carrier<'_> {
         let pins = self.context.pins.names(self.address.ip(), Instant::now());
         let planned = self.judge(|judge| plan(judge, self.address, self.port, &pins));
         match planned {
-            Plan::Refuse(denial) => {
+            Plan::Refuse(denial, name) => {
+                story.name = name;
                 story.refused(&denial);
                 Closing::Reset
             }

@@ -9,8 +9,8 @@ use shekara_policy::{Address, Flow, HostName, Judge, Protocol, Reason, Verdict, 
 /// What to do with a connection before a byte of it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Close it.
-    Refuse(Denial),
+    /// Close it; with the name that was judged, where a pin gave one.
+    Refuse(Denial, Option<HostName>),
     /// Dial exactly this.
     Dial(Flow),
     /// Read whom it names; with `as_chosen`, the address that the application chose may be dialled without that name.
@@ -24,7 +24,7 @@ pub enum Plan {
 #[must_use]
 pub fn plan(judge: Judge<'_>, address: Address, port: u16, pinned: &[HostName]) -> Plan {
     match approach(judge.documents, address, port, pinned) {
-        Approach::Deny(reason) => Plan::Refuse(Denial::of(reason)),
+        Approach::Deny(reason) => Plan::Refuse(Denial::of(reason), None),
         Approach::InCluster => unread(judge, address, port, &[None]),
         Approach::Opaque(Some(name)) => unread(judge, address, port, &[Some(&name)]),
         Approach::Opaque(None) => {
@@ -44,10 +44,11 @@ fn unread(judge: Judge<'_>, address: Address, port: u16, names: &[Option<&HostNa
         let flow = Flow { protocol: Protocol::Tcp, name: name.cloned(), address: Some(address), port, tls: None };
         match decide(judge, &flow) {
             Verdict::Allow(_) => return Plan::Dial(flow),
-            Verdict::Deny(denial) => refused = refused.or(Some(denial)),
+            Verdict::Deny(denial) => refused = refused.or(Some((denial, name.cloned()))),
         }
     }
-    Plan::Refuse(refused.unwrap_or_else(|| Denial::of(Reason::UnlistedParty)))
+    let (denial, name) = refused.unwrap_or_else(|| (Denial::of(Reason::UnlistedParty), None));
+    Plan::Refuse(denial, name)
 }
 
 /// The addresses that may be dialled for a named flow, in order: the application's choice if it is among them, then the others

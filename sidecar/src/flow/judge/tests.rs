@@ -19,7 +19,7 @@ fn planned(text: &str, port: u16, pinned: &[&str]) -> Plan {
 
 fn reason(plan: &Plan) -> Option<Reason> {
     match plan {
-        Plan::Refuse(denial) => Some(denial.reason),
+        Plan::Refuse(denial, _) => Some(denial.reason),
         _ => None,
     }
 }
@@ -33,6 +33,12 @@ fn reason(plan: &Plan) -> Option<Reason> {
 #[case::metadata("169.254.169.254", 80, &[], Reason::ForbiddenAddress)]
 fn refused(#[case] to: &str, #[case] port: u16, #[case] pinned: &[&str], #[case] expected: Reason) {
     assert_eq!(reason(&planned(to, port, pinned)), Some(expected));
+}
+
+#[test]
+fn a_refusal_says_the_name_that_was_judged() {
+    let Plan::Refuse(_, name) = planned("198.51.100.1", 1883, &["broker.example.kz"]) else { panic!("not refused") };
+    assert_eq!(name.as_ref().map(HostName::as_str), Some("broker.example.kz"));
 }
 
 #[rstest]
