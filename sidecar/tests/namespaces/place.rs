@@ -21,7 +21,7 @@ use crate::namespace::{Namespace, ip};
 use crate::policy_api::{self, PolicyApi};
 use crate::resolver::{self, Questions};
 use crate::sidecar::Sidecar;
-use crate::sniffer::{Packet, Sniffer};
+use crate::sniffer::{POD_HARDWARE, Packet, Sniffer};
 use crate::wait::within;
 use crate::world::{self, POLICY_API_NAME, RESOLVER};
 
@@ -52,7 +52,7 @@ impl Place {
         join(&pod, &world);
         let folder = folder();
         let mut tasks = JoinSet::new();
-        let sniffer = Sniffer::new(&world, POD.map(|address| address.parse().unwrap()));
+        let sniffer = Sniffer::new(&world);
         world::serve(&world, &mut tasks);
         let questions = resolver::serve(&world, &mut tasks);
         let place = Self { sidecar: None, api: None, questions, sniffer, _tasks: tasks, folder, pod, world };
@@ -282,6 +282,7 @@ fn join(pod: &Namespace, world: &Namespace) {
         pod,
         vec![
             "link set lo up".to_owned(),
+            format!("link set eth0 address {}", POD_HARDWARE.map(|byte| format!("{byte:02x}")).join(":")),
             format!("address add {pod_v4}/24 dev eth0"),
             format!("address add {pod_v6}/64 dev eth0 nodad"),
             "link set eth0 up".to_owned(),

@@ -1,7 +1,7 @@
 //! What arrived in the world from the pod, seen on the wire.
 
 use std::io::{ErrorKind, Read as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread::{self, JoinHandle};
@@ -26,6 +26,9 @@ const EVERYTHING: u16 = 3u16.to_be();
 /// Where nobody is and packets are sent to mark a moment.
 const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 
+/// The hardware address of the pod, by which its packets are told from all others whatever they say of themselves.
+pub(crate) const POD_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
 /// A packet of the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Packet {
@@ -45,8 +48,8 @@ pub(crate) struct Sniffer {
 }
 
 impl Sniffer {
-    /// Begins to listen to what comes from these addresses.
-    pub(crate) fn new(world: &Namespace, pod: [IpAddr; 2]) -> Self {
+    /// Begins to listen.
+    pub(crate) fn new(world: &Namespace) -> Self {
         let packets = Arc::new(watch::Sender::new(Vec::new()));
         let sender = packets.clone();
         let socket =
@@ -59,7 +62,7 @@ impl Sniffer {
             while !stopped.load(Ordering::Relaxed) {
                 match (&socket).read(&mut frame) {
                     Ok(length) => {
-                        if let Some(packet) = read(&frame[..length], pod) {
+                        if let Some(packet) = read(&frame[..length]) {
                             sender.send_modify(|packets| packets.push(packet));
                         }
                     }
@@ -119,16 +122,16 @@ impl Drop for Sniffer {
 }
 
 /// Reads an Ethernet frame with an IP packet from the pod.
-fn read(frame: &[u8], pod: [IpAddr; 2]) -> Option<Packet> {
-    let packet = frame.get(14..)?;
-    let (from, to, protocol, inner) = match frame.get(12..14)? {
+fn read(frame: &[u8]) -> Option<Packet> {
+    let (from, packet) = (frame.get(6..12)?, frame.get(14..)?);
+    let (to, protocol, inner) = match frame.get(12..14)? {
         [0x08, 0x00] => {
-            let address = |at: usize| Some(IpAddr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?));
-            (address(12)?, address(16)?, *packet.get(9)?, packet.get(usize::from(packet.first()? & 0xf) * 4..)?)
+            let to = <[u8; 4]>::try_from(packet.get(16..20)?).ok()?;
+            (IpAddr::from(to), *packet.get(9)?, packet.get(usize::from(packet.first()? & 0xf) * 4..)?)
         }
         [0x86, 0xdd] => {
-            let address = |at: usize| Some(IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?)));
-            (address(8)?, address(24)?, *packet.get(6)?, packet.get(40..)?)
+            let to = <[u8; 16]>::try_from(packet.get(24..40)?).ok()?;
+            (IpAddr::from(to), *packet.get(6)?, packet.get(40..)?)
         }
         _ => return None,
     };
@@ -136,5 +139,5 @@ fn read(frame: &[u8], pod: [IpAddr; 2]) -> Option<Packet> {
         TCP | UDP | SCTP => u16::from_be_bytes([*inner.get(2)?, *inner.get(3)?]),
         _ => 0,
     };
-    pod.contains(&from).then(|| Packet { to, protocol, port, payload: inner.to_vec() })
+    (from == POD_HARDWARE).then(|| Packet { to, protocol, port, payload: inner.to_vec() })
 }
