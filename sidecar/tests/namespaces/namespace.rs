@@ -1,8 +1,9 @@
 //! Network namespaces: a name, a way to make sockets in them, and an end.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,7 +26,7 @@ impl Namespace {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         assert!(rustix::process::geteuid().is_root(), "these tests make network namespaces and packet filters: run them as root");
         SWEPT.call_once(sweep);
-        let name = format!("{PREFIX}{}-{}-{role}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{}{}-{role}", prefix(), COUNT.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &name]);
         Self { name }
     }
@@ -49,21 +50,33 @@ impl Drop for Namespace {
         if let Err(error) = try_ip(&["netns", "delete", &self.name]) {
             eprintln!("the namespace {} could not be removed: {error}", self.name);
         }
-        let _ = std::fs::remove_dir_all(format!("/etc/netns/{}", self.name));
+        let _ = fs::remove_dir_all(format!("/etc/netns/{}", self.name));
     }
+}
+
+/// What names of this process begin with, by which the next one knows what was left behind.
+pub(crate) fn prefix() -> String {
+    format!("{PREFIX}{}-", std::process::id())
 }
 
 /// Removes what an earlier run left behind that was killed.
 fn sweep() {
-    for folder in ["/run/netns", "/etc/netns"] {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
-            let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).and_then(|id| id.parse::<u32>().ok());
-            if process.is_some_and(|id| !std::path::Path::new(&format!("/proc/{id}")).exists()) {
-                drop(Namespace { name });
-            }
-        }
+    let left = |folder: &Path| -> Vec<String> {
+        let names = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| process(name).is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists())).collect()
+    };
+    for name in left(Path::new("/run/netns")) {
+        drop(Namespace { name });
     }
+    let temporary = std::env::temp_dir();
+    for name in left(&temporary) {
+        let _ = fs::remove_dir_all(temporary.join(name));
+    }
+}
+
+/// The process that made what has this name.
+fn process(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
 /// Runs `ip`, which must succeed.

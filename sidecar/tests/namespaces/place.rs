@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::actor::Actor;
 use crate::authority::authority;
 use crate::client::{self, Said};
-use crate::namespace::{Namespace, ip};
+use crate::namespace::{self, Namespace, ip};
 use crate::policy_api::{self, PolicyApi};
 use crate::resolver::{self, Questions};
 use crate::sidecar::Sidecar;
@@ -243,7 +243,7 @@ impl Drop for Place {
 
 /// The files of the containers, readable for every user as those of an image.
 fn folder() -> TempDir {
-    let folder = tempfile::Builder::new().prefix("shekara-test-").tempdir().unwrap();
+    let folder = tempfile::Builder::new().prefix(&namespace::prefix()).tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let built = Path::new(env!("CARGO_BIN_EXE_shekara-sidecar"));
     let program = folder.path().join("shekara-sidecar");
