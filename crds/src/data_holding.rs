@@ -30,7 +30,7 @@ use crate::selector::Selector;
     printcolumn(name = "MODE", type_ = "string", json_path = ".spec.enforcement.mode"),
     printcolumn(name = "COVERED", type_ = "string", json_path = ".status.coverage.summary"),
     printcolumn(name = "DENIED", type_ = "integer", json_path = ".status.denied"),
-    printcolumn(name = "EXPIRES", type_ = "date", json_path = ".status.expires"),
+    printcolumn(name = "EXPIRES", type_ = "string", json_path = ".status.expires"),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "STANDARD", type_ = "string", json_path = ".status.standards", priority = 1),
     printcolumn(name = "POLICY", type_ = "string", json_path = ".status.policy.digest", priority = 1)
