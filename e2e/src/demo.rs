@@ -45,7 +45,7 @@ pub async fn run() -> Result<()> {
     failures.extend(status::show(&kube).await?);
     say("done");
     if !failures.is_empty() {
-        bail!("{} expectations failed:\n  {}", failures.len(), failures.join("\n  "));
+        bail!("not as expected:\n  {}", failures.join("\n  "));
     }
     Ok(())
 }

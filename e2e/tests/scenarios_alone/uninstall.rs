@@ -1,23 +1,28 @@
 //! After `helm uninstall` no webhook and no admission policy is left, pods can be created, and pods that were covered before stay
 //! behind their border by the last document. After another install new pods are covered again.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at};
 use shekara_e2e::clients::{curl, curl_at};
 use shekara_e2e::cluster::{OPERATOR_NAMESPACE, RELEASE, program};
 use shekara_e2e::environment::source_tree;
-use shekara_e2e::pods::START;
 use shekara_e2e::pods::workload::Cover;
+use shekara_e2e::pods::{Client, START};
 use shekara_e2e::scenario::{Border, Scenario};
 use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
+
+/// How long an API server may take to forget a policy.
+const FORGOTTEN: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
@@ -37,10 +42,22 @@ async fn without_shekara(scenario: &Scenario, border: &Border) -> Result<()> {
     left.extend(named_after_us::<ValidatingAdmissionPolicy>(scenario).await?);
     left.extend(named_after_us::<ValidatingAdmissionPolicyBinding>(scenario).await?);
     ensure!(left.is_empty(), "the uninstall left {left:?}");
-    let bare = scenario.client("bare", Cover::Covered).await?;
+    let bare = created(scenario).await?;
     let spec = bare.object().await?.spec.context("the pod has no spec")?;
     ensure!(spec.init_containers.unwrap_or_default().is_empty(), "something still changes pods");
     border_stands(scenario, border).await
+}
+
+/// A pod that the holding would cover. API servers forget deleted policies within seconds.
+async fn created(scenario: &Scenario) -> Result<Client> {
+    let (api, pod) = (scenario.api::<Pod>(), scenario.client_manifest("bare", Cover::Covered)?.pod()?);
+    until("a pod can be created", FORGOTTEN, async || match api.create(&PostParams::default(), &pod).await {
+        Ok(_) => Ok(Seen::Yes(())),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Seen::NotYet(status.message)),
+        Err(error) => Err(error.into()),
+    })
+    .await?;
+    Client::ready(&api, "bare").await
 }
 
 async fn named_after_us<K>(scenario: &Scenario) -> Result<Vec<String>>

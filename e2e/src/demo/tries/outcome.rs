@@ -34,6 +34,8 @@ struct Seen {
     succeeded: bool,
     /// The sidecar's record.
     record: Option<FlowRecord>,
+    /// What was seen in the record's place where there has to be one.
+    missing: Option<String>,
     /// By how much the count of datagrams that went nowhere has grown.
     datagrams: u64,
     /// Whether the destination saw anything of the client.
@@ -52,17 +54,20 @@ impl Try {
         let last = if judged { client.records().await?.last().map_or(0, |record| record.sequence) } else { 0 };
         let (before, since) = (datagrams().await?, sniffer.clock().await?);
         let ran = self.attempt.make(client).await?;
-        let record = match &self.record {
+        let (record, missing) = match &self.record {
             Some((protocol, name)) => {
                 let name = name.as_ref().map(|name| name.replace(POD, &client.name));
                 let is_it = |record: &FlowRecord| record.sequence > last && record.protocol == *protocol && record.name == name;
-                Some(client.record(&self.attempt.what, is_it).await?)
+                match client.record(&self.attempt.what, is_it).await {
+                    Ok(record) => (Some(record), None),
+                    Err(error) => (None, Some(format!("{error:#}"))),
+                }
             }
-            None => None,
+            None => (None, None),
         };
         let datagrams = datagrams().await? - before;
         let arrived = !arrived(sniffer, client, &self.attempt, since).await?.is_empty();
-        let mut seen = Seen { succeeded: ran.succeeded(), record, datagrams, arrived, possible: None };
+        let mut seen = Seen { succeeded: ran.succeeded(), record, missing, datagrams, arrived, possible: None };
         if !arrived && judged {
             self.attempt.make(kiosk).await?;
             seen.possible = Some(arrives(sniffer, kiosk, &self.attempt, since).await.is_ok());
@@ -112,7 +117,7 @@ impl Outcome {
 
     /// Why it is not as expected.
     pub(crate) fn failure(&self) -> Option<String> {
-        let Seen { succeeded, record, datagrams, arrived, possible } = &self.seen;
+        let Seen { succeeded, record, missing, datagrams, arrived, possible } = &self.seen;
         let verdict = record.as_ref().map(|record| (record.verdict, record.reason));
         let dialled = record.as_ref().and_then(|record| record.dialled);
         let (verdict_holds, succeeds, arrives) = match &self.expected {
@@ -128,9 +133,9 @@ impl Outcome {
         };
         // dig succeeds with an answer that denies
         let denied_answer = record.as_ref().is_some_and(|record| record.protocol == shekara_policy::Protocol::Dns);
-        let mut wrong = Vec::new();
+        let mut wrong: Vec<String> = missing.iter().cloned().collect();
         let expected = &self.expected;
-        if !verdict_holds {
+        if !verdict_holds && missing.is_none() {
             wrong.push(format!("{expected:?} is expected, the record says {verdict:?}, dialled {dialled:?}"));
         }
         if *succeeded != succeeds && !denied_answer {
