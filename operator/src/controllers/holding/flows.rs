@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use shekara_crds::data_holding::status::{DenialSummary, TransferSummary, TransferVerdict};
-use shekara_policy::PolicyDocument;
+use shekara_policy::{Category, PolicyDocument};
 
 use crate::ledger::{Counted, Shared, Totals};
 
@@ -29,11 +29,13 @@ pub(super) fn flows(totals: &Totals, document: &PolicyDocument) -> Flows {
     let mut denials: BTreeMap<&'static str, Counted> = BTreeMap::new();
     for (shared, counted) in totals.iter() {
         match (shared.reason, recipient(shared, &declared)) {
-            (None, recipient) => add(&mut transfers, Row::of(shared, recipient.unwrap_or(OTHERS), None), counted),
+            (None, recipient) => add(&mut transfers, Row::of(shared, recipient.unwrap_or(OTHERS), &shared.data, None), counted),
             (Some(reason), recipient) => {
                 add(&mut denials, reason.code(), counted);
                 if let Some(recipient) = recipient {
-                    add(&mut transfers, Row::of(shared, recipient, Some(reason.code())), counted);
+                    // A denial carried nothing; its row says what the route would carry.
+                    let data = declared.get(recipient).unwrap_or(&shared.data);
+                    add(&mut transfers, Row::of(shared, recipient, data, Some(reason.code())), counted);
                 }
             }
         }
@@ -47,15 +49,20 @@ pub(super) fn flows(totals: &Totals, document: &PolicyDocument) -> Flows {
     }
 }
 
-/// The recipients of the holding's own document: a pod in two holdings names those of both.
-fn declared(document: &PolicyDocument) -> BTreeSet<String> {
-    let inside = document.in_cluster.iter().map(|route| format!("{}/{}", route.namespace, route.service));
-    document.routes.iter().map(|route| route.recipient.clone()).chain(inside).collect()
+/// The recipients of the holding's own document with the data declared for them: a pod in two holdings names those of both.
+fn declared(document: &PolicyDocument) -> BTreeMap<String, BTreeSet<Category>> {
+    let inside = document.in_cluster.iter().map(|route| (format!("{}/{}", route.namespace, route.service), &route.data));
+    let outside = document.routes.iter().map(|route| (route.recipient.clone(), &route.data));
+    let mut declared: BTreeMap<String, BTreeSet<Category>> = BTreeMap::new();
+    for (recipient, data) in outside.chain(inside) {
+        declared.entry(recipient).or_default().extend(data);
+    }
+    declared
 }
 
 /// The recipient of these flows, if they have one: one that the holding declares before another.
-fn recipient<'a>(shared: &'a Shared, declared: &BTreeSet<String>) -> Option<&'a str> {
-    let own = shared.recipients.iter().find(|recipient| declared.contains(*recipient));
+fn recipient<'a>(shared: &'a Shared, declared: &BTreeMap<String, BTreeSet<Category>>) -> Option<&'a str> {
+    let own = shared.recipients.iter().find(|recipient| declared.contains_key(*recipient));
     own.or_else(|| shared.recipients.first()).map(String::as_str)
 }
 
@@ -69,11 +76,11 @@ struct Row {
 }
 
 impl Row {
-    fn of(shared: &Shared, recipient: &str, reason: Option<&'static str>) -> Self {
+    fn of(shared: &Shared, recipient: &str, data: &BTreeSet<Category>, reason: Option<&'static str>) -> Self {
         Self {
             recipient: recipient.to_owned(),
             country: shared.country.map(|country| country.to_string()),
-            data: shared.data.iter().map(ToString::to_string).collect(),
+            data: data.iter().map(ToString::to_string).collect(),
             reason,
         }
     }

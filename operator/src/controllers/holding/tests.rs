@@ -267,6 +267,19 @@ fn flows_are_told_by_recipient_and_by_reason() {
 }
 
 #[test]
+fn a_closed_route_says_what_it_is_declared_to_carry() {
+    let found = Found::new(&[covered_pod("1", "a", "faces")]);
+    let totals = json!([total(&["clinic"], Some("DE"), Some("CrossBorder"), 2, "api.clinic.example.kz")]);
+    found.checkpoint("1", &found.digest(), totals);
+    let transfers = found.status().transfers;
+    assert_eq!(transfers.len(), 1);
+    assert_eq!(
+        (transfers[0].verdict, transfers[0].data.as_slice()),
+        (TransferVerdict::Denied, &["biometric.face".to_owned()][..])
+    );
+}
+
+#[test]
 fn the_status_that_is_there_already_is_not_written_again() {
     let found = Found::new(&[covered_pod("1", "a", "faces")]);
     found.checkpoint("1", &found.digest(), json!([total(&["clinic"], Some("KZ"), None, 1, "a")]));
