@@ -15,6 +15,9 @@ XDG_CACHE_HOME ?= $(HOME)/.cache## everything built or fetched goes to its folde
 CARGO_TARGET_DIR ?= $(XDG_CACHE_HOME)/shekara/target## where cargo builds
 export KUBERNETES SCENARIO XDG_CACHE_HOME CARGO_TARGET_DIR
 
+# always the whole workspace with all features, so that dependencies are compiled once and not again for each package
+workspace := --workspace --all-features
+
 demo demo-down: export CLUSTER := $(or $(filter current,$(CLUSTER)),$(DEMO_CLUSTER))
 test test-cluster e2e cluster-up cluster-down: export CLUSTER := $(or $(CLUSTER),$(TEST_CLUSTER))
 
@@ -32,7 +35,7 @@ demo: ## Bring up a two-node cluster, install Shekara, apply examples/, let real
 	e2e/images build
 	e2e/cluster up
 	e2e/cluster install
-	cargo build --quiet --package shekara-e2e --bin demo
+	cargo build --quiet $(workspace) --bin demo
 	e2e/cluster exec $(CARGO_TARGET_DIR)/debug/demo
 	@echo "The cluster stays up. Look around with: e2e/cluster exec kubectl get shekara -A (CLUSTER=$(CLUSTER)); remove it with: make demo-down"
 
@@ -50,17 +53,19 @@ test: ## Prove everything, fastest first: unit, property and namespace tests, ge
 .PHONY: unit
 unit: ## Unit and property tests, and the sidecar as a real process in network namespaces
 	@tools/prerequisites
-	cargo test --quiet --workspace --all-features --no-run
-	cargo test --quiet --workspace --all-features --lib --bins
-	cargo test --package shekara-sidecar --test namespaces
+	cargo test --quiet $(workspace) --no-run
+	cargo test --quiet $(workspace) --lib --bins
+	cargo test $(workspace) --test namespaces
 
 .PHONY: generated
 generated: ## Fail if generated files (crds/yaml, the chart's copy, docs/reference) differ from the types
-	cargo run --quiet --package shekara-crds --bin generate -- --check
+	cargo build --quiet $(workspace) --bin generate
+	$(CARGO_TARGET_DIR)/debug/generate --check
 
 .PHONY: generate
 generate: ## Write the generated files anew
-	cargo run --quiet --package shekara-crds --bin generate
+	cargo build --quiet $(workspace) --bin generate
+	$(CARGO_TARGET_DIR)/debug/generate
 
 .PHONY: chart
 chart: ## Render the chart with several values, validate schemas of values and of what is rendered
@@ -71,7 +76,7 @@ chart: ## Render the chart with several values, validate schemas of values and o
 lint: ## Format, clippy with warnings denied, scripts, documents, dependencies, generated files, chart
 	@tools/prerequisites
 	cargo fmt --check
-	cargo clippy --workspace --all-features --all-targets -- --deny warnings
+	cargo clippy $(workspace) --all-targets -- --deny warnings
 	tools/lint-scripts
 	tools/lint-documents
 	tools/lint-dependencies
@@ -85,9 +90,9 @@ test-cluster: ## Every scenario on a real cluster of its own, which is removed a
 
 .PHONY: e2e
 e2e: cluster-up ## Scenarios on the test cluster, which stays up: make e2e SCENARIO=revocation
-	cargo test --quiet --package shekara-e2e --test scenarios --test scenarios_alone --no-run
-	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test --package shekara-e2e --test scenarios -- --test-threads=$(JOBS) $(SCENARIO)
-	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test --package shekara-e2e --test scenarios_alone -- --test-threads=1 $(SCENARIO)
+	cargo test --quiet $(workspace) --test scenarios --test scenarios_alone --no-run
+	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios -- --test-threads=$(JOBS) $(SCENARIO)
+	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_alone -- --test-threads=1 $(SCENARIO)
 
 .PHONY: cluster-up
 cluster-up: ## The test cluster with images loaded and Shekara installed
