@@ -80,8 +80,9 @@ build_with_buildah() { # NAME CONTEXT REFERENCE ARCHIVE
   done
 }
 
-# The storage leaves a mount of its folder upon itself.
+# The storage leaves mounts of its folders, and an interrupted build more of them.
 release_buildah() {
+  local mounted
   rm -rf "$apt"
   mapfile -t mounted < <(awk -v folder="$images/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | tac)
   [ ${#mounted[@]} = 0 ] || umount "${mounted[@]}"
