@@ -122,3 +122,6 @@ async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Resu
     }
     Ok(StatusCode::NO_CONTENT)
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,8 +109,8 @@ impl Identities {
                 (metrics::TokenReview::Rejected, REJECTED)
             }
         };
-        self.metrics.token_review(outcome);
         self.remember(digest, Known { identity: identity.clone(), until: Instant::now() + lasts });
+        self.metrics.token_review(outcome);
         Ok(identity?)
     }
 

@@ -1,0 +1,188 @@
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::body::to_bytes;
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+use shekara_policy::exchange::PolicyEvent;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::controllers::Controllers;
+use crate::documents::Published;
+use crate::fixtures::{caches, config, covered_pod, holding};
+use crate::serve;
+
+/// The API with the pods `web`, which has a sidecar, and `bare`, which has none; an API server that takes `token-of-POD` for the
+/// token of that pod, and counts how often it is asked.
+struct Fixture {
+    api: Arc<PolicyApi>,
+    asked: Arc<std::sync::atomic::AtomicUsize>,
+    stop: CancellationToken,
+    server: tokio::task::JoinSet<()>,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let stop = CancellationToken::new();
+        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let review = move |Json(review): Json<Value>| {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            std::future::ready(Json(answer(&review)))
+        };
+        let router = Router::new().route("/apis/authentication.k8s.io/v1/tokenreviews", post(review));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(serve::plain(listener, router, stop.clone()).map(|_| ()));
+        let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+
+        let mut bare = covered_pod("bare", "a", "faces");
+        bare["spec"]["initContainers"] = json!([]);
+        let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
+        let caches = Arc::new(caches(&[covered_pod("web", "a", "faces"), bare]));
+        let (documents, ledger) = (Arc::new(Documents::default()), Arc::new(Ledger::default()));
+        let queues = Controllers::new(client.clone(), &config, &caches, &documents, &ledger, &metrics).queues();
+        documents.publish("cameras", "faces", Some(published()));
+        documents.set_complete();
+        let api = PolicyApi::new(client, &config, &caches, documents, ledger, queues, &metrics, stop.clone());
+        Self { api: Arc::new(api), asked, stop, server }
+    }
+
+    async fn policy(&self, token: Option<&str>) -> Response {
+        let query = Query(HashMap::from([("watch".to_owned(), String::new())]));
+        match policy(State(Arc::clone(&self.api)), query, headers(token)).await {
+            Ok(response) => response,
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    async fn checkpoint(&self, token: &str, body: impl Into<Body>) -> Response {
+        let mut request = Request::new(body.into());
+        *request.headers_mut() = headers(Some(token));
+        match checkpoint(State(Arc::clone(&self.api)), request).await {
+            Ok(status) => status.into_response(),
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    async fn end(mut self) {
+        self.stop.cancel();
+        while self.server.join_next().await.is_some() {}
+    }
+}
+
+fn answer(review: &Value) -> Value {
+    let pod = review["spec"]["token"].as_str().unwrap().strip_prefix("token-of-");
+    let status = pod.map_or(json!({"authenticated": false}), |pod| {
+        let extra = json!({"authentication.kubernetes.io/pod-name": [pod], "authentication.kubernetes.io/pod-uid": [format!("uid-of-{pod}")]});
+        json!({"authenticated": true, "audiences": review["spec"]["audiences"], "user": {"username": "system:serviceaccount:cameras:default", "extra": extra}})
+    });
+    json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": {}, "spec": review["spec"], "status": status})
+}
+
+fn published() -> Published {
+    let document = json!({
+        "version": 1, "holding": {"namespace": "cameras", "name": "faces", "uid": "u"}, "data": [], "standards": [], "routes": [], "inCluster": [],
+        "cluster": {"networks": [], "domain": "cluster.local", "resolvers": []}
+    });
+    Published {
+        holding: Arc::new(serde_json::from_value(holding("faces", "a")).unwrap()),
+        document: serde_json::from_value(document).unwrap(),
+        digest: "sha256:1".into(),
+        since: tokio::time::Instant::now(),
+    }
+}
+
+fn headers(token: Option<&str>) -> HeaderMap {
+    let value = token.map(|token| (header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
+    value.into_iter().collect()
+}
+
+async fn refused(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: Value = serde_json::from_slice(&to_bytes(response.into_body(), 4096).await.unwrap()).unwrap();
+    assert!(body["message"].as_str().unwrap().ends_with('.'), "{body}");
+    (status, body["code"].as_str().unwrap().to_owned())
+}
+
+fn sound() -> Value {
+    json!({
+        "instance": "i", "started": "2026-06-01T10:00:00Z", "sequence": 1, "documents": ["sha256:1"], "geo": null, "datagramsDenied": 0,
+        "totals": [{"recipients": ["clinic"], "country": "KZ", "data": [], "reason": null, "flows": 3, "bytesOut": 1, "bytesIn": 1, "last": "2026-06-01T10:00:00Z", "lastDestination": "a.kz"}]
+    })
+}
+
+#[tokio::test]
+async fn a_sidecar_gets_its_documents_and_its_token_is_reviewed_once() {
+    let fixture = Fixture::new().await;
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        let response = fixture.policy(Some("token-of-web")).await;
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/x-ndjson");
+        let mut lines = response.into_body().into_data_stream();
+        let event: PolicyEvent = serde_json::from_slice(&lines.next().await.unwrap().unwrap()).unwrap();
+        assert_eq!(event.documents[0].holding.name, "faces");
+        streams.push(lines);
+    }
+    assert_eq!(refused(fixture.policy(Some("token-of-web")).await).await, (429, "TooManyStreams".into()));
+    streams.pop();
+    assert_eq!(fixture.policy(Some("token-of-web")).await.status(), StatusCode::OK);
+    assert_eq!(fixture.asked.load(std::sync::atomic::Ordering::Relaxed), 1);
+    drop(streams);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn whoever_is_not_a_sidecar_gets_a_code_and_a_sentence() {
+    let fixture = Fixture::new().await;
+    assert_eq!(refused(fixture.policy(None).await).await, (401, "NoToken".into()));
+    assert_eq!(refused(fixture.policy(Some("forged")).await).await, (401, "BadToken".into()));
+    assert_eq!(refused(fixture.policy(Some("token-of-bare")).await).await, (403, "NotCovered".into()));
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_is_not_known_is_waited_for_and_then_refused() {
+    let fixture = Fixture::new().await;
+    let reviewed = || String::from_utf8(fixture.api.metrics.text().unwrap()).unwrap().contains("{outcome=\"accepted\"} 1");
+    {
+        let mut waiting = std::pin::pin!(fixture.policy(Some("token-of-nobody")));
+        while !reviewed() {
+            assert!(futures::poll!(&mut waiting).is_pending());
+            tokio::task::yield_now().await;
+        }
+        assert!(futures::poll!(&mut waiting).is_pending());
+    }
+    // the token is known by now, so that only time passes
+    tokio::time::pause();
+    assert_eq!(refused(fixture.policy(Some("token-of-nobody")).await).await, (403, "NoSuchPod".into()));
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_counted_and_its_holdings_are_looked_at() {
+    let fixture = Fixture::new().await;
+    let response = fixture.checkpoint("token-of-web", sound().to_string()).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    let again = fixture.checkpoint("token-of-web", sound().to_string()).await;
+    assert_eq!(again.status(), StatusCode::NO_CONTENT, "one that comes twice changes nothing");
+    let totals = fixture.api.ledger.totals(&Key::new("cameras", "faces"));
+    assert_eq!(totals.iter().map(|(_, counted)| counted.flows).sum::<u64>(), 3);
+    assert_eq!(fixture.api.queues.holdings.next().await, Key::new("cameras", "faces"));
+    let pod = fixture.api.caches.pods.get(&Key::new("cameras", "web")).unwrap();
+    let loaded: BTreeSet<String> = fixture.api.ledger.loaded(&pod).unwrap().into_iter().collect();
+    assert_eq!(loaded, ["sha256:1".to_owned()].into());
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_means_nothing_or_too_much_is_refused() {
+    let fixture = Fixture::new().await;
+    let code = async |token: &str, body: String| refused(fixture.checkpoint(token, body).await).await;
+    assert_eq!(code("forged", sound().to_string()).await, (401, "BadToken".into()));
+    assert_eq!(code("token-of-web", "{}".into()).await, (422, "BadCheckpoint".into()));
+    assert_eq!(code("token-of-web", " ".repeat(LARGEST + 1)).await, (422, "BadCheckpoint".into()));
+    fixture.end().await;
+}
