@@ -1,17 +1,17 @@
 //! What a sidecar costs: its anonymous memory when it is idle, read by a pod that sees the node's processes, and the images' sizes.
 
-use std::time::Duration;
-
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Node;
+use kube::Api;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
 use serde_json::json;
+use shekara_e2e::cluster::operator;
 use shekara_e2e::measure;
+use shekara_e2e::pods::Client;
 use shekara_e2e::pods::watcher::Watcher;
 use shekara_e2e::pods::workload::Cover;
+use shekara_e2e::records::SIDECAR;
 use shekara_e2e::scenario::Scenario;
-use shekara_e2e::wait::{Seen, until};
 
 /// What is promised, in KiB.
 const PROMISED: u64 = 6 * 1024;
@@ -33,7 +33,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     ensure!(outcome.trim() == FLOWS.to_string(), "{outcome} of {FLOWS} flows were closed");
     let after = watcher.anonymous_memory(&covered).await?;
     measure::print(&format!("anonymous memory of a sidecar after {FLOWS} flows"), format_args!("{after} KiB"));
-    sizes(scenario).await?;
+    sizes(scenario, &covered).await?;
     ensure!(idle <= PROMISED, "an idle sidecar has {idle} KiB of anonymous memory, more than {PROMISED}");
     Ok(())
 }
@@ -50,20 +50,21 @@ fn denied_flows() -> String {
     )
 }
 
-/// Prints the size of each image as the nodes have it.
-async fn sizes(scenario: &Scenario) -> Result<()> {
-    let api: Api<Node> = Api::all(scenario.kube.clone());
-    let own = ["OPERATOR_IMAGE", "SIDECAR_IMAGE"];
-    for (variable, image) in scenario.images.iter().filter(|(variable, _)| own.contains(variable)) {
-        let size = until(&format!("a node says how large {image} is"), Duration::from_secs(360), async || {
-            let nodes = api.list(&ListParams::default()).await?.items;
-            let images = nodes.iter().flat_map(|node| node.status.iter().flat_map(|status| status.images.iter().flatten()));
-            let named = |names: &Option<Vec<String>>| names.iter().flatten().any(|name| name.ends_with(image));
-            let size = images.into_iter().find(|listed| named(&listed.names)).and_then(|listed| listed.size_bytes);
-            Ok(Seen::some_or(size, nodes.iter().map(ResourceExt::name_any).collect::<Vec<_>>()))
-        })
-        .await?;
-        measure::print(&format!("size of {variable} on a node"), format_args!("{:.1} MiB", size as f64 / f64::from(1 << 20)));
+/// Prints the size of our images as the nodes tell it. A node tells of its fifty largest images, so one may be left out.
+async fn sizes(scenario: &Scenario, covered: &Client) -> Result<()> {
+    let spec = covered.object().await?.spec.unwrap_or_default();
+    let sidecar = spec.init_containers.into_iter().flatten().find(|container| container.name == SIDECAR);
+    let operator = operator(&scenario.kube).await?.spec.and_then(|spec| spec.template.spec.unwrap_or_default().containers.pop());
+    let images = [("sidecar", sidecar), ("operator", operator)];
+    let nodes: Api<Node> = Api::all(scenario.kube.clone());
+    let nodes = nodes.list(&ListParams::default()).await?.items;
+    let told: Vec<_> = nodes.into_iter().flat_map(|node| node.status.unwrap_or_default().images.unwrap_or_default()).collect();
+    for (name, container) in images {
+        let image = container.and_then(|container| container.image).with_context(|| format!("there is no {name}"))?;
+        let named = |names: &Option<Vec<String>>| names.iter().flatten().any(|name| name.ends_with(&image));
+        let size = told.iter().find(|listed| named(&listed.names)).and_then(|listed| listed.size_bytes);
+        let size = size.map(|size| format!("{:.1} MiB", size as f64 / f64::from(1 << 20)));
+        measure::print(&format!("size of the image of the {name}"), size.as_deref().unwrap_or("not told by the nodes"));
     }
     Ok(())
 }
