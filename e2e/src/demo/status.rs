@@ -6,6 +6,7 @@ use anyhow::Result;
 use kube::{Client as Kube, ResourceExt as _};
 use shekara_crds::DataHolding;
 use shekara_crds::data_holding::status::{TransferSummary, TransferVerdict};
+use shekara_policy::Reason;
 
 use super::stage::HOLDINGS;
 use super::table;
@@ -21,6 +22,12 @@ const TRANSFERS: [(&str, &str, Option<&str>); 4] = [
     ("fleet-telematics", "telematics-platform", None),
     ("fleet-telematics", "fleet-database", None),
     ("fleet-telematics", "vehicle-vendor", Some("CrossBorder")),
+];
+
+/// The reasons that are expected among the denials of each holding.
+const DENIALS: [(&str, &[Reason]); 2] = [
+    ("street-cameras", &[Reason::NoName, Reason::UnlistedDatagram, Reason::UnlistedParty, Reason::UnlistedQuestion]),
+    ("fleet-telematics", &[Reason::CrossBorder, Reason::UnlistedParty]),
 ];
 
 /// Shows `kubectl get dataholdings -A` and each holding's conditions, transfers and denials, and gives the expectations that fail.
@@ -72,8 +79,10 @@ fn missing(holding: &DataHolding) -> Vec<String> {
             missing.push(format!("no transfer to {recipient} that is {verdict:?} {}", reason.unwrap_or_default()));
         }
     }
-    if status.denied == 0 || status.denials.is_empty() {
-        missing.push("nothing is denied".into());
+    for reason in DENIALS.iter().filter(|(name, _)| *name == holding.name_any()).flat_map(|(_, reasons)| *reasons) {
+        if !status.denials.iter().any(|denial| denial.reason == reason.code() && denial.flows > 0) {
+            missing.push(format!("no denial for {reason}"));
+        }
     }
     missing
 }
