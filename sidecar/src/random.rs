@@ -29,6 +29,15 @@ pub fn jittered(longest: Duration) -> Duration {
     longest.mul_f64(0.5 + fraction / 2.0)
 }
 
+/// A number below this one, or 0.
+#[must_use]
+pub fn below(bound: u16) -> u16 {
+    let mut bytes = [0; 4];
+    // Without random bytes it is always the same number, which is easier to guess and not wrong.
+    let _ = ring::default_provider().secure_random.fill(&mut bytes);
+    u32::from_ne_bytes(bytes).checked_rem(bound.into()).and_then(|number| u16::try_from(number).ok()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +47,13 @@ mod tests {
         let (one, other) = (name().unwrap(), name().unwrap());
         assert_ne!(one, other);
         assert_eq!(one.len(), 32);
+    }
+
+    #[test]
+    fn numbers_are_below_their_bound_and_differ() {
+        let numbers: std::collections::BTreeSet<u16> = (0..1000).map(|_| below(100)).collect();
+        assert!(numbers.len() > 50 && numbers.iter().all(|number| *number < 100));
+        assert_eq!(below(0), 0);
     }
 
     #[test]

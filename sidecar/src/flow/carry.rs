@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_policy::flow::TlsVersion;
@@ -22,8 +23,11 @@ use super::requests::Requests;
 use super::resolve::resolve;
 use super::story::Story;
 use crate::context::Context;
-use crate::dns::lookup::Family;
+use crate::dns::lookup::{Family, LookupError};
 use crate::proof;
+
+/// How long one address after the other is tried: applications do not wait for much longer than for one.
+const DIALLING: Duration = Duration::from_secs(15);
 
 /// Carries a flow that wants to go to `destination`.
 pub async fn carry(context: Arc<Context>, stream: TcpStream, destination: SocketAddr) {
@@ -175,11 +179,13 @@ impl Carrier<'_> {
         let family = Family::of(self.address.ip());
         let mut denials = Vec::new();
         for family in [family, family.other()] {
-            let found = resolve(self.context, name, family).await.map_err(|error| {
-                tracing::debug!(%name, %error, "a name could not be resolved");
-                Denial::of(Reason::LookupFailed)
-            });
-            match found.and_then(|found| self.judge(|judge| dialable(judge, &named, self.address, &found))) {
+            let found = match resolve(self.context, name, family).await {
+                Ok(found) => self.judge(|judge| dialable(judge, &named, self.address, &found)),
+                // Nobody is there who could be asked for the other family.
+                Err(error @ LookupError::Forward(_)) => return Err(lookup_failed(name, &error)),
+                Err(error) => Err(lookup_failed(name, &error)),
+            };
+            match found {
                 Ok(flows) => return Ok(flows),
                 Err(denial) => denials.push(denial),
             }
@@ -190,7 +196,11 @@ impl Carrier<'_> {
     /// Dials one flow after the other until one answers, and relays.
     async fn dial(&self, client: &Abrupt, story: &mut Story, flows: Vec<Flow>, said: Said) -> Closing {
         let mut last = None;
+        let begun = Instant::now();
         for flow in flows {
+            if begun.elapsed() > DIALLING {
+                break;
+            }
             let Some(address) = flow.address else { continue };
             // Judged again, for time has passed. From here on the registry says when it is no longer allowed: no await between.
             match self.context.decide(&flow) {
@@ -221,6 +231,11 @@ impl Carrier<'_> {
         }
         Closing::Reset
     }
+}
+
+fn lookup_failed(name: &HostName, error: &LookupError) -> Denial {
+    tracing::debug!(%name, %error, "a name could not be resolved");
+    Denial::of(Reason::LookupFailed)
 }
 
 async fn relayed(client: &Abrupt, server: Abrupt, entry: &mut Entry<'_>, story: &mut Story, said: Said) -> Closing {

@@ -8,6 +8,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
+use super::source_ports::SourcePorts;
 use crate::mark::mark;
 
 /// How long a destination may take to answer.
@@ -20,6 +21,7 @@ const KEEPALIVE: TcpKeepalive =
 /// Makes every socket that leaves the pod.
 #[derive(Clone, Debug)]
 pub struct Dialler {
+    source_ports: SourcePorts,
     #[cfg(test)]
     detours: Option<std::sync::Arc<std::collections::HashMap<SocketAddr, SocketAddr>>>,
 }
@@ -30,6 +32,7 @@ impl Dialler {
     #[allow(clippy::new_without_default, reason = "making one is a decision to leave the pod")]
     pub fn new() -> Self {
         Self {
+            source_ports: SourcePorts::read(),
             #[cfg(test)]
             detours: None,
         }
@@ -55,7 +58,7 @@ impl Dialler {
     pub async fn datagrams(&self, to: SocketAddr) -> io::Result<UdpSocket> {
         let to = self.way(to)?;
         let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, 0)).await?;
+        let socket = self.source_ports.bind(any).await?;
         self.mark(SockRef::from(&socket))?;
         socket.connect(to).await?;
         Ok(socket)
@@ -88,7 +91,7 @@ pub fn tune(stream: &TcpStream) {
 impl Dialler {
     /// Leads to test servers instead of the addresses that were judged, without a mark; elsewhere nobody is.
     pub(crate) fn detoured(detours: impl IntoIterator<Item = (SocketAddr, SocketAddr)>) -> Self {
-        Self { detours: Some(std::sync::Arc::new(detours.into_iter().collect())) }
+        Self { detours: Some(std::sync::Arc::new(detours.into_iter().collect())), ..Self::new() }
     }
 
     fn way(&self, to: SocketAddr) -> io::Result<SocketAddr> {

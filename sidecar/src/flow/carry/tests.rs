@@ -1,5 +1,4 @@
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use rstest::rstest;
 use shekara_policy::record::{Decision, FlowRecord};
@@ -308,6 +307,18 @@ async fn who_says_nothing_is_not_waited_for() {
     let mut client = place.client("192.0.2.1:443").await;
     is_reset_without_clock(&mut client).await;
     denied(&place.record().await, Reason::NameTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_is_away_is_not_waited_for_twice() {
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut place = Place::new(document(), [(RESOLVER, silent.local_addr().unwrap())]);
+    let begun = Instant::now();
+    let mut client = place.client("192.0.2.1:443").await;
+    client.write_all(&hello(CLINIC)).await.unwrap();
+    client.read_exact(&mut [0; ACCESS_DENIED.len()]).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    denied(&place.record().await, Reason::LookupFailed);
 }
 
 async fn is_reset_without_clock(client: &mut TcpStream) {
