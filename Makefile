@@ -55,6 +55,7 @@ unit: ## Unit and property tests, and the sidecar as a real process in network n
 	@tools/prerequisites
 	cargo test --quiet $(workspace) --no-run
 	cargo test --quiet $(workspace) --lib --bins
+	python3 -m unittest discover --quiet --start-directory e2e/world/server
 	cargo test $(workspace) --test namespaces
 
 .PHONY: generated
