@@ -21,7 +21,7 @@ pub(super) fn covered(survey: &Survey, protected: bool) -> Said {
         return say(Status::True, "NoPods", "No pod is in scope.".into());
     }
     if bare == 0 {
-        return say(Status::True, "AllPods", format!("Each of the {all} pods in scope has the sidecar."));
+        return say(Status::True, "AllPods", format!("All pods in scope ({all}) have the sidecar."));
     }
     let pods = names(survey.in_state(State::Bare));
     let act = if protected {
@@ -68,7 +68,7 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
         let message = format!("{which} are starting, and nothing leaves them before they are proven: {pods}.");
         return say(Status::Unknown, "Starting", message);
     }
-    say(Status::True, "Enforcing", format!("Each of the {all} pods in scope is proven to enforce the present document."))
+    say(Status::True, "Enforcing", format!("All pods in scope ({all}) are proven to enforce the present document."))
 }
 
 /// `Ready`: whether the others hold. It never reads as a certificate.
