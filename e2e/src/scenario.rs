@@ -26,6 +26,9 @@ pub const AUTHORITY_FOLDER: &str = "/authority";
 /// The certificate of the test authority in client pods.
 pub const AUTHORITY: &str = "/authority/ca.pem";
 
+/// How long an API server may take to learn of a change of admission.
+const ADMISSION: Duration = Duration::from_secs(15);
+
 /// A scenario's own place in the cluster.
 pub struct Scenario {
     /// The API of the cluster.
@@ -142,6 +145,24 @@ impl Scenario {
         Client::ready(&self.api(), pod.metadata.name.as_deref().unwrap_or_default()).await
     }
 
+    /// Starts a pod with clients as soon as the API server lets it be created: it takes moments to learn of an operator that came
+    /// or of a policy that went, and refuses covered pods meanwhile. Waits until the pod is ready.
+    ///
+    /// # Errors
+    /// When it is refused for longer, or does not become ready.
+    pub async fn client_in_time(&self, name: &str, cover: Cover) -> Result<Client> {
+        let (api, pod) = (self.api::<Pod>(), self.client_manifest(name, cover)?.pod()?);
+        until(&format!("the pod {name} can be created"), ADMISSION, async || {
+            match api.create(&PostParams::default(), &pod).await {
+                Ok(_) => Ok(Seen::Yes(())),
+                Err(kube::Error::Api(status)) if status.code == 403 => Ok(Seen::NotYet(status.message)),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await?;
+        Client::ready(&api, name).await
+    }
+
     /// Creates a pod.
     ///
     /// # Errors
@@ -162,7 +183,7 @@ impl Scenario {
             self.recipient(name, endpoints.clone()).await?;
         }
         self.holding(&recipients.iter().map(|(name, _)| *name).collect::<Vec<_>>()).await?;
-        let (covered, free) = try_join(self.client("covered", Cover::Covered), self.client("free", Cover::Free)).await?;
+        let (covered, free) = try_join(self.client_in_time("covered", Cover::Covered), self.client("free", Cover::Free)).await?;
         self.enforcing(1).await?;
         Ok(Border { covered, free })
     }

@@ -70,7 +70,7 @@ async fn without_operator(scenario: &Scenario, border: &Border, live: &mut Talk)
 
 /// What happened meanwhile is reported, and a new pod is covered.
 async fn back(scenario: &Scenario, border: &Border) -> Result<()> {
-    scenario.client("another", Cover::Covered).await?;
+    scenario.client_in_time("another", Cover::Covered).await?;
     scenario.enforcing(2).await?;
     let api = scenario.api::<shekara_crds::DataHolding>();
     let denied = until("the denial during the outage is in the status", CONDITION, async || {

@@ -1,38 +1,49 @@
 //! After `helm uninstall` no webhook and no admission policy is left, pods can be created, and pods that were covered before stay
 //! behind their border by the last document. After another install new pods are covered again.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at};
 use shekara_e2e::clients::{curl, curl_at};
 use shekara_e2e::cluster::{OPERATOR_NAMESPACE, RELEASE, program};
 use shekara_e2e::environment::source_tree;
+use shekara_e2e::pods::START;
 use shekara_e2e::pods::workload::Cover;
-use shekara_e2e::pods::{Client, START};
 use shekara_e2e::scenario::{Border, Scenario};
 use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
 
-/// How long an API server may take to forget a policy.
-const FORGOTTEN: Duration = Duration::from_secs(15);
-
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
-    program("helm", &["uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait", "--timeout", "2m"]).await?;
+    let values = helm(&["get", "values", RELEASE, "--output", "json"]).await?;
+    helm(&["uninstall", RELEASE, "--wait", "--timeout", "2m"]).await?;
     let without = without_shekara(scenario, &border).await;
     // whatever came of it, the cluster is left as it was found
-    let cluster = source_tree().join("e2e/cluster");
-    program(cluster.to_str().context("the path is no text")?, &["install"]).await?;
+    install(scenario, &values).await?;
     without.context("after the uninstall")?;
     anew(scenario).await
+}
+
+async fn helm(arguments: &[&str]) -> Result<String> {
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--namespace", OPERATOR_NAMESPACE]).collect();
+    program("helm", &arguments).await
+}
+
+/// Installs the chart of this source tree with the values that were there.
+async fn install(scenario: &Scenario, values: &str) -> Result<()> {
+    let file = std::env::temp_dir().join(format!("{}.json", scenario.namespace));
+    std::fs::write(&file, values)?;
+    let (chart, values) = (source_tree().join("charts/shekara"), file.to_string_lossy());
+    let chart = chart.to_string_lossy();
+    let installed = helm(&["install", RELEASE, &chart, "--wait", "--timeout", "3m", "--values", &values]).await;
+    std::fs::remove_file(&file)?;
+    installed.map(drop)
 }
 
 async fn without_shekara(scenario: &Scenario, border: &Border) -> Result<()> {
@@ -42,22 +53,10 @@ async fn without_shekara(scenario: &Scenario, border: &Border) -> Result<()> {
     left.extend(named_after_us::<ValidatingAdmissionPolicy>(scenario).await?);
     left.extend(named_after_us::<ValidatingAdmissionPolicyBinding>(scenario).await?);
     ensure!(left.is_empty(), "the uninstall left {left:?}");
-    let bare = created(scenario).await?;
+    let bare = scenario.client_in_time("bare", Cover::Covered).await?;
     let spec = bare.object().await?.spec.context("the pod has no spec")?;
     ensure!(spec.init_containers.unwrap_or_default().is_empty(), "something still changes pods");
     border_stands(scenario, border).await
-}
-
-/// A pod that the holding would cover. API servers forget deleted policies within seconds.
-async fn created(scenario: &Scenario) -> Result<Client> {
-    let (api, pod) = (scenario.api::<Pod>(), scenario.client_manifest("bare", Cover::Covered)?.pod()?);
-    until("a pod can be created", FORGOTTEN, async || match api.create(&PostParams::default(), &pod).await {
-        Ok(_) => Ok(Seen::Yes(())),
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Seen::NotYet(status.message)),
-        Err(error) => Err(error.into()),
-    })
-    .await?;
-    Client::ready(&api, "bare").await
 }
 
 async fn named_after_us<K>(scenario: &Scenario) -> Result<Vec<String>>
@@ -93,6 +92,6 @@ async fn anew(scenario: &Scenario) -> Result<()> {
         })
         .await?;
     }
-    scenario.client("anew", Cover::Covered).await?;
+    scenario.client_in_time("anew", Cover::Covered).await?;
     scenario.enforcing(1).await.map(drop)
 }
