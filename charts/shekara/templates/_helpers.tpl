@@ -82,7 +82,7 @@ matchExpressions:
 {{- define "shekara.confined" -}}
 !container.?securityContext.privileged.orValue(false) &&
 (container.?securityContext.capabilities.drop.orValue([]).exists(name, name == "ALL") ||
-["NET_ADMIN", "NET_RAW", "SYS_ADMIN"].all(name, container.?securityContext.capabilities.drop.orValue([]).exists(dropped, dropped in [name, "CAP_" + name]))) &&
+["NET_ADMIN", "NET_RAW", "SYS_ADMIN"].all(name, container.?securityContext.capabilities.drop.orValue([]).exists(dropped, dropped == name))) &&
 container.?securityContext.capabilities.add.orValue([]).all(added, added in ["AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "SYS_NICE", "SYS_RESOURCE"])
 {{- end }}
 

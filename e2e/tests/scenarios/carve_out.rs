@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
 use shekara_e2e::clients::{raw_tcp, tcp};
+use shekara_e2e::pods::workload::{Cover, Workload};
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
@@ -34,6 +35,12 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     for outcome in all_closed(&world.sniffer, &border.covered, &border.free, &attempts).await? {
         outcome.failure()?;
     }
+    // a runtime that does not know this spelling takes nothing away by it; what admission adds must not hang on it
+    let mut container = scenario.client_container("client", &["sleep", "infinity"])?;
+    container["securityContext"] = json!({"capabilities": {"drop": ["CAP_NET_RAW"]}});
+    let misspelt = scenario.start(&Workload::new("misspelt", Cover::Covered).container(container)).await?;
+    let mark = Attempt::python("TCP with the sidecar's mark, NET_RAW dropped as CAP_NET_RAW", &marked(ads), there());
+    all_closed(&world.sniffer, &misspelt, &border.free, &[mark]).await?;
     for own in ["127.0.0.1", "::1"] {
         border.covered.python(&tcp(own.parse()?, PROXY_PORT)).await?.failure()?;
     }

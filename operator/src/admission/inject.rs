@@ -126,9 +126,10 @@ fn confine(edit: &mut Edit, ours: usize) {
     }
 }
 
+/// Whether a container runtime takes the capability away by this word. Only the names as the API writes them count: containerd puts
+/// `CAP_` before whatever is said, so that `CAP_NET_RAW` takes nothing away.
 fn drops(dropped: &str, name: &str) -> bool {
-    let dropped = dropped.to_ascii_uppercase();
-    dropped == "ALL" || dropped.strip_prefix("CAP_").unwrap_or(&dropped) == name
+    dropped == "ALL" || dropped == name
 }
 
 /// A pod under change, with the operations that led there.
