@@ -78,6 +78,7 @@ lint: ## Format, clippy with warnings denied, scripts, documents, dependencies, 
 	@tools/prerequisites
 	cargo fmt --check
 	cargo clippy $(workspace) --all-targets -- --deny warnings
+	cargo clippy $(workspace) --test scenarios --test scenarios_alone -- --deny warnings
 	tools/lint-scripts
 	tools/lint-documents
 	tools/lint-dependencies

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
 use shekara_e2e::clients::{raw_tcp, tcp};
@@ -37,7 +37,8 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     }
     // a runtime that does not know this spelling takes nothing away by it; what admission adds must not hang on it
     let mut container = scenario.client_container("client", &["sleep", "infinity"])?;
-    container["securityContext"] = json!({"capabilities": {"drop": ["CAP_NET_RAW"]}});
+    let fields = container.as_object_mut().context("the container is no object")?;
+    fields.insert("securityContext".into(), json!({"capabilities": {"drop": ["CAP_NET_RAW"]}}));
     let misspelt = scenario.start(&Workload::new("misspelt", Cover::Covered).container(container)).await?;
     let mark = Attempt::python("TCP with the sidecar's mark, NET_RAW dropped as CAP_NET_RAW", &marked(ads), there());
     all_closed(&world.sniffer, &misspelt, &border.free, &[mark]).await?;
