@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 pub const RULESET: &str = include_str!("init/ruleset.nft");
 
 /// What the table must show when it is read back: both chains, that nothing passes by default, and where packets are led.
-const REQUIRED: [&str; 8] = [
+const REQUIRED: [&str; 9] = [
     "chain nat-out",
     "type nat hook output",
     "redirect to :15053",
@@ -16,6 +16,7 @@ const REQUIRED: [&str; 8] = [
     "chain out",
     "type filter hook output",
     "policy drop",
+    "fib saddr type != local drop",
 ];
 
 /// The bit of `CAP_NET_ADMIN` in a capability set (capabilities(7)).
@@ -35,7 +36,7 @@ pub enum InitError {
     NoCapability(String),
     /// The kernel lacks something that the ruleset needs.
     #[error(
-        "the kernel of this node lacks something that the packet filter needs (nf_tables with the inet family, nft_nat, nft_redir, nft_ct, nf_conntrack for IPv4 and IPv6): {0}"
+        "the kernel of this node lacks something that the packet filter needs (nf_tables with the inet family, nft_nat, nft_redir, nft_ct, nft_fib_inet, nf_conntrack for IPv4 and IPv6): {0}"
     )]
     Kernel(String),
     /// The program refused the ruleset for another reason.
