@@ -57,14 +57,20 @@ impl Registry {
     /// Judges every flow again, and tells those that are denied now.
     pub fn judge_again(&self, decide: impl Fn(&Flow) -> Verdict) {
         let mut state = self.lock();
-        let denied = state.flows.extract_if(.., |_, live| !decide(&live.flow).is_allowed());
-        let denied: Vec<Live> = denied.map(|(_, live)| live).collect();
-        drop(state);
-        for live in denied {
-            if let Verdict::Deny(denial) = decide(&live.flow) {
-                // a flow that ended meanwhile hears nothing, and needs not
-                let _ = live.tell.send(denial);
+        let mut denials = Vec::new();
+        // Decided once: a second decision, at a later time, may be another one, and the flow would hear of neither.
+        let gone = state.flows.extract_if(.., |_, live| match decide(&live.flow) {
+            Verdict::Allow(_) => false,
+            Verdict::Deny(denial) => {
+                denials.push(denial);
+                true
             }
+        });
+        let gone: Vec<Live> = gone.map(|(_, live)| live).collect();
+        drop(state);
+        for (live, denial) in gone.into_iter().zip(denials) {
+            // a flow that ended meanwhile hears nothing, and needs not
+            let _ = live.tell.send(denial);
         }
     }
 
@@ -108,12 +114,15 @@ impl Drop for Entry<'_> {
 /// When nobody can send documents any more.
 pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
     let mut policy = context.policy.clone();
+    // Taken before the flows are judged: a permit that ends while they are is still to come, and they are judged for it once more.
+    let mut judged = Timestamp::now();
     loop {
-        let boundary = next_boundary(&policy.borrow_and_update().documents, Timestamp::now());
+        let boundary = next_boundary(&policy.borrow_and_update().documents, judged);
         tokio::select! {
             changed = policy.changed() => changed?,
             () = passing(boundary) => {}
         }
+        judged = Timestamp::now();
         context.registry.judge_again(|flow| context.decide(flow));
     }
 }
@@ -146,12 +155,25 @@ mod tests {
         Flow { protocol: Protocol::Tcp, name: None, address: None, port, tls: None }
     }
 
+    fn allowed() -> Verdict {
+        Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None })
+    }
+
+    #[test]
+    fn a_flow_that_is_denied_hears_it_though_a_moment_later_it_would_be_allowed() {
+        let registry = Registry::default();
+        let mut lost = registry.enter(flow(1));
+        let first = std::cell::Cell::new(true);
+        registry.judge_again(|_| if first.replace(false) { Reason::PermitNotYetValid.into() } else { allowed() });
+        assert_eq!(lost.denied().now_or_never().unwrap().reason, Reason::PermitNotYetValid);
+    }
+
     #[test]
     fn who_is_denied_hears_it_and_the_others_live_on() {
         let registry = Registry::default();
         let (mut kept, mut lost) = (registry.enter(flow(1)), registry.enter(flow(2)));
         registry.judge_again(|flow| match flow.port {
-            1 => Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None }),
+            1 => allowed(),
             _ => Reason::PermitExpired.into(),
         });
         assert!(kept.denied().now_or_never().is_none());
