@@ -40,6 +40,9 @@ pub enum Way {
     /// An IPv4 echo request from a ping socket, which no capability is needed for. (Over IPv6 the kernel drops in silence and
     /// tells the sender nothing, so only who listens outside can prove that.)
     Ping,
+    /// An IPv6 address that the pod does not have as the sender's, over loopback (`IPV6_FREEBIND`, which no capability is needed
+    /// for): connection tracking would take what follows for an answer. The kernel has no route for that over IPv4.
+    ForeignSource,
     /// The sidecar's own mark on a socket of somebody else.
     Mark,
 }
@@ -54,8 +57,15 @@ pub enum Family {
 }
 
 /// Those first whose outcome is known at once.
-const WAYS: [Way; 6] =
-    [Way::Mark, Way::Ping, Way::Tcp(Family::V4), Way::Tcp(Family::V6), Way::Udp(Family::V4), Way::Udp(Family::V6)];
+const WAYS: [Way; 7] = [
+    Way::Mark,
+    Way::Ping,
+    Way::ForeignSource,
+    Way::Tcp(Family::V4),
+    Way::Tcp(Family::V6),
+    Way::Udp(Family::V4),
+    Way::Udp(Family::V6),
+];
 
 /// Tries every way, prints one line for each, and leaves the outcome where the kubelet looks for it.
 ///
@@ -101,6 +111,7 @@ impl fmt::Display for Way {
             Self::Tcp(family) => write!(f, "TCP over {family}"),
             Self::Udp(family) => write!(f, "UDP over {family}"),
             Self::Ping => f.write_str("ping over IPv4"),
+            Self::ForeignSource => f.write_str("a foreign sender's address over IPv6"),
             Self::Mark => f.write_str("the sidecar's mark"),
         }
     }

@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The error number of "operation not permitted", which the packet filter's drop gives to the sender (errno(3)).
 const EPERM: i32 = 1;
 
+/// The port of the discard service (RFC 863), where nobody listens.
+const DISCARD: u16 = 9;
+
 /// An ICMP echo request (RFC 792); the kernel fills in identifier and checksum.
 const ECHO_REQUEST: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 1];
 
@@ -52,6 +55,7 @@ pub(super) fn attempt(way: Way, deadline: Instant) -> Outcome {
         Way::Tcp(family) => with_route(family, |destination| tcp(destination, deadline)),
         Way::Udp(family) => with_route(family, |destination| udp(destination, deadline)),
         Way::Ping => with_route(Family::V4, ping),
+        Way::ForeignSource => send_from_a_foreign_address(),
         Way::Mark => take_the_mark(),
     }
 }
@@ -119,17 +123,33 @@ fn until(deadline: Instant, mut attempt: impl FnMut() -> Result<Outcome, Outcome
 
 fn ping(destination: SocketAddr) -> Outcome {
     match Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::ICMPV4)) {
-        Ok(socket) => sent(socket.send_to(&ECHO_REQUEST, &SockAddr::from(destination))),
+        Ok(socket) => sent("an echo request", socket.send_to(&ECHO_REQUEST, &SockAddr::from(destination))),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Outcome::Closed("the kernel refused the socket"),
         Err(error) => Outcome::Unproven(format!("no ping socket can be had: {error}")),
     }
 }
 
-fn sent(result: io::Result<usize>) -> Outcome {
+/// A datagram to the pod itself, whose sender's address is that of a host outside.
+fn send_from_a_foreign_address() -> Outcome {
+    let loopback: SocketAddr = (Ipv6Addr::LOCALHOST, DISCARD).into();
+    let bound = || {
+        let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
+        socket.set_freebind_v6(true)?;
+        socket.bind(&SocketAddr::new(DESTINATIONS[1].ip(), 0).into())?;
+        Ok(socket)
+    };
+    match datagram_socket(loopback).and_then(|socket| socket.connect(loopback)).and_then(|()| bound()) {
+        Ok(socket) => sent("a datagram", socket.send_to(&[], &loopback.into())),
+        Err(error) if is_without_route(&error) => Outcome::NoRoute,
+        Err(error) => Outcome::Unproven(format!("no socket can be had: {error}")),
+    }
+}
+
+fn sent(what: &str, result: io::Result<usize>) -> Outcome {
     match result {
-        Ok(_) => Outcome::Open("an echo request left the pod".to_owned()),
+        Ok(_) => Outcome::Open(format!("{what} was let out")),
         Err(error) if error.raw_os_error() == Some(EPERM) => Outcome::Closed("the packet filter dropped it"),
-        Err(error) => Outcome::Unproven(format!("the echo request failed for another reason: {error}")),
+        Err(error) => Outcome::Unproven(format!("{what} could not be sent, for another reason: {error}")),
     }
 }
 

@@ -6,6 +6,7 @@ mod datagrams;
 mod dns;
 mod documents;
 mod first_bytes;
+mod foreign_source;
 mod init;
 mod life;
 mod mark;

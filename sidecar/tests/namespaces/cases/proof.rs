@@ -14,6 +14,7 @@ async fn every_way_is_proven_closed() {
     for line in [
         "the sidecar's mark: closed",
         "ping over IPv4: closed (the packet filter dropped it)",
+        "a foreign sender's address over IPv6: closed (the packet filter dropped it)",
         "TCP over IPv4: closed",
         "TCP over IPv6: closed",
         "UDP over IPv4: closed",
@@ -43,7 +44,7 @@ async fn without_the_filter_it_fails() {
     place.remove_filter().await;
     let said = place.sidecar_command(Actor::Verify, "verify").await;
     said.failed();
-    assert!(said.out.contains("ping over IPv4: open (an echo request left the pod)"), "{said:?}");
+    assert!(said.out.contains("ping over IPv4: open (an echo request was let out)"), "{said:?}");
     assert!(said.out.contains("TCP over IPv4: not proven closed"), "{said:?}");
     assert!(said.error.contains("the pod must not start"), "{said:?}");
 }
