@@ -11,9 +11,11 @@ load() {
   for _ in 1 2 3; do
     mapfile -t missing < <(missing_images)
     [ ${#missing[@]} != 0 ] || return 0
+    say "loading ${missing[*]##*/}"
     inside kind load image-archive -q --name "$name" "${missing[@]}" || true
   done
-  [ -z "$(missing_images)" ] || die "these images cannot be loaded onto every node: ${missing[*]}"
+  mapfile -t missing < <(missing_images)
+  [ ${#missing[@]} = 0 ] || die "these images cannot be loaded onto every node: ${missing[*]}"
 }
 
 missing_images() { # the archives of images that not every node has
@@ -21,7 +23,6 @@ missing_images() { # the archives of images that not every node has
   present=$(images_on_nodes)
   while IFS='=' read -r variable reference; do
     [ "$variable" != WORLD_IMAGE ] && ! grep -qxF "$reference" <<<"$present" || continue
-    say "loading $reference"
     variable=${variable%_IMAGE}
     echo "$images/${variable,,}.tar"
   done <"$images/images.env"

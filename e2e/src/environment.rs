@@ -72,11 +72,15 @@ pub fn is_current() -> bool {
     env::var("CLUSTER").is_ok_and(|name| name == "current")
 }
 
-/// The top folder of the source tree, for the chart and the examples.
-#[must_use]
-pub fn source_tree() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.parent().map_or(here.clone(), PathBuf::from)
+/// The top folder of the source tree that the program runs in, for the chart and the examples. It is looked for when the program
+/// runs and not when it is built: checkouts share what is built.
+///
+/// # Errors
+/// When the program runs somewhere else.
+pub fn source_tree() -> Result<PathBuf> {
+    let here = env::current_dir().context("the current folder cannot be read")?;
+    let top = here.ancestors().find(|folder| folder.join("charts/shekara").is_dir());
+    top.map(PathBuf::from).with_context(|| format!("{} is not in the source tree", here.display()))
 }
 
 fn variable(name: &str) -> Result<String> {

@@ -15,7 +15,7 @@ pub const PLACEHOLDER: &str = "docker.io/library/debian:bookworm-slim";
 /// # Errors
 /// When a file cannot be read.
 pub fn read() -> Result<Vec<Value>> {
-    let folder = source_tree().join("examples");
+    let folder = source_tree()?.join("examples");
     let entries = std::fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -10,12 +10,15 @@ use kube::{Api, Client as Kube};
 use serde_json::{Value, json};
 use shekara_crds::{PROTECT_LABEL, Recipient, SovereigntyStandard};
 
+use crate::attempt::{Arrival, Attempt, all_closed, packets_at};
+use crate::clients::{curl, curl_at};
 use crate::cluster::{connect, within};
 use crate::environment::{self, Images};
 use crate::pods::Client;
 use crate::pods::workload::{Cover, Workload};
 use crate::wait::{Seen, until};
 use crate::world::World;
+use crate::world::hosts::cast::{ADS, CLINIC};
 
 /// The label of everything that a scenario made, with its namespace as the value.
 pub const SCENARIO_LABEL: &str = "shekara.dev/scenario";
@@ -46,6 +49,26 @@ pub struct Border {
     pub covered: Client,
     /// The other one.
     pub free: Client,
+}
+
+impl Border {
+    /// Asserts that the clinic, which a transfer lists, is reached by the covered pod, and that an unlisted party is not.
+    ///
+    /// # Errors
+    /// When the clinic is not reached or the unlisted party is, at the client or at the receiving end.
+    pub async fn stands(&self, world: &World) -> Result<()> {
+        let (ads, since) = (world.hosts.get(ADS)?.any_v4()?, world.sniffer.clock().await?);
+        let status = self.covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
+        ensure!(status == "200", "the clinic answers {status}");
+        let arrived = packets_at(&world.sniffer, &self.covered, world.hosts.get(CLINIC)?, since).await?;
+        ensure!(!arrived.is_empty(), "the clinic saw nothing");
+        let unlisted = curl_at(&format!("https://{ADS}/"), ADS, 443, ads);
+        let attempts = [Attempt::new("an unlisted party", &unlisted, Arrival::Packet(ads, "tcp"))];
+        for outcome in all_closed(&world.sniffer, &self.covered, &self.free, &attempts).await? {
+            outcome.failure()?;
+        }
+        Ok(())
+    }
 }
 
 impl Scenario {

@@ -10,8 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, PostParams};
 use serde_json::json;
-use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at};
-use shekara_e2e::clients::{curl, curl_at};
+use shekara_e2e::clients::curl;
 use shekara_e2e::cluster::{operator, scale_operator};
 use shekara_e2e::exec::talk::Talk;
 use shekara_e2e::holdings::CONDITION;
@@ -47,18 +46,8 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 }
 
 async fn without_operator(scenario: &Scenario, border: &Border, live: &mut Talk) -> Result<()> {
-    let world = scenario.world()?;
-    let (ads, since) = (world.hosts.get(ADS)?.any_v4()?, world.sniffer.clock().await?);
     goes_on(live).await?;
-    let status = border.covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
-    ensure!(status == "200", "the clinic answers {status}");
-    let arrived = packets_at(&world.sniffer, &border.covered, world.hosts.get(CLINIC)?, since).await?;
-    ensure!(!arrived.is_empty(), "the clinic saw nothing");
-    let unlisted = curl_at(&format!("https://{ADS}/"), ADS, 443, ads);
-    let attempts = [Attempt::new("an unlisted party", &unlisted, Arrival::Packet(ads, "tcp"))];
-    for outcome in all_closed(&world.sniffer, &border.covered, &border.free, &attempts).await? {
-        outcome.failure()?;
-    }
+    border.stands(scenario.world()?).await?;
     let (api, bare) = (scenario.api::<Pod>(), scenario.client_manifest("bare", Cover::Covered)?.pod()?);
     match api.create(&PostParams::default(), &bare).await {
         Err(kube::Error::Api(status)) if status.message.contains("DataHolding faces") => {}

@@ -9,15 +9,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
-use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at};
-use shekara_e2e::clients::{curl, curl_at};
 use shekara_e2e::cluster::{OPERATOR_NAMESPACE, RELEASE, program};
 use shekara_e2e::environment::source_tree;
 use shekara_e2e::pods::START;
 use shekara_e2e::pods::workload::Cover;
 use shekara_e2e::scenario::{Border, Scenario};
 use shekara_e2e::wait::{Seen, until};
-use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
+use shekara_e2e::world::hosts::cast::CLINIC;
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
@@ -39,7 +37,7 @@ async fn helm(arguments: &[&str]) -> Result<String> {
 async fn install(scenario: &Scenario, values: &str) -> Result<()> {
     let file = std::env::temp_dir().join(format!("{}.json", scenario.namespace));
     std::fs::write(&file, values)?;
-    let (chart, values) = (source_tree().join("charts/shekara"), file.to_string_lossy());
+    let (chart, values) = (source_tree()?.join("charts/shekara"), file.to_string_lossy());
     let chart = chart.to_string_lossy();
     let installed = helm(&["install", RELEASE, &chart, "--wait", "--timeout", "3m", "--values", &values]).await;
     std::fs::remove_file(&file)?;
@@ -56,7 +54,7 @@ async fn without_shekara(scenario: &Scenario, border: &Border) -> Result<()> {
     let bare = scenario.client_in_time("bare", Cover::Covered).await?;
     let spec = bare.object().await?.spec.context("the pod has no spec")?;
     ensure!(spec.init_containers.unwrap_or_default().is_empty(), "something still changes pods");
-    border_stands(scenario, border).await
+    border.stands(scenario.world()?).await
 }
 
 async fn named_after_us<K>(scenario: &Scenario) -> Result<Vec<String>>
@@ -65,21 +63,6 @@ where
 {
     let found = Api::<K>::all(scenario.kube.clone()).list(&ListParams::default()).await?;
     Ok(found.items.iter().map(K::name_any).filter(|name| name.contains(RELEASE)).collect())
-}
-
-async fn border_stands(scenario: &Scenario, border: &Border) -> Result<()> {
-    let world = scenario.world()?;
-    let (ads, since) = (world.hosts.get(ADS)?.any_v4()?, world.sniffer.clock().await?);
-    let status = border.covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
-    ensure!(status == "200", "the clinic answers {status}");
-    let arrived = packets_at(&world.sniffer, &border.covered, world.hosts.get(CLINIC)?, since).await?;
-    ensure!(!arrived.is_empty(), "the clinic saw nothing");
-    let unlisted = curl_at(&format!("https://{ADS}/"), ADS, 443, ads);
-    let attempts = [Attempt::new("an unlisted party", &unlisted, Arrival::Packet(ads, "tcp"))];
-    for outcome in all_closed(&world.sniffer, &border.covered, &border.free, &attempts).await? {
-        outcome.failure()?;
-    }
-    Ok(())
 }
 
 /// The declarations were kept: once the pods of before are gone, a new one is covered and the holding is enforced.

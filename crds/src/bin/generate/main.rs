@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use shekara_crds::definitions::definitions;
 
 /// The folders that hold nothing but generated files.
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => write(),
         ["--check"] => check(),
-        _ => Err(anyhow::anyhow!("usage: generate [--check]")),
+        _ => Err(anyhow::anyhow!("usage: generate [--check], in the top folder of the source tree")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
 
 fn write() -> Result<()> {
     let files = generated()?;
+    ensure!(root().join("crds/Cargo.toml").is_file(), "this is not the top folder of the source tree");
     for folder in FOLDERS {
         fs::create_dir_all(root().join(folder)).with_context(|| format!("cannot make {folder}"))?;
     }
@@ -86,6 +87,7 @@ fn standing() -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+/// The top folder of the source tree. It is asked for when the program runs and not when it is built: checkouts share what is built.
+fn root() -> &'static Path {
+    Path::new(".")
 }
