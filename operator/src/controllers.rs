@@ -5,12 +5,14 @@ mod conditions;
 pub(crate) mod holding;
 mod recipient;
 mod standard;
+mod unreadable;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -115,11 +117,7 @@ async fn work(context: Arc<Context>, line: Line) -> Result<(), Infallible> {
     };
     loop {
         let key = queue.next().await;
-        let visited: Result<Visited, ApplyError> = match line {
-            Line::Holdings => holding::visit(&context, &key).await,
-            Line::Recipients => recipient::visit(&context, &key).await,
-            Line::Standards => standard::visit(&context, &key).await,
-        };
+        let visited = visit(&context, line, &key).await;
         queue.done(&key);
         match visited {
             Ok(Visited::Done) => queue.succeeded(&key),
@@ -133,5 +131,23 @@ async fn work(context: Arc<Context>, line: Line) -> Result<(), Infallible> {
                 queue.retry(key);
             }
         }
+    }
+}
+
+async fn visit(context: &Context, line: Line, key: &Key) -> Result<Visited, ApplyError> {
+    let caches = &context.caches;
+    match line {
+        Line::Holdings => match caches.holdings.unreadable(key) {
+            None => holding::visit(context, key).await,
+            Some(problem) => unreadable::visit::<DataHolding>(context, key, &problem).await,
+        },
+        Line::Recipients => match caches.recipients.unreadable(key) {
+            None => recipient::visit(context, key).await,
+            Some(problem) => unreadable::visit::<Recipient>(context, key, &problem).await,
+        },
+        Line::Standards => match caches.standards.unreadable(key) {
+            None => standard::visit(context, key).await,
+            Some(problem) => unreadable::visit::<SovereigntyStandard>(context, key, &problem).await,
+        },
     }
 }

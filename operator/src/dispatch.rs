@@ -65,6 +65,9 @@ impl Dispatcher {
         for (key, _) in self.caches.standards.all() {
             self.queues.standards.push(key);
         }
+        // a standard that cannot be decoded has a stand-in among the others
+        self.caches.holdings.all_unreadable().into_iter().for_each(|key| self.queues.holdings.push(key));
+        self.caches.recipients.all_unreadable().into_iter().for_each(|key| self.queues.recipients.push(key));
     }
 
     fn take(&self, batch: &[Change]) {

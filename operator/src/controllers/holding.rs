@@ -113,7 +113,7 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
         now,
     });
     if holding.status.as_ref() != Some(&status) {
-        apply::status(context, Kind::DataHolding, &*holding, &status).await?;
+        apply::status::<DataHolding>(context, Kind::DataHolding, &holding.metadata, &status).await?;
     }
     let loading = loading.filter(|_| survey.outdated() > 0);
     let next = [next_change(&compiled.document, now), loading].into_iter().flatten().min();
