@@ -31,8 +31,13 @@ make_base() {
   say "making $base"
   mapfile -t mirrors < <(debian_mirrors)
   [ ${#mirrors[@]} -gt 0 ] || die "apt of this machine knows no mirror of Debian bookworm"
-  # mirrors fail for moments, for longer than apt itself tries again
-  make_root "$archive" "${mirrors[@]}" || { sleep 10; make_root "$archive" "${mirrors[@]}"; } ||
+  # shellcheck disable=SC2016 # the hook's own shell is meant; "$1" is the root
+  SOURCES=$sources "$root/tools/mmdebstrap" --quiet --format=tar --variant=minbase --include=usr-is-merged --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt=force-unsafe-io \
+    --customize-hook='printf "%s\n" "$SOURCES" >"$1/etc/apt/sources.list"' \
+    bookworm "$archive" "${mirrors[@]}" >"$images/base.log" 2>&1 ||
     { tail -n 30 "$images/base.log" >&2; die "the base image could not be made, see $images/base.log"; }
   container=$(buildah_here from scratch)
   buildah_here add --quiet "$container" "$archive" / >/dev/null
@@ -43,16 +48,6 @@ make_base() {
   buildah_here config --cmd bash --label recipe="$recipe" "$container"
   buildah_here commit --quiet --rm "$container" "$base" >/dev/null
   rm -f "$archive"
-}
-
-make_root() { # ARCHIVE MIRROR...
-  # shellcheck disable=SC2016 # the hook's own shell is meant; "$1" is the root
-  SOURCES=$sources mmdebstrap --quiet --format=tar --variant=minbase --include=usr-is-merged --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
-    --aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
-    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt=force-unsafe-io \
-    --customize-hook='printf "%s\n" "$SOURCES" >"$1/etc/apt/sources.list"' \
-    bookworm "$@" >"$images/base.log" 2>&1
 }
 
 # The lines of sources.list for Debian bookworm that apt of this machine uses.
