@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use kube::Client;
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
-use tokio::time::Instant;
 use tracing::warn;
 
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::documents::Documents;
 use crate::ledger::Ledger;
+use crate::ledger::store::Resumed;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::run::Supervisor;
@@ -47,7 +47,7 @@ struct Context {
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     queues: Arc<Queues>,
-    started: Instant,
+    resumed: Resumed,
 }
 
 /// The controllers, before they are started.
@@ -79,6 +79,7 @@ impl Controllers {
         documents: &Arc<Documents>,
         ledger: &Arc<Ledger>,
         metrics: &Arc<Metrics>,
+        resumed: Resumed,
     ) -> Self {
         let queues = Queues { holdings: Queue::new(INTERVAL), recipients: Queue::new(INTERVAL), standards: Queue::new(INTERVAL) };
         Self(Arc::new(Context {
@@ -89,7 +90,7 @@ impl Controllers {
             ledger: Arc::clone(ledger),
             metrics: Arc::clone(metrics),
             queues: Arc::new(queues),
-            started: Instant::now(),
+            resumed,
         }))
     }
 
@@ -115,6 +116,8 @@ async fn work(context: Arc<Context>, line: Line) -> Result<(), Infallible> {
         Line::Recipients => &context.queues.recipients,
         Line::Standards => &context.queues.standards,
     };
+    // one replica writes: the one that knows what was counted
+    context.resumed.clone().wait().await;
     loop {
         let key = queue.next().await;
         let visited = visit(&context, line, &key).await;

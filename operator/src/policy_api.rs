@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod error;
+mod forward;
 mod identity;
 mod stream;
 
@@ -25,10 +26,14 @@ use crate::caches::Caches;
 use crate::config::Config;
 use crate::controllers::Queues;
 use crate::documents::Documents;
+use crate::leadership::{Leader, Leadership};
+use crate::ledger::store::Resumed;
 use crate::ledger::{Ledger, Recorded};
 use crate::metrics::{CheckpointOutcome, Metrics};
 use crate::watch::Key;
 use error::ApiError;
+pub use forward::ForwardError;
+use forward::Replicas;
 use identity::Identities;
 use stream::Stream;
 
@@ -48,31 +53,50 @@ pub(crate) struct PolicyApi {
     queues: Arc<Queues>,
     metrics: Arc<Metrics>,
     interval: u32,
+    leadership: Leadership,
+    resumed: Resumed,
+    replicas: Replicas,
     stop: CancellationToken,
 }
 
+/// What the policy API stands on.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) config: Arc<Config>,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) documents: Arc<Documents>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) leadership: Leadership,
+    pub(crate) resumed: Resumed,
+    /// The certificate authority of the replicas, in PEM.
+    pub(crate) authority: String,
+    /// The port on which every replica serves it.
+    pub(crate) port: u16,
+    pub(crate) stop: CancellationToken,
+}
+
 impl PolicyApi {
-    #[allow(clippy::too_many_arguments, reason = "each is one part that the API joins")]
-    pub(crate) fn new(
-        client: Client,
-        config: &Config,
-        caches: &Arc<Caches>,
-        documents: Arc<Documents>,
-        ledger: Arc<Ledger>,
-        queues: Arc<Queues>,
-        metrics: &Arc<Metrics>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self {
-            identities: Identities::new(client, Arc::clone(caches), Arc::clone(metrics)),
-            caches: Arc::clone(caches),
+    /// # Errors
+    /// When the other replicas could not be reached in any case.
+    pub(crate) fn new(parts: Parts) -> Result<Self, ForwardError> {
+        let Parts { client, config, caches, documents, ledger, queues, metrics, leadership, resumed, authority, port, stop } =
+            parts;
+        let name = format!("{}.{}.svc", config.policy_service, config.namespace);
+        Ok(Self {
+            identities: Identities::new(client, Arc::clone(&caches), Arc::clone(&metrics)),
+            replicas: Replicas::new(&authority, name, port)?,
+            caches,
             documents,
             ledger,
             queues,
-            metrics: Arc::clone(metrics),
+            metrics,
             interval: config.checkpoint_interval,
+            leadership,
+            resumed,
             stop,
-        }
+        })
     }
 
     /// The routes of the API.
@@ -108,6 +132,14 @@ async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Resu
     let body = tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await;
     let body = body.map_err(|_| ApiError::BadCheckpoint("it did not come in time".into()))?;
     let body = body.map_err(|problem| ApiError::BadCheckpoint(problem.to_string()))?;
+    if !api.resumed.is_so() {
+        return match api.leadership.leader() {
+            Leader::At(address) if !head.headers.contains_key(forward::FORWARDED) => {
+                api.replicas.forward(address, &head.headers, body).await
+            }
+            _ => Err(ApiError::NoLeader),
+        };
+    }
     let checkpoint = checkpoints::read(&body).inspect_err(|_| api.metrics.checkpoint(CheckpointOutcome::Invalid))?;
     let key = Key::new(&*pod.namespace, &*pod.name);
     let present = || api.caches.pods.get(&key).is_some_and(|now| now.uid == pod.uid);

@@ -94,7 +94,7 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let survey = Survey::of(&holding, &published.digest, pods.iter().map(|(_, pod)| &**pod), |pod| context.ledger.loaded(pod));
 
     let settled = Duration::from_secs(context.config.checkpoint_interval.into()) + LATE;
-    if let Some(rest) = settled.checked_sub(context.started.elapsed())
+    if let Some(rest) = settled.checked_sub(context.resumed.elapsed())
         && survey.unheard > 0
         && status::is_enforcing(&holding)
     {
