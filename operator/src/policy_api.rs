@@ -32,7 +32,7 @@ use crate::ledger::{Ledger, Recorded};
 use crate::metrics::{CheckpointOutcome, Metrics};
 use crate::watch::Key;
 use error::ApiError;
-pub use forward::ForwardError;
+pub(crate) use forward::ForwardError;
 use forward::Replicas;
 use identity::Identities;
 use stream::Stream;
