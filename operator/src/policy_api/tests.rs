@@ -216,7 +216,8 @@ async fn a_checkpoint_that_reaches_another_replica_is_handed_on_to_the_one_that_
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let router = Router::new().route(CHECKPOINTS_PATH, post(checkpoint)).with_state(Arc::clone(&leader.api));
-    let serving = tokio::spawn(serve::tls(listener, router, certificates.server_config(), leader.stop.clone()));
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(serve::tls(listener, router, certificates.server_config(), leader.stop.clone()));
     let at = Leader::At("127.0.0.1".parse().unwrap());
 
     let other = Fixture::replica(at, Resumed::never(), &certificates, port).await;
@@ -237,5 +238,5 @@ async fn a_checkpoint_that_reaches_another_replica_is_handed_on_to_the_one_that_
     for fixture in [leader, other, deceived, alone] {
         fixture.end().await;
     }
-    serving.await.unwrap().unwrap();
+    serving.join_next().await.unwrap().unwrap().unwrap();
 }
