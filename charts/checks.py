@@ -163,7 +163,7 @@ class Admission(unittest.TestCase):
 
     def test_every_policy_is_bound_and_fails_closed(self):
         policies = {policy["metadata"]["name"]: policy["spec"] for policy in objects("minimal", "ValidatingAdmissionPolicy")}
-        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-tokens"})
+        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-narrowing", "shekara-tokens"})
         self.assertEqual({spec["failurePolicy"] for spec in policies.values()}, {"Fail"})
         bindings = objects("minimal", "ValidatingAdmissionPolicyBinding")
         self.assertEqual({binding["spec"]["policyName"] for binding in bindings}, set(policies))

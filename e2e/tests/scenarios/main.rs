@@ -15,6 +15,7 @@ mod listed_party;
 mod literal_address;
 mod mqtt_broker;
 mod name_elsewhere;
+mod narrowing;
 mod other_protocols;
 mod over_ipv6;
 mod revocation;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         scenario("uncovered_pod", World, uncovered_pod::run),
         scenario("status_and_conditions", World, status_and_conditions::run),
         scenario("forbidden_pod", Cluster, forbidden_pod::run),
+        scenario("narrowing", Cluster, narrowing::run),
         scenario("bad_objects", Cluster, bad_objects::run),
         scenario("footprint", Cluster, footprint::run),
     ])

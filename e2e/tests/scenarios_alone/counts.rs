@@ -16,6 +16,7 @@ use shekara_e2e::cluster::{OPERATOR_NAMESPACE, scale_operator};
 use shekara_e2e::holdings::CONDITION;
 use shekara_e2e::measure;
 use shekara_e2e::pods::Client;
+use shekara_e2e::pods::watcher::Watcher;
 use shekara_e2e::pods::workload::Cover;
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::wait::{Seen, until};
@@ -44,11 +45,11 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 }
 
 async fn with_two_replicas(scenario: &Scenario) -> Result<()> {
-    another_leads(scenario, "given back", &DeleteParams::default()).await?;
+    another_leads(scenario).await?;
     let later = scenario.client_in_time("later", Cover::Covered).await?;
     flows(&later, 3).await?;
     counted(scenario, 8).await?;
-    another_leads(scenario, "killed", &DeleteParams::default().grace_period(0)).await?;
+    kill_the_leader(scenario).await?;
     flows(&later, 1).await?;
     counted(scenario, 9).await
 }
@@ -72,22 +73,46 @@ async fn counted(scenario: &Scenario, flows: i64) -> Result<()> {
     .await
 }
 
-/// Deletes the pod of the replica that leads, and waits until another one does.
-async fn another_leads(scenario: &Scenario, how: &str, parameters: &DeleteParams) -> Result<()> {
-    let leases: Api<Lease> = Api::namespaced(scenario.kube.clone(), OPERATOR_NAMESPACE);
-    let holder =
-        async || Ok::<_, anyhow::Error>(leases.get("shekara-operator").await?.spec.and_then(|spec| spec.holder_identity));
-    let before = holder().await?.context("nobody leads")?;
-    let begun = Instant::now();
-    Api::<Pod>::namespaced(scenario.kube.clone(), OPERATOR_NAMESPACE).delete(&before, parameters).await?;
+/// Deletes the pod of the replica that leads, which gives the Lease back, and waits until another one has it.
+async fn another_leads(scenario: &Scenario) -> Result<()> {
+    let (before, begun) = (leader(scenario).await?, Instant::now());
+    operators(scenario).delete(&before, &DeleteParams::default()).await?;
     until("another replica leads", LEADING, async || {
-        let now = holder().await?;
-        Ok(Seen::some_or(now.as_ref().is_some_and(|now| *now != before && !now.is_empty()).then_some(()), now))
+        let now = leader(scenario).await;
+        Ok(Seen::some_or(now.as_ref().is_ok_and(|now| *now != before).then_some(()), now.map_err(|error| error.to_string())))
     })
     .await?;
     measure::print(
-        &format!("until another replica leads, when the Lease was {how}"),
+        "until another replica leads, when the Lease was given back",
         format_args!("{:.1} s", begun.elapsed().as_secs_f64()),
     );
     Ok(())
+}
+
+/// Kills the process of the replica that leads, and waits until the kubelet has started it again.
+async fn kill_the_leader(scenario: &Scenario) -> Result<()> {
+    let name = leader(scenario).await?;
+    let operator = Client::ready(&operators(scenario), &name).await?;
+    let restarts = async || {
+        let statuses = operator.object().await?.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        Ok::<_, anyhow::Error>(statuses.first().map_or((0, false), |status| (status.restart_count, status.ready)))
+    };
+    let (before, _) = restarts().await?;
+    Watcher::beside(scenario, &operator).await?.kill(&operator, "operator").await?;
+    until("the operator has started again", LEADING, async || {
+        let now = restarts().await?;
+        Ok(Seen::some_or((now.0 > before && now.1).then_some(()), now))
+    })
+    .await
+}
+
+fn operators(scenario: &Scenario) -> Api<Pod> {
+    Api::namespaced(scenario.kube.clone(), OPERATOR_NAMESPACE)
+}
+
+/// The name of the pod that leads.
+async fn leader(scenario: &Scenario) -> Result<String> {
+    let leases: Api<Lease> = Api::namespaced(scenario.kube.clone(), OPERATOR_NAMESPACE);
+    let holder = leases.get("shekara-operator").await?.spec.and_then(|spec| spec.holder_identity);
+    holder.filter(|holder| !holder.is_empty()).context("nobody leads")
 }
