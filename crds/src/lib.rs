@@ -5,15 +5,20 @@
 #![allow(unreachable_pub, reason = "the derived schemas repeat the types inside functions")]
 
 pub mod compile;
+pub mod control;
 pub mod data_holding;
 pub mod definitions;
+pub mod duration;
+pub mod quantity;
 pub mod recipient;
 pub mod schema;
 pub mod selector;
 pub mod sovereignty_standard;
 
 pub use compile::{Compiled, Problem, ProblemCode, Surroundings, compile};
+pub use control::ControlId;
 pub use data_holding::{DataHolding, DataHoldingSpec, DataHoldingStatus};
+pub use duration::duration;
 pub use recipient::{Recipient, RecipientSpec, RecipientStatus};
 pub use selector::Selector;
 pub use sovereignty_standard::{SovereigntyStandard, SovereigntyStandardSpec, SovereigntyStandardStatus};

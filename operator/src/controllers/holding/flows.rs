@@ -112,6 +112,8 @@ fn transfer(row: Row, counted: &Counted) -> TransferSummary {
     TransferSummary {
         recipient: row.recipient,
         country: row.country,
+        parent_country: None,
+        shared: false,
         data: row.data,
         verdict: if row.reason.is_none() { TransferVerdict::Allowed } else { TransferVerdict::Denied },
         reason: row.reason.map(str::to_owned),

@@ -52,6 +52,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
         transfers: flows.transfers,
         denials: flows.denials,
         denied: flows.denied,
+        controls: Vec::new(),
         policy: Some(Policy { digest: view.digest.to_owned(), loaded_by: count(view.survey.loaded) }),
         expires: view.compiled.expires.map(|instant| instant.to_string()),
         truncated: flows.truncated || view.survey.is_cut(),
