@@ -159,3 +159,33 @@ pub struct SovereigntyStandardStatus {
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
+
+impl SovereigntyStandard {
+    /// A standard that binds everything and cannot be read, so that no route is open: for one of which nobody knows what it asks.
+    #[must_use]
+    pub fn stand_in(name: &str) -> Self {
+        let unknown = String::from("unreadable");
+        let spec = SovereigntyStandardSpec {
+            title: unknown.clone(),
+            authority: Authority { name: unknown.clone(), country: unknown.clone() },
+            applies_to: AppliesTo { namespace_selector: Selector::default(), data: vec![unknown] },
+            home_countries: vec![],
+            networks: vec![],
+            min_sources: 1,
+            transfers: vec![],
+            empty_transfers: EmptyTransfers::default(),
+            max_empty_out_per_day: None,
+            shared_tenancy: SharedTenancy::default(),
+            observe: None,
+            cluster_api: ClusterApiUse::default(),
+            requires: vec![],
+            max_retention: vec![],
+            max_staleness: None,
+            response: None,
+            reporting: None,
+            rollout: None,
+            controls: vec![],
+        };
+        Self::new(name, spec)
+    }
+}

@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn allowed() -> Verdict {
-        Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None })
+        Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None, budgets: vec![] })
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
     ];
     said.push(ready(&said));
     let before = view.holding.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let flows = flows(view.totals, &view.compiled.document);
+    let flows = flows(view.totals, view.compiled);
     let status = DataHoldingStatus {
         conditions: conditions(said, before, view.holding.metadata.generation, view.now),
         standards: Some(standards).filter(|names| !names.is_empty()),
