@@ -19,6 +19,7 @@ use shekara_policy::{Category, Country, PolicyDocument};
 
 pub use problem::{Problem, ProblemCode};
 pub use recipient::problems as recipient_problems;
+pub(crate) use standard::applies;
 pub use standard::problems as standard_problems;
 
 use crate::data_holding::{DataHolding, InCluster};

@@ -40,7 +40,7 @@ struct Rule {
 
 /// Whether a standard binds a holding of this data in a namespace with these labels. A standard whose categories cannot be read
 /// binds everything: what it meant is not known.
-pub(super) fn applies(
+pub(crate) fn applies(
     standard: &SovereigntyStandard,
     data: &BTreeSet<Category>,
     namespace_labels: &BTreeMap<String, String>,

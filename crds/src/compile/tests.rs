@@ -45,8 +45,27 @@ fn fixture() -> Fixture {
     }
 }
 
+struct Home;
+
+impl CountrySource for Home {
+    fn countries(&self, _: std::net::IpAddr) -> Vec<Country> {
+        vec!["KZ".parse().unwrap()]
+    }
+}
+
+fn flow() -> Flow {
+    Flow {
+        protocol: Protocol::Tls,
+        name: Some("api.clinic.example.kz".parse().unwrap()),
+        address: Some(Address::new("192.0.2.10".parse().unwrap())),
+        port: 443,
+        tls: Some(TlsVersion::V13),
+    }
+}
+
 impl Fixture {
-    fn compile(&self) -> Compiled {
+    /// Does something with the holding and what surrounds it.
+    fn with<T>(&self, act: impl FnOnce(&DataHolding, Surroundings<'_>) -> T) -> T {
         let holding: DataHolding = serde_json::from_value(self.holding.clone()).unwrap();
         let standards: Vec<SovereigntyStandard> =
             self.standards.iter().cloned().map(|standard| serde_json::from_value(standard).unwrap()).collect();
@@ -62,17 +81,24 @@ impl Fixture {
             addresses: ["10.96.0.9".parse().unwrap()].into(),
             ports: [5432].into(),
         }];
-        compile(
-            &holding,
-            Surroundings {
-                standards: &standards,
-                recipients: &recipients,
-                namespace_labels: &BTreeMap::new(),
-                services: &services,
-                cluster: &cluster,
-                now: NOW.parse().unwrap(),
-            },
-        )
+        let around = Surroundings {
+            standards: &standards,
+            recipients: &recipients,
+            namespace_labels: &BTreeMap::new(),
+            services: &services,
+            cluster: &cluster,
+            now: NOW.parse().unwrap(),
+        };
+        act(&holding, around)
+    }
+
+    fn compile(&self) -> Compiled {
+        self.with(compile)
+    }
+
+    /// What the simulator says of a flow to the clinic.
+    fn simulated(&self) -> crate::simulate::Simulated {
+        self.with(|holding, around| crate::simulate(std::slice::from_ref(holding), around, &Home, &flow()))
     }
 
     fn reason(&self) -> Option<Reason> {
@@ -80,21 +106,10 @@ impl Fixture {
     }
 
     fn verdict(&self) -> Verdict {
-        struct Home;
-        impl CountrySource for Home {
-            fn countries(&self, _: std::net::IpAddr) -> Vec<Country> {
-                vec!["KZ".parse().unwrap()]
-            }
-        }
         let compiled = self.compile();
-        let flow = Flow {
-            protocol: Protocol::Tls,
-            name: Some("api.clinic.example.kz".parse().unwrap()),
-            address: Some(Address::new("192.0.2.10".parse().unwrap())),
-            port: 443,
-            tls: Some(TlsVersion::V13),
-        };
-        decide(Judge { documents: &[compiled.document], geo: &Home, now: NOW.parse().unwrap() }, &flow)
+        let verdict = decide(Judge { documents: &[compiled.document], geo: &Home, now: NOW.parse().unwrap() }, &flow());
+        assert_eq!(self.simulated().verdict, verdict, "the simulator says the same");
+        verdict
     }
 }
 
@@ -277,4 +292,24 @@ fn services_inside_are_listed_with_their_addresses_or_named_as_missing() {
     let compiled = fixture.compile();
     assert_eq!(compiled.document.in_cluster.len(), 1);
     assert_eq!(compiled.problems[0].to_string(), "spec.inCluster[1]: there is no Service archive/none");
+}
+
+/// The simulator names the declarations from which a verdict came.
+#[test]
+fn a_simulated_flow_names_its_rules() {
+    let mut fixture = fixture();
+    fixture.recipient["spec"]["permits"][0]["document"] = json!({"number": "17/2026"});
+    let allowed = "Allow
+  country KZ
+  DataHolding cameras/street spec.transfers[0] to Recipient/clinic
+    biometric.face by Recipient/clinic spec.permits[0] (17/2026)
+    judged by SovereigntyStandard/kz spec.transfers[0]";
+    assert_eq!(fixture.simulated().to_string(), allowed);
+    fixture.standards[0]["spec"]["transfers"][0]["minTLS"] = json!("1.3");
+    fixture.standards[0]["spec"]["networks"] = json!([{"cidr": "192.0.2.0/24", "country": "DE"}]);
+    let said = fixture.simulated().to_string();
+    let denied = "Deny CrossBorder by SovereigntyStandard/kz spec.transfers[0]: The destination is in a country";
+    assert!(said.starts_with(denied) && said.contains("\n  country DE\n"), "{said}");
+    fixture.recipient["spec"]["endpoints"][0]["ports"] = json!([8443]);
+    assert!(fixture.simulated().to_string().ends_with("DataHolding cameras/street: no transfer lists the destination"));
 }

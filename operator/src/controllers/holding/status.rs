@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use shekara_crds::data_holding::status::Policy;
+use shekara_crds::declaration::Missing;
 use shekara_crds::{Compiled, DataHolding, DataHoldingStatus};
 
 use super::coverage::{Survey, count};
 use super::flows::flows;
-use super::said::{covered, enforcing, ready};
+use super::said::{covered, declared, enforcing, ready};
 use crate::controllers::conditions::{accepted, conditions, listed};
 use crate::ledger::Totals;
 
@@ -19,6 +20,8 @@ pub(super) const LARGEST: usize = 60 * 1024;
 pub(super) struct View<'a> {
     pub(super) holding: &'a DataHolding,
     pub(super) compiled: &'a Compiled,
+    /// What the standards require and the holding does not declare.
+    pub(super) missing: &'a [Missing],
     /// The digest of the document that was published.
     pub(super) digest: &'a str,
     pub(super) survey: &'a Survey,
@@ -43,6 +46,8 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
         enforcing(view.survey, view.loading),
     ];
     said.push(ready(&said));
+    // after the others, for it gates nothing
+    said.push(declared(view.missing));
     let before = view.holding.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let flows = flows(view.totals, view.compiled);
     let status = DataHoldingStatus {
