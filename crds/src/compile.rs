@@ -2,6 +2,9 @@
 //!
 //! Whatever cannot be compiled closes the routes that depend on it and is named by a [`Problem`]; it never widens anything.
 
+mod bar;
+mod declared;
+mod empty;
 mod problem;
 mod recipient;
 mod route;
@@ -12,10 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use shekara_policy::document::{Cluster, HoldingReference, InClusterRoute, StandardNetworks, VERSION};
-use shekara_policy::{Category, PolicyDocument};
+use shekara_policy::{Category, Country, PolicyDocument};
 
 pub use problem::{Problem, ProblemCode};
 pub use recipient::problems as recipient_problems;
+pub(crate) use standard::applies;
 pub use standard::problems as standard_problems;
 
 use crate::data_holding::{DataHolding, InCluster};
@@ -65,6 +69,19 @@ pub struct Compiled {
     pub problems: Vec<Problem>,
     /// When the first permit that a route uses expires.
     pub expires: Option<Timestamp>,
+    /// The recipients that the routes name, as far as there are such.
+    pub parties: BTreeMap<String, Party>,
+}
+
+/// What a recipient's declaration says of it, to be reported beside what it got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// The country under whose law it is.
+    pub country: Country,
+    /// The country of the entity that controls it, where it is another.
+    pub parent_country: Option<Country>,
+    /// Whether one of its endpoints serves many customers.
+    pub shared: bool,
 }
 
 /// Compiles a holding.
@@ -93,6 +110,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
             route::compile(transfer, &field, &reference, &data, &standards, around, &mut problems)
         })
         .collect();
+    declared::check(&holding.spec, &mut problems);
     let in_cluster = in_cluster(&holding.spec.in_cluster, around.services, &mut problems);
     let document = PolicyDocument {
         version: VERSION,
@@ -108,6 +126,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         standards: standards.into_iter().map(|standard| standard.name).collect(),
         problems: problems.into_vec(),
         expires: routes.iter().filter_map(|routed| routed.expires).min(),
+        parties: routes.iter().filter_map(|routed| Some((routed.route.recipient.clone(), routed.party?))).collect(),
     }
 }
 
@@ -135,6 +154,7 @@ fn networks(standards: &[Standard]) -> Vec<StandardNetworks> {
         standard: standard.name.clone(),
         networks: standard.networks.clone(),
         min_sources: standard.min_sources,
+        locates_shared: standard.locates_shared,
     };
     standards.iter().map(networks).collect()
 }

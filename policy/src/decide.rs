@@ -2,6 +2,8 @@
 
 mod approach;
 mod country;
+mod empty;
+mod explain;
 mod question;
 mod route;
 
@@ -10,6 +12,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 pub use approach::{Approach, approach};
+pub use explain::{Considered, Explained, explain};
 pub use question::{Question, decide_question};
 
 use crate::address::Scope;
@@ -18,7 +21,7 @@ use crate::document::PolicyDocument;
 use crate::flow::{Flow, Protocol};
 use crate::geo::CountrySource;
 use crate::reason::Reason;
-use crate::verdict::{Denial, Grant, Rule, Verdict};
+use crate::verdict::{Budget, Denial, Grant, Rule, Verdict};
 
 /// What a decision needs besides the flow.
 #[derive(Clone, Copy)]
@@ -45,21 +48,30 @@ pub fn decide(judge: Judge<'_>, flow: &Flow) -> Verdict {
         return in_cluster(judge.documents, flow);
     }
     let place = flow.address.map(|address| country::locate(judge, address));
-    let country = place.map(|place| place.unwrap_or(Country::UNKNOWN));
+    let country = place.map(|place| place.located.unwrap_or(Country::UNKNOWN));
     let mut rules = Vec::with_capacity(judge.documents.len());
     let mut data = BTreeSet::new();
+    let mut budgets = Vec::new();
     for document in judge.documents {
+        let holding = document.holding.to_string();
         match route::best(document, flow, place, judge.now) {
-            Ok(route) => {
-                rules.push(Rule { holding: document.holding.to_string(), recipient: route.recipient.clone() });
+            Ok(route::Taken { route, budget, .. }) => {
+                let recipient = route.recipient.clone();
+                budgets.extend(budget.map(|max_out_per_day| Budget {
+                    holding: holding.clone(),
+                    recipient: recipient.clone(),
+                    max_out_per_day,
+                }));
                 data.extend(route.data.iter().copied());
+                rules.push(Rule { holding, recipient });
             }
-            Err(denial) => {
-                return Verdict::Deny(Denial { holding: Some(document.holding.to_string()), country, ..denial });
+            Err(route::Refused { denial, .. }) => {
+                let country = if denial.reason == Reason::SharedTenancy { Some(Country::UNKNOWN) } else { country };
+                return Verdict::Deny(Denial { holding: Some(holding), country, ..denial });
             }
         }
     }
-    Verdict::Allow(Grant { rules, data, country })
+    Verdict::Allow(Grant { rules, data, country, budgets })
 }
 
 fn is_in_cluster(documents: &[PolicyDocument], flow: &Flow) -> bool {
@@ -85,7 +97,7 @@ fn in_cluster(documents: &[PolicyDocument], flow: &Flow) -> Verdict {
         rules.push(Rule { holding, recipient: format!("{}/{}", route.namespace, route.service) });
         data.extend(route.data.iter().copied());
     }
-    Verdict::Allow(Grant { rules, data, country: None })
+    Verdict::Allow(Grant { rules, data, country: None, budgets: Vec::new() })
 }
 
 /// Whether an address of this scope can be a party at all, given that a transfer lists a network that holds it.

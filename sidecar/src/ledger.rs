@@ -165,6 +165,7 @@ mod tests {
             ],
             data: BTreeSet::from([Category::BiometricFace]),
             country: Some("KZ".parse().unwrap()),
+            budgets: vec![],
         }));
         let first = ledger.count(allowed.clone(), at(5), "one.example.kz");
         let second = ledger.count(allowed, at(4), "two.example.kz");

@@ -3,6 +3,7 @@
 //! Each says what it promises and which ways out it closes, by their numbers in the threat model.
 
 mod bad_objects;
+mod bounded_map;
 mod carve_out;
 mod cross_border;
 mod database;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         scenario("listed_party", World, listed_party::run),
         scenario("unlisted_party", World, unlisted_party::run),
         scenario("cross_border", World, cross_border::run),
+        scenario("bounded_map", World, bounded_map::run),
         scenario("name_elsewhere", World, name_elsewhere::run),
         scenario("literal_address", World, literal_address::run),
         scenario("over_ipv6", World, over_ipv6::run),

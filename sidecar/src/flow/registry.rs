@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shekara_policy::verdict::Denial;
+use shekara_policy::verdict::{Budget, Denial};
 use shekara_policy::{Flow, PolicyDocument, Verdict};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::context::Context;
+use crate::spending::Bounds;
 
 /// The longest wait for the end of a permit: the clock may be set meanwhile.
 const SLICE: Duration = Duration::from_secs(10);
@@ -32,6 +33,7 @@ struct State {
 #[derive(Debug)]
 struct Live {
     flow: Flow,
+    bounds: Bounds,
     tell: oneshot::Sender<Denial>,
 }
 
@@ -41,26 +43,32 @@ pub struct Entry<'r> {
     registry: &'r Registry,
     number: u64,
     hear: oneshot::Receiver<Denial>,
+    bounds: Bounds,
 }
 
 impl Registry {
-    /// Enters a flow that was just allowed. Between the decision and this there must be no await, or a change would be missed.
-    pub fn enter(&self, flow: Flow) -> Entry<'_> {
+    /// Enters a flow that was just allowed within these bounds. Between the decision and this there must be no await, or a change
+    /// would be missed.
+    pub fn enter(&self, flow: Flow, budgets: Vec<Budget>) -> Entry<'_> {
+        let bounds: Bounds = Arc::new(Mutex::new(budgets));
         let (tell, hear) = oneshot::channel();
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        state.flows.insert(number, Live { flow, tell });
-        Entry { registry: self, number, hear }
+        state.flows.insert(number, Live { flow, bounds: bounds.clone(), tell });
+        Entry { registry: self, number, hear, bounds }
     }
 
-    /// Judges every flow again, and tells those that are denied now.
+    /// Judges every flow again, tells those that are denied now, and sets the bounds of the others.
     pub fn judge_again(&self, decide: impl Fn(&Flow) -> Verdict) {
         let mut state = self.lock();
         let mut denials = Vec::new();
         // Decided once: a second decision, at a later time, may be another one, and the flow would hear of neither.
         let gone = state.flows.extract_if(.., |_, live| match decide(&live.flow) {
-            Verdict::Allow(_) => false,
+            Verdict::Allow(grant) => {
+                *live.bounds.lock().unwrap_or_else(PoisonError::into_inner) = grant.budgets;
+                false
+            }
             Verdict::Deny(denial) => {
                 denials.push(denial);
                 true
@@ -92,6 +100,12 @@ impl Registry {
 }
 
 impl Entry<'_> {
+    /// What bounds the bytes of the flow, now and whenever it was judged again.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        self.bounds.clone()
+    }
+
     /// Waits until the flow is no longer allowed.
     pub async fn denied(&mut self) -> Denial {
         match (&mut self.hear).await {
@@ -156,13 +170,13 @@ mod tests {
     }
 
     fn allowed() -> Verdict {
-        Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None })
+        Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None, budgets: vec![] })
     }
 
     #[test]
     fn a_flow_that_is_denied_hears_it_though_a_moment_later_it_would_be_allowed() {
         let registry = Registry::default();
-        let mut lost = registry.enter(flow(1));
+        let mut lost = registry.enter(flow(1), vec![]);
         let first = std::cell::Cell::new(true);
         registry.judge_again(|_| if first.replace(false) { Reason::PermitNotYetValid.into() } else { allowed() });
         assert_eq!(lost.denied().now_or_never().unwrap().reason, Reason::PermitNotYetValid);
@@ -171,7 +185,7 @@ mod tests {
     #[test]
     fn who_is_denied_hears_it_and_the_others_live_on() {
         let registry = Registry::default();
-        let (mut kept, mut lost) = (registry.enter(flow(1)), registry.enter(flow(2)));
+        let (mut kept, mut lost) = (registry.enter(flow(1), vec![]), registry.enter(flow(2), vec![]));
         registry.judge_again(|flow| match flow.port {
             1 => allowed(),
             _ => Reason::PermitExpired.into(),
@@ -181,6 +195,19 @@ mod tests {
         assert_eq!(registry.len(), 1);
         drop((kept, lost));
         assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn a_flow_that_lives_on_gets_the_bounds_of_the_present() {
+        let registry = Registry::default();
+        let entry = registry.enter(flow(1), vec![]);
+        let budget = Budget { holding: "n/h".into(), recipient: "maps".into(), max_out_per_day: 1 };
+        let budgets = vec![budget.clone()];
+        registry.judge_again(|_| match allowed() {
+            Verdict::Allow(grant) => Verdict::Allow(shekara_policy::verdict::Grant { budgets: budgets.clone(), ..grant }),
+            denied => denied,
+        });
+        assert_eq!(*entry.bounds().lock().unwrap(), [budget]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What must pass, and what must not.
 
 mod addresses;
+mod budget;
 mod checkpoints;
 mod datagrams;
 mod dns;
