@@ -10,6 +10,7 @@ use std::net::Shutdown;
 use shekara_policy::Reason;
 use shekara_policy::verdict::Denial;
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::consume_budget;
 
@@ -17,6 +18,7 @@ use super::answers::FirstAnswer;
 use super::registry::Entry;
 use super::requests::Requests;
 use super::story::Story;
+use super::unsent::unsent;
 use crate::spending::Purse;
 
 /// The one buffer of a thread.
@@ -158,6 +160,18 @@ struct Relay<'a> {
     answer: FirstAnswer,
 }
 
+/// A flow that is broken off is reset: what the kernel has not sent by then never leaves, and does not count.
+impl Drop for Relay<'_> {
+    fn drop(&mut self) {
+        if self.out.closed && self.back.closed {
+            return;
+        }
+        // the end of the stream takes the place of one byte
+        let end = u64::from(self.out.closed);
+        self.inward.0.kept_back(unsent(self.pair.server).saturating_sub(end));
+    }
+}
+
 impl Relay<'_> {
     async fn run(&mut self, first: Vec<u8>) -> Result<(), Trouble> {
         let Pair { client, server } = self.pair;
@@ -168,6 +182,9 @@ impl Relay<'_> {
                 ready = client.readable(), if self.out.wants_more() => { ready?; self.hear_client()?; }
                 ready = server.readable(), if self.back.wants_more() => { ready?; self.hear_server()?; }
                 ready = server.writable(), if self.out.is_stuck() => { ready?; self.out.go_on(server, self.outward)?; }
+                // a client that is not read is not heard to die either
+                ready = client.ready(Interest::ERROR), if !self.out.wants_more() => { ready?; return Err(Trouble::Broken); }
+                ready = server.ready(Interest::ERROR), if !self.back.wants_more() => { ready?; return Err(Trouble::Broken); }
                 ready = client.writable(), if self.back.is_stuck() => { ready?; self.back.go_on(client, self.inward)?; }
             }
             consume_budget().await;

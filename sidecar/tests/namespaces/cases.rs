@@ -3,6 +3,7 @@
 mod addresses;
 mod budget;
 mod checkpoints;
+mod counts;
 mod datagrams;
 mod dns;
 mod documents;

@@ -126,8 +126,8 @@ async fn flows_that_press_together_get_no_more_than_the_bound() {
     within("every flow to be closed", async { while flows.join_next().await.is_some() {} }).await;
     place.record(|record| record.sequence == 8).await;
     let (carried, arrived) = (place.sidecar().carried(COUNTED), counter.now());
-    assert_eq!(carried, 1_000_000);
-    assert!(arrived <= carried, "{arrived} bytes arrived");
+    assert!(carried <= 1_000_000, "{carried} bytes left");
+    assert_eq!(arrived, carried, "what left is what arrived");
 }
 
 #[tokio::test]
