@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -34,6 +34,9 @@ pub struct PolicyDocument {
     pub routes: Vec<Route>,
     /// The destinations inside the cluster that the holding lists.
     pub in_cluster: Vec<InClusterRoute>,
+    /// Whether the holding's pods may use the API server of the cluster.
+    #[serde(default)]
+    pub cluster_api: bool,
     /// What is inside the cluster, and who resolves names.
     pub cluster: Cluster,
 }
@@ -176,7 +179,8 @@ pub struct PermitWindow {
     pub valid_until: Option<Timestamp>,
 }
 
-/// A Service inside the cluster that the holding lists, with the addresses that it has at present.
+/// A Service inside the cluster that the holding lists. Where it leads changes far more often than a document, and is asked of
+/// the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InClusterRoute {
@@ -186,10 +190,6 @@ pub struct InClusterRoute {
     pub service: String,
     /// The categories that may go there.
     pub data: BTreeSet<Category>,
-    /// The cluster addresses of the Service.
-    pub addresses: BTreeSet<IpAddr>,
-    /// The TCP ports of the Service.
-    pub ports: BTreeSet<u16>,
 }
 
 /// What is inside the cluster.
