@@ -34,24 +34,22 @@ pub struct Surroundings<'a> {
     /// The labels of the holding's namespace.
     pub namespace_labels: &'a BTreeMap<String, String>,
     /// The Services that holdings list, as far as they exist.
-    pub services: &'a [ServiceAddresses],
+    pub services: &'a [ListedService],
     /// What is inside the cluster.
     pub cluster: &'a Cluster,
     /// The present time, by which expired permits are named. The document itself does not depend on it.
     pub now: Timestamp,
 }
 
-/// A Service with the addresses and TCP ports that it has at present.
+/// A Service that a holding lists. Where it leads is no matter of the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceAddresses {
+pub struct ListedService {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its cluster addresses.
-    pub addresses: BTreeSet<std::net::IpAddr>,
-    /// Its TCP ports.
-    pub ports: BTreeSet<u16>,
+    /// Whether it is nothing but another name for a name outside the cluster.
+    pub external_name: bool,
 }
 
 /// The outcome of a compilation.
@@ -100,6 +98,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         standards: networks(&standards),
         routes: routes.iter().map(|routed| routed.route.clone()).collect(),
         in_cluster,
+        cluster_api: false, // until a holding can ask for it and the standards that apply can grant it
         cluster: around.cluster.clone(),
         data,
     };
@@ -139,23 +138,24 @@ fn networks(standards: &[Standard]) -> Vec<StandardNetworks> {
     standards.iter().map(networks).collect()
 }
 
-fn in_cluster(listed: &[InCluster], services: &[ServiceAddresses], problems: &mut Problems) -> Vec<InClusterRoute> {
+fn in_cluster(listed: &[InCluster], services: &[ListedService], problems: &mut Problems) -> Vec<InClusterRoute> {
     let mut routes = Vec::new();
     for (index, wanted) in listed.iter().enumerate() {
         let field = format!("spec.inCluster[{index}]");
         let data = problem::categories(&wanted.data, &format!("{field}.data"), problems);
         let found = services.iter().find(|service| service.namespace == wanted.namespace && service.name == wanted.service);
         match found {
-            Some(service) if service.addresses.is_empty() => {
-                let message = format!("the Service {}/{} has no cluster address", wanted.namespace, wanted.service);
+            Some(service) if service.external_name => {
+                let message = format!(
+                    "the Service {}/{} is another name for one outside the cluster, which needs a transfer",
+                    wanted.namespace, wanted.service
+                );
                 problems.add(&field, ProblemCode::ServiceWithoutAddress, message);
             }
-            Some(service) => routes.push(InClusterRoute {
+            Some(_) => routes.push(InClusterRoute {
                 namespace: wanted.namespace.clone(),
                 service: wanted.service.clone(),
                 data,
-                addresses: service.addresses.clone(),
-                ports: service.ports.clone(),
             }),
             None => {
                 let message = format!("there is no Service {}/{}", wanted.namespace, wanted.service);

@@ -19,6 +19,7 @@ mod events;
 mod fixtures;
 mod ledger;
 mod metrics;
+mod peers;
 mod policy_api;
 pub mod probe;
 mod queue;

@@ -1,8 +1,10 @@
-//! The policy API, which sidecars speak to: the stream of a pod's documents, and the checkpoints that come back.
+//! The policy API, which sidecars speak to: the stream of a pod's documents, what is said of its peers,
+//! and the checkpoints that come back.
 
 mod checkpoints;
 mod error;
 mod identity;
+mod peers;
 mod stream;
 
 use std::collections::HashMap;
@@ -17,7 +19,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures::StreamExt as _;
 use kube::Client;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, POLICY_PATH};
+use shekara_policy::exchange::{CHECKPOINTS_PATH, PEERS_PATH, POLICY_PATH};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -27,23 +29,28 @@ use crate::controllers::Queues;
 use crate::documents::Documents;
 use crate::ledger::{Ledger, Recorded};
 use crate::metrics::{CheckpointOutcome, Metrics};
+use crate::peers::Peers;
 use crate::watch::Key;
 use error::ApiError;
 use identity::Identities;
+use peers::Conversation;
+pub(crate) use stream::holdings;
 use stream::Stream;
 
 /// The largest checkpoint that is read: a thousand sums of the greatest length are about half of it.
 const LARGEST: usize = 1 << 20;
 /// How long a checkpoint may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many streams a pod may hold at once: the one in use, and some that the network has lost and nobody has noticed yet.
-const STREAMS: usize = 4;
+/// How many streams of both kinds a pod may hold at once: the two in use, and some that the network has lost and nobody has noticed
+/// yet.
+const STREAMS: usize = 8;
 
 /// Answers the sidecars.
 pub(crate) struct PolicyApi {
     identities: Identities,
     caches: Arc<Caches>,
     documents: Arc<Documents>,
+    peers: Arc<Peers>,
     ledger: Arc<Ledger>,
     queues: Arc<Queues>,
     metrics: Arc<Metrics>,
@@ -58,6 +65,7 @@ impl PolicyApi {
         config: &Config,
         caches: &Arc<Caches>,
         documents: Arc<Documents>,
+        peers: Arc<Peers>,
         ledger: Arc<Ledger>,
         queues: Arc<Queues>,
         metrics: &Arc<Metrics>,
@@ -67,6 +75,7 @@ impl PolicyApi {
             identities: Identities::new(client, Arc::clone(caches), Arc::clone(metrics)),
             caches: Arc::clone(caches),
             documents,
+            peers,
             ledger,
             queues,
             metrics: Arc::clone(metrics),
@@ -79,6 +88,7 @@ impl PolicyApi {
     pub(crate) fn router(self) -> Router {
         Router::new()
             .route(POLICY_PATH, get(policy))
+            .route(PEERS_PATH, get(converse))
             .route(CHECKPOINTS_PATH, post(checkpoint))
             .fallback(async || ApiError::NoSuchPath)
             .with_state(Arc::new(self))
@@ -101,6 +111,18 @@ async fn policy(
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
+/// Who is at the addresses that the body names, an event a line: at once and whenever it is another.
+async fn converse(State(api): State<Arc<PolicyApi>>, request: Request) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    let pod = api.identities.pod(&head.headers).await?;
+    let key = Key::new(&*pod.namespace, &*pod.name);
+    let pod_changes = api.documents.follow_pod(&key, STREAMS).ok_or(ApiError::TooManyStreams)?;
+    debug!(pod = %key, "a conversation about peers begins");
+    let conversation = Conversation::new(&api, key, pod.uid.clone(), pod_changes, body);
+    let body = Body::from_stream(conversation.into_events());
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
 async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Result<StatusCode, ApiError> {
     let (head, body) = request.into_parts();
     // nothing is read from somebody unknown
@@ -111,9 +133,13 @@ async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Resu
     let checkpoint = checkpoints::read(&body).inspect_err(|_| api.metrics.checkpoint(CheckpointOutcome::Invalid))?;
     let key = Key::new(&*pod.namespace, &*pod.name);
     let present = || api.caches.pods.get(&key).is_some_and(|now| now.uid == pod.uid);
+    let before = api.ledger.loaded(&pod);
     match api.ledger.record(&pod, checkpoint, present) {
         Recorded::Accepted => {
             api.metrics.checkpoint(CheckpointOutcome::Accepted);
+            if api.ledger.loaded(&pod) != before {
+                api.peers.pod_heard(&key);
+            }
             for (holding, _) in stream::holdings(&pod, &api.documents.of(&pod.namespace)) {
                 api.queues.holdings.push(Key::new(&*pod.namespace, holding));
             }

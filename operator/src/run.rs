@@ -20,6 +20,7 @@ use crate::dispatch::Dispatcher;
 use crate::documents::Documents;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use crate::policy_api::PolicyApi;
 use crate::readiness::Readiness;
 use crate::{admin, events, serve};
@@ -108,6 +109,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let changes = caches.follow(&client, &metrics, supervisor);
     let documents = Arc::new(Documents::default());
     let ledger = Arc::new(Ledger::default());
+    let peers = Arc::new(Peers::new(&config, &caches, &documents, &ledger));
     let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
     supervisor.start("events", events.run());
 
@@ -116,6 +118,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         config: Arc::clone(&config),
         caches: Arc::clone(&caches),
         documents: Arc::clone(&documents),
+        peers: Arc::clone(&peers),
         ledger: Arc::clone(&ledger),
         queues: controllers.queues(),
         notices: notices.clone(),
@@ -124,7 +127,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let queues = controllers.queues();
     controllers.start(supervisor);
 
-    let policy = PolicyApi::new(client.clone(), &config, &caches, documents, ledger, queues, &metrics, stop.clone());
+    let policy = PolicyApi::new(client.clone(), &config, &caches, documents, peers, ledger, queues, &metrics, stop.clone());
     let tls = certificates.server_config();
     supervisor.start("policy API", serve::tls(listen(POLICY_PORT).await?, policy.router(), Arc::clone(&tls), stop.clone()));
     let admission = Admission::new(client, &config, &caches, certificates.authority_pem(), notices, &metrics);

@@ -17,6 +17,7 @@ use crate::flow::resolve::Resolved;
 use crate::geo::Geo;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use crate::policy::Enforced;
 use crate::readiness::Readiness;
 use crate::record::Records;
@@ -30,6 +31,8 @@ pub struct Context {
     pub policy: watch::Receiver<Arc<Enforced>>,
     /// The countries of addresses.
     pub geo: Geo,
+    /// Who is at the addresses inside the cluster that are used.
+    pub peers: Peers,
     /// How sockets to the outside are made.
     pub dialler: Dialler,
     /// Who asks the resolvers.
@@ -70,6 +73,7 @@ impl Context {
             geo: Geo::open(&config.geo)?,
             readiness: Readiness::new(policy.clone()),
             policy,
+            peers: Peers::default(),
             forwarder: Forwarder::new(dialler.clone()),
             dialler,
             waiting: Waiting::default(),
@@ -94,6 +98,6 @@ impl Context {
     #[must_use]
     pub fn decide(&self, flow: &Flow) -> Verdict {
         let enforced = self.enforced();
-        decide(Judge { documents: &enforced.documents, geo: &self.geo, now: Timestamp::now() }, flow)
+        decide(Judge { documents: &enforced.documents, geo: &self.geo, peers: &self.peers, now: Timestamp::now() }, flow)
     }
 }

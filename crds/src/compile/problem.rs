@@ -41,7 +41,7 @@ pub enum ProblemCode {
     CrossBorder,
     /// An inCluster Service does not exist.
     ServiceNotFound,
-    /// An inCluster Service has no cluster address.
+    /// An inCluster Service leads outside the cluster by its name.
     ServiceWithoutAddress,
 }
 

@@ -55,12 +55,8 @@ impl Fixture {
             domain: "cluster.local".parse().unwrap(),
             resolvers: vec![],
         };
-        let services = [ServiceAddresses {
-            namespace: "archive".into(),
-            name: "vectors".into(),
-            addresses: ["10.96.0.9".parse().unwrap()].into(),
-            ports: [5432].into(),
-        }];
+        let service = |name: &str, external_name| ListedService { namespace: "archive".into(), name: name.into(), external_name };
+        let services = [service("vectors", false), service("alias", true)];
         compile(
             &holding,
             Surroundings {
@@ -89,7 +85,7 @@ impl Fixture {
             port: 443,
             tls: Some(TlsVersion::V13),
         };
-        decide(Judge { documents: &[compiled.document], geo: &Home, now: NOW.parse().unwrap() }, &flow).reason()
+        decide(Judge { documents: &[compiled.document], geo: &Home, peers: &shekara_policy::peer::NoPeers, now: NOW.parse().unwrap() }, &flow).reason()
     }
 }
 
@@ -169,10 +165,11 @@ fn the_holders_own_systems_need_no_permit() {
 }
 
 #[test]
-fn services_inside_are_listed_with_their_addresses_or_named_as_missing() {
+fn services_inside_are_listed_or_named_as_missing_or_as_leading_outside() {
     let mut fixture = fixture();
-    fixture.holding["spec"]["inCluster"] = json!([{"namespace": "archive", "service": "vectors", "data": ["biometric.face"]}, {"namespace": "archive", "service": "none", "data": []}]);
+    fixture.holding["spec"]["inCluster"] = json!([{"namespace": "archive", "service": "vectors", "data": ["biometric.face"]}, {"namespace": "archive", "service": "none", "data": []}, {"namespace": "archive", "service": "alias", "data": []}]);
     let compiled = fixture.compile();
     assert_eq!(compiled.document.in_cluster.len(), 1);
     assert_eq!(compiled.problems[0].to_string(), "spec.inCluster[1]: there is no Service archive/none");
+    assert!(compiled.problems[1].to_string().starts_with("spec.inCluster[2]: the Service archive/alias is another name"));
 }

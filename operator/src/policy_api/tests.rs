@@ -46,7 +46,9 @@ impl Fixture {
         let queues = Controllers::new(client.clone(), &config, &caches, &documents, &ledger, &metrics).queues();
         documents.publish("cameras", "faces", Some(published()));
         documents.set_complete();
-        let api = PolicyApi::new(client, &config, &caches, documents, ledger, queues, &metrics, stop.clone());
+        let peers = Arc::new(Peers::new(&config, &caches, &documents, &ledger));
+        peers.everything();
+        let api = PolicyApi::new(client, &config, &caches, documents, peers, ledger, queues, &metrics, stop.clone());
         Self { api: Arc::new(api), asked, stop, server }
     }
 

@@ -1,10 +1,11 @@
 //! One flow, from the connection that the packet filter redirected to its end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use shekara_policy::decide::is_inside;
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::record::End;
 use shekara_policy::verdict::Denial;
@@ -81,6 +82,10 @@ struct Carrier<'a> {
 
 impl Carrier<'_> {
     async fn carry(&self, client: &Abrupt, story: &mut Story) -> Closing {
+        if let Err(reason) = self.know(&[self.address.ip()]).await {
+            story.refused(&Denial::of(reason));
+            return Closing::Reset;
+        }
         let pins = self.context.pins.names(self.address.ip(), Instant::now());
         let planned = self.judge(|judge| plan(judge, self.address, self.port, &pins));
         match planned {
@@ -105,7 +110,20 @@ impl Carrier<'_> {
 
     fn judge<T>(&self, decide: impl FnOnce(Judge<'_>) -> T) -> T {
         let enforced = self.context.enforced();
-        decide(Judge { documents: &enforced.documents, geo: &self.context.geo, now: Timestamp::now() })
+        decide(Judge { documents: &enforced.documents, geo: &self.context.geo, peers: &self.context.peers, now: Timestamp::now() })
+    }
+
+    /// Has it known who is at those of the addresses that are inside the cluster, as far as the operator says it in time.
+    async fn know(&self, addresses: &[IpAddr]) -> Result<(), Reason> {
+        let addresses = addresses.iter().map(|ip| Address::new(*ip));
+        let inside: Vec<SocketAddr> = self.judge(|judge| {
+            let inside = addresses.filter(|address| is_inside(judge, *address));
+            inside.map(|address| SocketAddr::new(address.ip(), self.port)).collect()
+        });
+        if inside.is_empty() {
+            return Ok(());
+        }
+        self.context.peers.know(&inside, || self.context.registry.destinations()).await
     }
 
     /// Reads whom the client names, and finds the addresses that may be dialled for it.
@@ -180,7 +198,11 @@ impl Carrier<'_> {
         let mut denials = Vec::new();
         for family in [family, family.other()] {
             let found = match resolve(self.context, name, family).await {
-                Ok(found) => self.judge(|judge| dialable(judge, &named, self.address, &found)),
+                Ok(found) => {
+                    // an address for which there is no room has no answer, and is denied
+                    let _ = self.know(&found).await;
+                    self.judge(|judge| dialable(judge, &named, self.address, &found))
+                }
                 // Nobody is there who could be asked for the other family.
                 Err(error @ LookupError::Forward(_)) => return Err(lookup_failed(name, &error)),
                 Err(error) => Err(lookup_failed(name, &error)),

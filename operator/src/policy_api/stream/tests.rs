@@ -23,7 +23,8 @@ impl Fixture {
             (Arc::new(caches(objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
         let (config, metrics, stop) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()), CancellationToken::new());
         let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics).queues();
-        let api = PolicyApi::new(client(), &config, &caches, documents, ledger, queues, &metrics, stop.clone());
+        let peers = Arc::new(crate::peers::Peers::new(&config, &caches, &documents, &ledger));
+        let api = PolicyApi::new(client(), &config, &caches, documents, peers, ledger, queues, &metrics, stop.clone());
         Self { api, stop }
     }
 
