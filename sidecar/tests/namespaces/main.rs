@@ -17,6 +17,7 @@ mod cases;
 mod client;
 mod document;
 mod namespace;
+mod peers;
 mod piecemeal;
 mod place;
 mod policy_api;
