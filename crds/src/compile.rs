@@ -152,11 +152,7 @@ fn in_cluster(listed: &[InCluster], services: &[ListedService], problems: &mut P
                 );
                 problems.add(&field, ProblemCode::ServiceWithoutAddress, message);
             }
-            Some(_) => routes.push(InClusterRoute {
-                namespace: wanted.namespace.clone(),
-                service: wanted.service.clone(),
-                data,
-            }),
+            Some(_) => routes.push(InClusterRoute { namespace: wanted.namespace.clone(), service: wanted.service.clone(), data }),
             None => {
                 let message = format!("there is no Service {}/{}", wanted.namespace, wanted.service);
                 problems.add(&field, ProblemCode::ServiceNotFound, message);

@@ -230,7 +230,10 @@ impl Peers {
         let outside = |address: &IpAddr| !self.networks.iter().any(|network| network.contains(address));
         let captured: BTreeSet<IpAddr> = index.taken().filter(outside).collect();
         if captured.len() > CAPTURED {
-            tracing::error!(addresses = captured.len(), "more addresses outside the cluster's networks than sidecars can be told of");
+            tracing::error!(
+                addresses = captured.len(),
+                "more addresses outside the cluster's networks than sidecars can be told of"
+            );
         }
         let captured: BTreeSet<IpAddr> = captured.into_iter().take(CAPTURED).collect();
         self.captured.send_if_modified(|told| {

@@ -34,8 +34,8 @@ use crate::watch::Key;
 use error::ApiError;
 use identity::Identities;
 use peers::Conversation;
-pub(crate) use stream::holdings;
 use stream::Stream;
+pub(crate) use stream::holdings;
 
 /// The largest checkpoint that is read: a thousand sums of the greatest length are about half of it.
 const LARGEST: usize = 1 << 20;

@@ -58,9 +58,7 @@ impl Peers {
         for at in addresses {
             self.want(*at, &in_use)?;
         }
-        let known = async {
-            while addresses.iter().any(|at| self.peer(*at).is_none()) && answered.changed().await.is_ok() {}
-        };
+        let known = async { while addresses.iter().any(|at| self.peer(*at).is_none()) && answered.changed().await.is_ok() {} };
         // who decides sees that there is no answer
         let _ = timeout(PATIENCE, known).await;
         Ok(())

@@ -85,7 +85,16 @@ impl Fixture {
             port: 443,
             tls: Some(TlsVersion::V13),
         };
-        decide(Judge { documents: &[compiled.document], geo: &Home, peers: &shekara_policy::peer::NoPeers, now: NOW.parse().unwrap() }, &flow).reason()
+        decide(
+            Judge {
+                documents: &[compiled.document],
+                geo: &Home,
+                peers: &shekara_policy::peer::NoPeers,
+                now: NOW.parse().unwrap(),
+            },
+            &flow,
+        )
+        .reason()
     }
 }
 

@@ -24,7 +24,15 @@ impl Fixture {
             (Arc::new(caches(&objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
         let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics).queues();
         let (notices, events) = events::channel(client(), &config, metrics);
-        let dispatcher = Dispatcher { peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger)), config, caches, documents, ledger, queues, notices };
+        let dispatcher = Dispatcher {
+            peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger)),
+            config,
+            caches,
+            documents,
+            ledger,
+            queues,
+            notices,
+        };
         dispatcher.everything();
         let fixture = Self { dispatcher, _events: events };
         fixture.visits().await;

@@ -49,7 +49,8 @@ impl Index {
     /// Takes the present state of a pod. Gives the addresses at which something may be otherwise now.
     pub(super) fn pod(&mut self, key: &Key, pod: Option<&PodSummary>) -> BTreeSet<IpAddr> {
         let addresses = pod.map(|pod| pod.addresses.clone()).unwrap_or_default();
-        let (live, ended) = if pod.is_some_and(|pod| pod.ended) { (BTreeSet::new(), addresses) } else { (addresses, BTreeSet::new()) };
+        let (live, ended) =
+            if pod.is_some_and(|pod| pod.ended) { (BTreeSet::new(), addresses) } else { (addresses, BTreeSet::new()) };
         let mut touched = self.pods.set(key, live);
         touched.extend(self.ended.set(key, ended));
         self.with_services(touched)
@@ -74,7 +75,8 @@ impl Index {
 
     /// The same for a slice of endpoints.
     pub(super) fn slice(&mut self, key: &Key, slice: Option<Arc<SliceSummary>>) -> BTreeSet<IpAddr> {
-        let now = slice.as_ref().filter(|slice| !slice.service.is_empty()).map(|slice| Key::new(&*key.namespace, &*slice.service));
+        let now =
+            slice.as_ref().filter(|slice| !slice.service.is_empty()).map(|slice| Key::new(&*key.namespace, &*slice.service));
         let before = self.owners.get(key).cloned();
         let mut touched = BTreeSet::new();
         if let Some(owner) = before.filter(|before| Some(before) != now.as_ref()) {
@@ -181,7 +183,10 @@ impl Index {
             slice.endpoints.contains_key(&at.ip()) && slice.ports.iter().any(port)
         };
         let services = self.endpoints.at(at.ip());
-        services.filter(|service| self.slices.get(*service).is_some_and(|slices| slices.values().any(|slice| has(slice)))).cloned().collect()
+        services
+            .filter(|service| self.slices.get(*service).is_some_and(|slices| slices.values().any(|slice| has(slice))))
+            .cloned()
+            .collect()
     }
 }
 

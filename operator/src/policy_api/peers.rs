@@ -221,3 +221,6 @@ fn write(event: &PeerEvent) -> Option<Bytes> {
     line.push(b'\n');
     Some(line.into())
 }
+
+#[cfg(test)]
+mod tests;

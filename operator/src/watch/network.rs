@@ -77,7 +77,8 @@ impl Cached for SliceSummary {
         let mut endpoints = BTreeMap::new();
         for endpoint in object.endpoints {
             // what is neither ready nor serving gets no connection; not to know either means yes
-            let led = endpoint.conditions.is_none_or(|conditions| conditions.ready != Some(false) || conditions.serving == Some(true));
+            let led =
+                endpoint.conditions.is_none_or(|conditions| conditions.ready != Some(false) || conditions.serving == Some(true));
             for address in endpoint.addresses.iter().filter_map(|address| parse(address)) {
                 *endpoints.entry(address).or_default() |= led;
             }
@@ -122,11 +123,14 @@ mod tests {
 
     #[test]
     fn a_service_has_its_addresses_of_every_kind_and_its_tcp_ports() {
-        let service = ServiceSummary::keep(serde_json::from_value(json!({
-            "spec": {"clusterIPs": ["10.96.0.5", "None"], "externalIPs": ["203.0.113.7"], "ports": [
-                {"port": 80, "name": "web"}, {"port": 53, "protocol": "UDP", "name": "dns"}]},
-            "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.8"}, {"hostname": "balancer.example.kz"}]}}
-        })).unwrap());
+        let service = ServiceSummary::keep(
+            serde_json::from_value(json!({
+                "spec": {"clusterIPs": ["10.96.0.5", "None"], "externalIPs": ["203.0.113.7"], "ports": [
+                    {"port": 80, "name": "web"}, {"port": 53, "protocol": "UDP", "name": "dns"}]},
+                "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.8"}, {"hostname": "balancer.example.kz"}]}}
+            }))
+            .unwrap(),
+        );
         assert_eq!(service.addresses, ["10.96.0.5".parse::<IpAddr>().unwrap()]);
         assert_eq!(service.external.len(), 2);
         assert_eq!(service.ports, [(80, "web".to_owned())].into());

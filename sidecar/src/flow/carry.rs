@@ -110,7 +110,12 @@ impl Carrier<'_> {
 
     fn judge<T>(&self, decide: impl FnOnce(Judge<'_>) -> T) -> T {
         let enforced = self.context.enforced();
-        decide(Judge { documents: &enforced.documents, geo: &self.context.geo, peers: &self.context.peers, now: Timestamp::now() })
+        decide(Judge {
+            documents: &enforced.documents,
+            geo: &self.context.geo,
+            peers: &self.context.peers,
+            now: Timestamp::now(),
+        })
     }
 
     /// Has it known who is at those of the addresses that are inside the cluster, as far as the operator says it in time.

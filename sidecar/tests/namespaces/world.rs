@@ -69,7 +69,8 @@ impl Host {
 /// Every address of the world.
 pub(crate) fn addresses() -> Vec<IpAddr> {
     let hosts = [CLINIC, BROKER, SHOP, MAPS, CAMERA].into_iter().flat_map(|host| host.addresses());
-    let others = [SPLIT_ABROAD, SPLIT_AT_HOME, ARCHIVE, STRANGER, MEMBER, RESOLVER, POLICY_API, OTHER_RESOLVER, METADATA, PRIVATE];
+    let others =
+        [SPLIT_ABROAD, SPLIT_AT_HOME, ARCHIVE, STRANGER, MEMBER, RESOLVER, POLICY_API, OTHER_RESOLVER, METADATA, PRIVATE];
     hosts.chain(others.map(|address| address.parse().unwrap())).collect()
 }
 

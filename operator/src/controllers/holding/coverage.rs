@@ -71,7 +71,8 @@ impl Survey {
         let mut survey = Self::default();
         for pod in pods.filter(in_scope) {
             let enforced = loaded(pod);
-            survey.loaded += usize::from(enforced.as_ref().is_some_and(|digests| digests.iter().any(|enforced| enforced == digest)));
+            survey.loaded +=
+                usize::from(enforced.as_ref().is_some_and(|digests| digests.iter().any(|enforced| enforced == digest)));
             survey.unheard += usize::from(pod.is_proven() && enforced.is_none());
             let state = state(pod, enforced.as_deref(), digest);
             let failed = if let Proof::Failed(code) = pod.proof { Some(code) } else { None };

@@ -130,7 +130,8 @@ fn the_grant_names_the_service_or_the_holding_and_the_country_where_it_leads_out
 fn an_address_that_the_cluster_takes_is_judged_as_inside_whatever_a_transfer_lists() {
     let mut document = document("cameras", "street");
     document.routes[1].endpoints = vec![
-        serde_json::from_value(serde_json::json!({"target": {"network": "203.0.113.0/24"}, "ports": [5432], "protocol": "TCP"})).unwrap(),
+        serde_json::from_value(serde_json::json!({"target": {"network": "203.0.113.0/24"}, "ports": [5432], "protocol": "TCP"}))
+            .unwrap(),
     ];
     let documents = [document];
     let uncovered = peer(&[], &[pod(&[])]);
@@ -150,8 +151,11 @@ fn any_data() -> impl Strategy<Value = BTreeSet<Category>> {
 }
 
 fn any_end() -> impl Strategy<Value = End> {
-    let covers = (any_data(), any::<bool>(), 0..3u8)
-        .prop_map(|(data, enforcing, number)| Cover { holding: format!("n/h{number}"), data, enforcing });
+    let covers = (any_data(), any::<bool>(), 0..3u8).prop_map(|(data, enforcing, number)| Cover {
+        holding: format!("n/h{number}"),
+        data,
+        enforcing,
+    });
     prop_oneof![
         4 => proptest::collection::btree_set(covers, 0..3).prop_map(End::Pod),
         1 => Just(End::Node),

@@ -399,7 +399,10 @@ async fn a_live_flow_ends_when_its_peer_is_another_and_the_address_is_denied_fro
     place.begin(async { drop(crate::flow::registry::keep_judging(context).await) });
     let mut client = place.client("10.96.0.20:5432").await;
     let _served = server.accept().await.unwrap();
-    place.context.peers.learn(archive, shekara_policy::Peer { services: [].into(), ends: [shekara_policy::peer::End::Node].into() });
+    place
+        .context
+        .peers
+        .learn(archive, shekara_policy::Peer { services: [].into(), ends: [shekara_policy::peer::End::Node].into() });
     is_reset(&mut client).await;
     let record = place.record().await;
     assert_eq!((record.reason, record.end), (Some(Reason::PeerNodeAddress), End::PolicyChanged));
