@@ -1,10 +1,12 @@
 //! What the tasks of the proxy share.
 
 use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use shekara_policy::{Flow, Judge, Verdict, decide};
+use shekara_policy::decide::is_inside;
+use shekara_policy::{Address, Flow, Judge, Reason, Verdict, decide};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -97,7 +99,28 @@ impl Context {
     /// Judges a flow by the documents in force, at this moment.
     #[must_use]
     pub fn decide(&self, flow: &Flow) -> Verdict {
+        self.judge(|judge| decide(judge, flow))
+    }
+
+    /// Judges by the documents in force, at this moment.
+    pub fn judge<T>(&self, decide: impl FnOnce(Judge<'_>) -> T) -> T {
         let enforced = self.enforced();
-        decide(Judge { documents: &enforced.documents, geo: &self.geo, peers: &self.peers, now: Timestamp::now() }, flow)
+        decide(Judge { documents: &enforced.documents, geo: &self.geo, peers: &self.peers, now: Timestamp::now() })
+    }
+
+    /// Has it known who is at those of the addresses that are inside the cluster, as far as the operator says it in time.
+    ///
+    /// # Errors
+    /// When the pod uses as many addresses as it may.
+    pub async fn know(&self, addresses: &[IpAddr], port: u16) -> Result<(), Reason> {
+        let addresses = addresses.iter().map(|ip| Address::new(*ip));
+        let inside: Vec<SocketAddr> = self.judge(|judge| {
+            let inside = addresses.filter(|address| is_inside(judge, *address));
+            inside.map(|address| SocketAddr::new(address.ip(), port)).collect()
+        });
+        if inside.is_empty() {
+            return Ok(());
+        }
+        self.peers.know(&inside, || self.registry.destinations()).await
     }
 }

@@ -1,15 +1,13 @@
 //! One flow, from the connection that the packet filter redirected to its end.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use shekara_policy::decide::is_inside;
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::record::End;
 use shekara_policy::verdict::Denial;
-use shekara_policy::{Address, Flow, HostName, Judge, Protocol, Reason, Verdict};
+use shekara_policy::{Address, Flow, HostName, Protocol, Reason, Verdict};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -82,12 +80,12 @@ struct Carrier<'a> {
 
 impl Carrier<'_> {
     async fn carry(&self, client: &Abrupt, story: &mut Story) -> Closing {
-        if let Err(reason) = self.know(&[self.address.ip()]).await {
+        if let Err(reason) = self.context.know(&[self.address.ip()], self.port).await {
             story.refused(&Denial::of(reason));
             return Closing::Reset;
         }
         let pins = self.context.pins.names(self.address.ip(), Instant::now());
-        let planned = self.judge(|judge| plan(judge, self.address, self.port, &pins));
+        let planned = self.context.judge(|judge| plan(judge, self.address, self.port, &pins));
         match planned {
             Plan::Refuse(denial, name) => {
                 story.name = name;
@@ -106,29 +104,6 @@ impl Carrier<'_> {
                 }
             },
         }
-    }
-
-    fn judge<T>(&self, decide: impl FnOnce(Judge<'_>) -> T) -> T {
-        let enforced = self.context.enforced();
-        decide(Judge {
-            documents: &enforced.documents,
-            geo: &self.context.geo,
-            peers: &self.context.peers,
-            now: Timestamp::now(),
-        })
-    }
-
-    /// Has it known who is at those of the addresses that are inside the cluster, as far as the operator says it in time.
-    async fn know(&self, addresses: &[IpAddr]) -> Result<(), Reason> {
-        let addresses = addresses.iter().map(|ip| Address::new(*ip));
-        let inside: Vec<SocketAddr> = self.judge(|judge| {
-            let inside = addresses.filter(|address| is_inside(judge, *address));
-            inside.map(|address| SocketAddr::new(address.ip(), self.port)).collect()
-        });
-        if inside.is_empty() {
-            return Ok(());
-        }
-        self.context.peers.know(&inside, || self.context.registry.destinations()).await
     }
 
     /// Reads whom the client names, and finds the addresses that may be dialled for it.
@@ -205,8 +180,8 @@ impl Carrier<'_> {
             let found = match resolve(self.context, name, family).await {
                 Ok(found) => {
                     // an address for which there is no room has no answer, and is denied
-                    let _ = self.know(&found).await;
-                    self.judge(|judge| dialable(judge, &named, self.address, &found))
+                    let _ = self.context.know(&found, self.port).await;
+                    self.context.judge(|judge| dialable(judge, &named, self.address, &found))
                 }
                 // Nobody is there who could be asked for the other family.
                 Err(error @ LookupError::Forward(_)) => return Err(lookup_failed(name, &error)),

@@ -30,7 +30,7 @@ enum Ended {
     #[error("what is said of peers cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
     #[error("the policy API ended the conversation about peers")]
-    Ended,
+    Silent,
 }
 
 /// One conversation after the other, as long as the session lasts. What was said before stays known in between.
@@ -57,7 +57,7 @@ async fn conversation(requests: &mut Requests, context: &Context, backoff: &mut 
 async fn tell(say: &mpsc::Sender<Bytes>, context: &Context) -> Result<Infallible, Ended> {
     loop {
         let question = context.peers.news().await;
-        say.send(line(&question)?).await.map_err(|_| Ended::Ended)?;
+        say.send(line(&question)?).await.map_err(|_| Ended::Silent)?;
     }
 }
 
@@ -71,7 +71,7 @@ async fn hear(mut answers: Incoming, context: &Context, backoff: &mut Backoff) -
             context.peers.take(event);
         }
     }
-    Err(Ended::Ended)
+    Err(Ended::Silent)
 }
 
 fn line(question: &PeerQuestion) -> Result<Bytes, serde_json::Error> {

@@ -16,6 +16,7 @@ mod authority;
 mod cases;
 mod client;
 mod document;
+mod echo;
 mod namespace;
 mod peers;
 mod piecemeal;

@@ -11,7 +11,6 @@ use shekara_policy::exchange::Checkpoint;
 use shekara_policy::record::FlowRecord;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
@@ -24,7 +23,7 @@ use crate::resolver::{self, Questions};
 use crate::sidecar::Sidecar;
 use crate::sniffer::{POD_HARDWARE, Packet, Sniffer};
 use crate::wait::within;
-use crate::world::{self, ECHO, POLICY_API_NAME, RESOLVER};
+use crate::world::{self, POLICY_API_NAME, RESOLVER};
 
 /// The pod's addresses.
 pub(crate) const POD: [&str; 2] = ["10.244.1.2", "fd00:10:244:1::2"];
@@ -182,17 +181,6 @@ impl Place {
         let socket = self.pod.inside(|| Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap());
         socket.set_nonblocking(true).unwrap();
         within("a connection", TcpSocket::from_std_stream(socket.into()).connect(to)).await
-    }
-
-    /// Whether a connection to the echo port of an address gives back what is sent.
-    pub(crate) async fn echoes(&self, address: &str) -> bool {
-        let Ok(mut stream) = self.dial(address, ECHO).await else { return false };
-        let mut back = [0; 4];
-        let echo = async {
-            stream.write_all(b"face").await?;
-            stream.read_exact(&mut back).await
-        };
-        within("an echo or an end", echo).await.is_ok() && &back == b"face"
     }
 
     /// A UDP socket of the pod.
