@@ -74,18 +74,28 @@ impl Peers {
 
     /// Takes everything that the caches hold.
     pub(crate) fn everything(&self) {
-        let all = |kind, keys: Vec<Key>| keys.iter().for_each(|key| self.changed(kind, key));
+        let mut index = lock(&self.index);
+        let mut all = |kind, keys: Vec<Key>| keys.iter().for_each(|key| self.watching.touch(&self.take(&mut index, kind, key)));
         all(Kind::Service, self.caches.services.keys());
         all(Kind::EndpointSlice, self.caches.slices.keys());
         all(Kind::Node, self.caches.nodes.keys());
         all(Kind::Pod, self.caches.pods.keys());
-        self.tell_captured(&lock(&self.index));
+        self.tell_captured(&index);
     }
 
     /// Takes the present state of an object.
     pub(crate) fn changed(&self, kind: Kind, key: &Key) {
         let mut index = lock(&self.index);
-        let touched = match kind {
+        let touched = self.take(&mut index, kind, key);
+        if matches!(kind, Kind::Node | Kind::Service) && touched.iter().any(|address| self.tells_otherwise(&index, *address)) {
+            self.tell_captured(&index);
+        }
+        drop(index);
+        self.watching.touch(&touched);
+    }
+
+    fn take(&self, index: &mut Index, kind: Kind, key: &Key) -> BTreeSet<IpAddr> {
+        match kind {
             Kind::Pod => {
                 let pod = self.caches.pods.get(key);
                 if pod.is_none() {
@@ -96,13 +106,8 @@ impl Peers {
             Kind::Node => index.node(key, self.caches.nodes.get(key).as_deref()),
             Kind::Service => index.service(key, self.caches.services.get(key)),
             Kind::EndpointSlice => index.slice(key, self.caches.slices.get(key)),
-            Kind::DataHolding | Kind::Recipient | Kind::SovereigntyStandard | Kind::Namespace => return,
-        };
-        if matches!(kind, Kind::Node | Kind::Service) && touched.iter().any(|address| self.tells_otherwise(&index, *address)) {
-            self.tell_captured(&index);
+            Kind::DataHolding | Kind::Recipient | Kind::SovereigntyStandard | Kind::Namespace => BTreeSet::new(),
         }
-        drop(index);
-        self.watching.touch(&touched);
     }
 
     /// A sidecar says that it enforces other documents than before.

@@ -48,7 +48,7 @@ pub(super) enum Lead {
 impl Index {
     /// Takes the present state of a pod. Gives the addresses at which something may be otherwise now.
     pub(super) fn pod(&mut self, key: &Key, pod: Option<&PodSummary>) -> BTreeSet<IpAddr> {
-        let addresses = pod.map(|pod| pod.addresses.clone()).unwrap_or_default();
+        let addresses = pod.iter().flat_map(|pod| &pod.addresses).copied().collect();
         let (live, ended) =
             if pod.is_some_and(|pod| pod.ended) { (BTreeSet::new(), addresses) } else { (addresses, BTreeSet::new()) };
         let mut touched = self.pods.set(key, live);
@@ -194,37 +194,42 @@ fn is_api_server(service: &Key) -> bool {
     (service.namespace.as_str(), service.name.as_str()) == API_SERVER
 }
 
-/// Keys by address, and back.
+/// Keys by address, and back. Most addresses have one key and most keys one address, and there are a hundred thousand of them: short
+/// lists take a fifth of what sets would.
 #[derive(Default)]
 struct ByAddress {
-    keys: HashMap<IpAddr, BTreeSet<Key>>,
-    addresses: HashMap<Key, BTreeSet<IpAddr>>,
+    keys: HashMap<IpAddr, Vec<Arc<Key>>>,
+    addresses: HashMap<Arc<Key>, Box<[IpAddr]>>,
 }
 
 impl ByAddress {
     /// Sets the addresses of a key, and gives those that it had and those that it has.
     fn set(&mut self, key: &Key, addresses: BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
-        let before = self.addresses.remove(key).unwrap_or_default();
+        let (known, before) = match self.addresses.remove_entry(key) {
+            Some((known, before)) => (known, before.iter().copied().collect()),
+            None => (Arc::new(key.clone()), BTreeSet::new()),
+        };
         for address in before.difference(&addresses) {
             if let Some(keys) = self.keys.get_mut(address) {
-                keys.remove(key);
+                keys.retain(|other| **other != *key);
                 if keys.is_empty() {
                     self.keys.remove(address);
                 }
             }
         }
-        for address in &addresses {
-            self.keys.entry(*address).or_default().insert(key.clone());
+        for address in addresses.difference(&before) {
+            let keys = self.keys.entry(*address).or_insert_with(|| Vec::with_capacity(1));
+            keys.push(Arc::clone(&known));
         }
         let touched = before.union(&addresses).copied().collect();
         if !addresses.is_empty() {
-            self.addresses.insert(key.clone(), addresses);
+            self.addresses.insert(known, addresses.into_iter().collect());
         }
         touched
     }
 
     fn at(&self, address: IpAddr) -> impl Iterator<Item = &Key> {
-        self.keys.get(&address).into_iter().flatten()
+        self.keys.get(&address).into_iter().flatten().map(|key| &**key)
     }
 
     fn of(&self, key: &Key) -> impl Iterator<Item = IpAddr> {

@@ -23,7 +23,7 @@ pub(crate) struct PodSummary {
     pub(crate) uid: String,
     pub(crate) labels: BTreeMap<String, String>,
     /// Its addresses; none where it shares those of its node.
-    pub(crate) addresses: BTreeSet<IpAddr>,
+    pub(crate) addresses: Vec<IpAddr>,
     /// The annotations of the project alone.
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) service_account: String,
@@ -179,9 +179,9 @@ impl Cached for PodSummary {
     }
 }
 
-fn addresses(pod: &Pod) -> BTreeSet<IpAddr> {
+fn addresses(pod: &Pod) -> Vec<IpAddr> {
     if pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
-        return BTreeSet::new();
+        return vec![];
     }
     let listed = pod.status.iter().flat_map(|status| status.pod_ips.iter().flatten());
     listed.filter_map(|listed| listed.ip.parse().ok()).collect()

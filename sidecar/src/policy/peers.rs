@@ -35,10 +35,17 @@ enum Ended {
 
 /// One conversation after the other, as long as the session lasts. What was said before stays known in between.
 pub(super) async fn converse(mut requests: Requests, context: &Context) -> Infallible {
-    let mut backoff = Backoff::new();
+    let (mut backoff, mut said) = (Backoff::new(), String::new());
     loop {
         let Err(ended) = conversation(&mut requests, context, &mut backoff).await;
-        tracing::warn!("{ended}; known peers stay known, others are denied");
+        let text = ended.to_string();
+        // The same sentence every five seconds would bury what else is in the log.
+        if text == said {
+            tracing::debug!("{text}");
+        } else {
+            tracing::warn!("{text}; known peers stay known, others are denied");
+        }
+        said = text;
         sleep(backoff.after_failure()).await;
     }
 }
