@@ -125,21 +125,16 @@ impl Index {
 
     /// What is at an address and port.
     pub(super) fn find(&self, at: SocketAddr) -> Found {
-        let mut found = Found::default();
-        let mut services = self.services.at(at.ip()).peekable();
-        if services.peek().is_none() {
-            found.services = self.services_of_endpoint(at);
-            let ends = self.at(at);
-            found.ends = if ends.is_empty() { [Lead::Stray(at)].into() } else { ends };
-            return found;
-        }
-        for service in services {
+        // A Service may claim an address that is somebody else's, and who gets the packets then is up to the node: both are told.
+        let mut found = Found { services: self.services_of_endpoint(at), ends: self.at(at) };
+        let mut is_claimed = !found.ends.is_empty();
+        for service in self.services.at(at.ip()) {
             let Some(port) = self.summaries.get(service).and_then(|summary| summary.ports.get(&at.port())) else { continue };
+            is_claimed = true;
             found.services.insert(service.clone());
             found.ends.extend(self.behind(service, port));
         }
-        if found.services.is_empty() {
-            // no Service has the port: whoever gets the packet, it is none of them
+        if !is_claimed {
             found.ends.insert(Lead::Stray(at));
         }
         found
@@ -167,7 +162,7 @@ impl Index {
         ends
     }
 
-    /// Who of the cluster is at an address that no Service has.
+    /// Who of the cluster has an address itself.
     fn at(&self, at: SocketAddr) -> BTreeSet<Lead> {
         if self.services_of_endpoint(at).iter().any(is_api_server) {
             return [Lead::ApiServer].into();

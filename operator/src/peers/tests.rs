@@ -198,6 +198,23 @@ async fn the_api_server_is_known_by_its_service_and_by_its_endpoints_whoever_lea
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_claims_the_address_of_a_pod_opens_and_closes_nothing_but_its_own_port_there() {
+    let objects = [
+        pod("web", "10.244.0.1"),
+        bare("bare", "10.244.0.2"),
+        service("archive", "sly", "10.244.5.1", "10.244.0.1"),
+        service("archive", "kind", "10.244.5.2", "10.244.0.2"),
+        slice("archive", "sly", &["10.244.0.2"], 8080),
+        slice("archive", "kind", &["10.244.0.1"], 8080),
+    ];
+    let fixture = Fixture::new(&objects).await;
+    fixture.heard("web", "1");
+    assert_eq!(fixture.ends("10.244.0.1:5432"), [covered(true)]);
+    assert_eq!(fixture.peer("10.244.0.1:80").ends, [covered(true), uncovered()].into());
+    assert_eq!(fixture.peer("10.244.0.2:80").ends, [covered(true), uncovered()].into());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_cluster_takes_outside_its_networks_is_told_and_no_longer_when_it_does_not() {
     let fixture = Fixture::new(&[service("archive", "vectors", "10.244.5.1", "203.0.113.7")]).await;
     let mut captured = fixture.peers.captured();
