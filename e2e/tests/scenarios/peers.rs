@@ -40,9 +40,13 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         ("taken", json!(networks)),
     ];
     let border = scenario.border(&recipients).await?;
+    let nginx = scenario.images.get("nginx")?;
+    let on_node = json!({"containerPort": 80, "hostPort": HOST_PORT});
+    let pause = with(scenario.client_container("pause", &["sleep", "infinity"])?, "/ports", json!([on_node]))?;
+    let bare = Workload::new("bare", Cover::Free).serving("nginx", nginx, 80).container(pause);
     let (covered, bare, relay) = try_join3(
-        scenario.start(&nginx(scenario, "web", Cover::Covered)?),
-        scenario.start(&nginx(scenario, "bare", Cover::Free)?),
+        scenario.start(&Workload::new("web", Cover::Covered).serving("nginx", nginx, 80)),
+        scenario.start(&bare),
         scenario.start(&relay(scenario)?),
     )
     .await?;
@@ -68,8 +72,8 @@ struct Place<'a> {
 
 impl Place<'_> {
     async fn pods(&self) -> Result<()> {
-        self.open(v4(&self.covered)?, 80).await?;
-        self.closed(v4(&self.bare)?, 80, Reason::InClusterUnlisted).await
+        self.open(self.covered.v4()?, 80).await?;
+        self.closed(self.bare.v4()?, 80, Reason::InClusterUnlisted).await
     }
 
     async fn services(&self) -> Result<()> {
@@ -80,10 +84,10 @@ impl Place<'_> {
         // one uncovered endpoint closes the Service, and it opens when that is gone
         let slices = self.scenario.api::<EndpointSlice>();
         let mixed = self.service("mixed", json!({})).await?;
-        self.endpoints("mixed", &[v4(&self.covered)?, v4(&self.bare)?], 80).await?;
+        self.endpoints("mixed", &[self.covered.v4()?, self.bare.v4()?], 80).await?;
         self.closed(mixed, 80, Reason::InClusterUnlisted).await?;
         slices.delete("mixed-by-hand", &kube::api::DeleteParams::default()).await?;
-        self.endpoints("mixed", &[v4(&self.covered)?], 80).await?;
+        self.endpoints("mixed", &[self.covered.v4()?], 80).await?;
         self.open(mixed, 80).await
     }
 
@@ -95,10 +99,10 @@ impl Place<'_> {
         let listing = json!([{"namespace": self.scenario.namespace, "service": "headless", "data": []}]);
         self.scenario.holding_with("faces", with(spec.clone(), "/inCluster", listing)?).await?;
         self.scenario.condition("faces", "Enforcing", "True").await?;
-        self.open(v4(&self.bare)?, 80).await?;
+        self.open(self.bare.v4()?, 80).await?;
         self.scenario.holding_with("faces", spec).await?;
         self.scenario.condition("faces", "Enforcing", "True").await?;
-        self.closed(v4(&self.bare)?, 80, Reason::InClusterUnlisted).await
+        self.closed(self.bare.v4()?, 80, Reason::InClusterUnlisted).await
     }
 
     /// A Service without a selector leads where its endpoints say.
@@ -174,10 +178,10 @@ impl Place<'_> {
         let world = self.scenario.world()?;
         let ads = world.hosts.get(ADS)?.any_v4()?;
         let since = world.sniffer.clock().await?;
-        self.denied(v4(relay)?, RELAY_PORT, Reason::InClusterUnlisted).await?;
+        self.denied(relay.v4()?, RELAY_PORT, Reason::InClusterUnlisted).await?;
         let early = packets_from(&world.sniffer, relay, ads, since).await?;
         ensure!(early.is_empty(), "the relay passed something on: {early:?}");
-        self.border.free.python(&tcp(v4(relay)?, RELAY_PORT)).await?.success().context("the relay does not work")?;
+        self.border.free.python(&tcp(relay.v4()?, RELAY_PORT)).await?.success().context("the relay does not work")?;
         ensure!(!packets_from(&world.sniffer, relay, ads, since).await?.is_empty(), "the sniffer does not see the relay");
         Ok(())
     }
@@ -233,19 +237,6 @@ impl Place<'_> {
         self.scenario.api::<EndpointSlice>().create(&PostParams::default(), &slice).await.context("the endpoints are refused")?;
         Ok(())
     }
-}
-
-fn v4(client: &Client) -> Result<IpAddr> {
-    client.addresses.iter().find(|address| address.is_ipv4()).copied().context("the pod has no IPv4 address")
-}
-
-fn nginx(scenario: &Scenario, name: &str, cover: Cover) -> Result<Workload> {
-    let port =
-        if cover == Cover::Free { json!({"containerPort": 80, "hostPort": HOST_PORT}) } else { json!({"containerPort": 80}) };
-    Ok(Workload::new(name, cover).container(json!({
-        "name": "nginx", "image": scenario.images.get("nginx")?, "imagePullPolicy": "IfNotPresent", "ports": [port],
-        "readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
-    })))
 }
 
 /// An uncovered pod that passes everything on to the advertiser.
