@@ -38,24 +38,22 @@ pub struct Surroundings<'a> {
     /// The labels of the holding's namespace.
     pub namespace_labels: &'a BTreeMap<String, String>,
     /// The Services that holdings list, as far as they exist.
-    pub services: &'a [ServiceAddresses],
+    pub services: &'a [ListedService],
     /// What is inside the cluster.
     pub cluster: &'a Cluster,
     /// The present time, by which expired permits are named. The document itself does not depend on it.
     pub now: Timestamp,
 }
 
-/// A Service with the addresses and TCP ports that it has at present.
+/// A Service that a holding lists. Where it leads is no matter of the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceAddresses {
+pub struct ListedService {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its cluster addresses.
-    pub addresses: BTreeSet<std::net::IpAddr>,
-    /// Its TCP ports.
-    pub ports: BTreeSet<u16>,
+    /// Whether it is nothing but another name for a name outside the cluster.
+    pub external_name: bool,
 }
 
 /// The outcome of a compilation.
@@ -118,6 +116,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         standards: networks(&standards),
         routes: routes.iter().map(|routed| routed.route.clone()).collect(),
         in_cluster,
+        cluster_api: cluster_api(holding, &standards, &mut problems),
         cluster: around.cluster.clone(),
         data,
     };
@@ -128,6 +127,20 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         expires: routes.iter().filter_map(|routed| routed.expires).min(),
         parties: routes.iter().filter_map(|routed| Some((routed.route.recipient.clone(), routed.party?))).collect(),
     }
+}
+
+/// Whether the workloads may reach the Kubernetes API: where the holding says so and every standard that applies leaves it to
+/// holdings.
+fn cluster_api(holding: &DataHolding, standards: &[Standard], problems: &mut Problems) -> bool {
+    if !holding.spec.cluster_api.as_ref().is_some_and(|wish| wish.allow) {
+        return false;
+    }
+    if let Some(standard) = standards.iter().find(|standard| standard.broken || !standard.leaves_cluster_api) {
+        let message = format!("SovereigntyStandard/{} does not leave the Kubernetes API to holdings", standard.name);
+        problems.add("spec.clusterAPI.allow", ProblemCode::ClusterApiDenied, message);
+        return false;
+    }
+    !standards.is_empty()
 }
 
 fn reference(holding: &DataHolding) -> HoldingReference {
@@ -159,24 +172,21 @@ fn networks(standards: &[Standard]) -> Vec<StandardNetworks> {
     standards.iter().map(networks).collect()
 }
 
-fn in_cluster(listed: &[InCluster], services: &[ServiceAddresses], problems: &mut Problems) -> Vec<InClusterRoute> {
+fn in_cluster(listed: &[InCluster], services: &[ListedService], problems: &mut Problems) -> Vec<InClusterRoute> {
     let mut routes = Vec::new();
     for (index, wanted) in listed.iter().enumerate() {
         let field = format!("spec.inCluster[{index}]");
         let data = problem::categories(&wanted.data, &format!("{field}.data"), problems);
         let found = services.iter().find(|service| service.namespace == wanted.namespace && service.name == wanted.service);
         match found {
-            Some(service) if service.addresses.is_empty() => {
-                let message = format!("the Service {}/{} has no cluster address", wanted.namespace, wanted.service);
+            Some(service) if service.external_name => {
+                let message = format!(
+                    "the Service {}/{} is another name for one outside the cluster, which needs a transfer",
+                    wanted.namespace, wanted.service
+                );
                 problems.add(&field, ProblemCode::ServiceWithoutAddress, message);
             }
-            Some(service) => routes.push(InClusterRoute {
-                namespace: wanted.namespace.clone(),
-                service: wanted.service.clone(),
-                data,
-                addresses: service.addresses.clone(),
-                ports: service.ports.clone(),
-            }),
+            Some(_) => routes.push(InClusterRoute { namespace: wanted.namespace.clone(), service: wanted.service.clone(), data }),
             None => {
                 let message = format!("there is no Service {}/{}", wanted.namespace, wanted.service);
                 problems.add(&field, ProblemCode::ServiceNotFound, message);

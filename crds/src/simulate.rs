@@ -6,6 +6,7 @@ use std::fmt;
 use shekara_policy::decide::{Considered, Explained, explain};
 use shekara_policy::document::{PolicyDocument, Route};
 use shekara_policy::geo::CountrySource;
+use shekara_policy::peer::NoPeers;
 use shekara_policy::{Category, Flow, Judge, Verdict};
 
 use crate::compile::{Surroundings, compile};
@@ -78,7 +79,7 @@ pub enum RulePart {
 #[must_use]
 pub fn simulate(holdings: &[DataHolding], around: Surroundings<'_>, geo: &dyn CountrySource, flow: &Flow) -> Simulated {
     let documents: Vec<PolicyDocument> = holdings.iter().map(|holding| compile(holding, around).document).collect();
-    let judge = Judge { documents: &documents, geo, now: around.now };
+    let judge = Judge { documents: &documents, geo, peers: &NoPeers, now: around.now };
     let Explained { verdict, routes } = explain(judge, flow);
     let source = |Considered { document, route }: &Considered| {
         let document = documents.get(*document)?;

@@ -66,6 +66,14 @@ impl Client {
         })
     }
 
+    /// The pod's IPv4 address.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn v4(&self) -> Result<IpAddr> {
+        self.addresses.iter().find(|address| address.is_ipv4()).copied().context("the pod has no IPv4 address")
+    }
+
     /// The same pod, with commands in another of its containers.
     #[must_use]
     pub fn container(&self, name: &str) -> Self {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::run::Supervisor;
-use crate::watch::{self, Cache, Cached, Change, Key, NamespaceLabels, PodSummary, ServiceSummary};
+use crate::watch::{self, Cache, Cached, Change, Key, NamespaceLabels, NodeSummary, PodSummary, ServiceSummary, SliceSummary};
 
 const DNS_PORT: u16 = 53;
 
@@ -23,6 +23,8 @@ pub(crate) struct Caches {
     pub(crate) standards: Arc<Cache<SovereigntyStandard>>,
     pub(crate) namespaces: Arc<Cache<NamespaceLabels>>,
     pub(crate) services: Arc<Cache<ServiceSummary>>,
+    pub(crate) slices: Arc<Cache<SliceSummary>>,
+    pub(crate) nodes: Arc<Cache<NodeSummary>>,
     pub(crate) pods: Arc<Cache<PodSummary>>,
 }
 
@@ -40,6 +42,8 @@ impl Caches {
         follow(&self.standards, client, &sender, metrics, supervisor);
         follow(&self.namespaces, client, &sender, metrics, supervisor);
         follow(&self.services, client, &sender, metrics, supervisor);
+        follow(&self.slices, client, &sender, metrics, supervisor);
+        follow(&self.nodes, client, &sender, metrics, supervisor);
         follow(&self.pods, client, &sender, metrics, supervisor);
         receiver
     }
@@ -54,7 +58,8 @@ impl Caches {
     /// Whether every cache holds its first complete listing.
     pub(crate) fn are_synced(&self) -> bool {
         let declared = self.holdings.is_synced() && self.recipients.is_synced() && self.standards.is_synced();
-        declared && self.namespaces.is_synced() && self.services.is_synced() && self.pods.is_synced()
+        let network = self.services.is_synced() && self.slices.is_synced() && self.nodes.is_synced();
+        declared && network && self.namespaces.is_synced() && self.pods.is_synced()
     }
 
     /// Waits until every cache holds its first complete listing.
@@ -64,6 +69,8 @@ impl Caches {
         self.standards.wait_until_synced().await;
         self.namespaces.wait_until_synced().await;
         self.services.wait_until_synced().await;
+        self.slices.wait_until_synced().await;
+        self.nodes.wait_until_synced().await;
         self.pods.wait_until_synced().await;
     }
 }

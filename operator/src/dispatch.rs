@@ -18,6 +18,7 @@ use crate::documents::{Documents, Published};
 use crate::events::{Notice, Notices};
 use crate::ledger::Ledger;
 use crate::ledger::store::Resumed;
+use crate::peers::Peers;
 use crate::readiness::Gate;
 use crate::watch::{Change, Key, Kind};
 
@@ -29,6 +30,7 @@ pub(crate) struct Dispatcher {
     pub(crate) config: Arc<Config>,
     pub(crate) caches: Arc<Caches>,
     pub(crate) documents: Arc<Documents>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) notices: Notices,
@@ -57,6 +59,7 @@ impl Dispatcher {
     }
 
     fn everything(&self) {
+        self.peers.everything();
         for (key, _) in self.caches.holdings.all() {
             self.publish(&key);
             self.queues.holdings.push(key);
@@ -73,13 +76,15 @@ impl Dispatcher {
     }
 
     fn take(&self, batch: &[Change]) {
-        // pods change far more often than anything else, and no document depends on them
-        let anything_else = batch.iter().any(|change| change.kind != Kind::Pod);
+        // pods, endpoints and nodes change far more often than anything else, and no document depends on them
+        let often = |change: &Change| matches!(change.kind, Kind::Pod | Kind::EndpointSlice | Kind::Node);
+        let anything_else = !batch.iter().all(often);
         let holdings = if anything_else { self.caches.holdings.all() } else { vec![] };
         let mut compiled = BTreeSet::new();
         let mut visited = BTreeSet::new();
         let mut namespaces = BTreeSet::new();
         for change in batch {
+            self.peers.changed(change.kind, &change.key);
             compiled.extend(self.depends(change, &holdings));
             match change.kind {
                 Kind::Pod => {
@@ -89,7 +94,7 @@ impl Dispatcher {
                 Kind::Recipient => self.queues.recipients.push(change.key.clone()),
                 Kind::SovereigntyStandard => self.queues.standards.push(change.key.clone()),
                 Kind::DataHolding => drop(visited.insert(change.key.clone())),
-                Kind::Namespace | Kind::Service => {}
+                Kind::Namespace | Kind::Service | Kind::EndpointSlice | Kind::Node => {}
             }
         }
         for key in &compiled {
@@ -130,7 +135,7 @@ impl Dispatcher {
             Kind::Service => matching(&|_, holding| {
                 holding.spec.in_cluster.iter().any(|listed| listed.namespace == *namespace && listed.service == *name)
             }),
-            Kind::Pod => vec![],
+            Kind::Pod | Kind::EndpointSlice | Kind::Node => vec![],
         }
     }
 
@@ -151,6 +156,7 @@ impl Dispatcher {
         let digest = published.as_ref().map(|published| published.digest.clone());
         if self.documents.publish(&key.namespace, &key.name, published) {
             info!(holding = %key, digest, "published");
+            self.peers.holding_changed(key);
         }
     }
 

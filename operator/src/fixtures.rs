@@ -34,6 +34,8 @@ pub(crate) fn caches(objects: &[Value]) -> Caches {
     list(&caches.standards, of("SovereigntyStandard"));
     list(&caches.namespaces, of("Namespace"));
     list(&caches.services, of("Service"));
+    list(&caches.slices, of("EndpointSlice"));
+    list(&caches.nodes, of("Node"));
     list(&caches.pods, of("Pod"));
     caches
 }

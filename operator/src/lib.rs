@@ -20,6 +20,7 @@ mod fixtures;
 mod leadership;
 mod ledger;
 mod metrics;
+mod peers;
 mod policy_api;
 pub mod probe;
 mod queue;

@@ -1,12 +1,15 @@
-//! The policy API, which sidecars speak to: the stream of a pod's documents, and the checkpoints that come back.
+//! The policy API, which sidecars speak to: the stream of a pod's documents, what is said of its peers,
+//! and the checkpoints that come back.
 
 mod checkpoints;
 mod error;
 mod forward;
 mod identity;
+mod peers;
 mod stream;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +21,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures::StreamExt as _;
 use kube::Client;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, POLICY_PATH};
+use shekara_policy::exchange::{CHECKPOINTS_PATH, PEERS_PATH, POLICY_PATH};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -30,25 +33,30 @@ use crate::leadership::{Leader, Leadership};
 use crate::ledger::store::Resumed;
 use crate::ledger::{Ledger, Recorded};
 use crate::metrics::{CheckpointOutcome, Metrics};
+use crate::peers::Peers;
 use crate::watch::Key;
 use error::ApiError;
 pub(crate) use forward::ForwardError;
 use forward::Replicas;
 use identity::Identities;
+use peers::Conversation;
 use stream::Stream;
+pub(crate) use stream::holdings;
 
 /// The largest checkpoint that is read: a thousand sums of the greatest length are about half of it.
 const LARGEST: usize = 1 << 20;
 /// How long a checkpoint may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many streams a pod may hold at once: the one in use, and some that the network has lost and nobody has noticed yet.
-const STREAMS: usize = 4;
+/// How many streams of both kinds a pod may hold at once: the two in use, and some that the network has lost and nobody has noticed
+/// yet.
+const STREAMS: usize = 8;
 
 /// Answers the sidecars.
 pub(crate) struct PolicyApi {
     identities: Identities,
     caches: Arc<Caches>,
     documents: Arc<Documents>,
+    peers: Arc<Peers>,
     ledger: Arc<Ledger>,
     queues: Arc<Queues>,
     metrics: Arc<Metrics>,
@@ -65,6 +73,7 @@ pub(crate) struct Parts {
     pub(crate) config: Arc<Config>,
     pub(crate) caches: Arc<Caches>,
     pub(crate) documents: Arc<Documents>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) metrics: Arc<Metrics>,
@@ -77,18 +86,66 @@ pub(crate) struct Parts {
     pub(crate) stop: CancellationToken,
 }
 
+#[cfg(test)]
+impl Parts {
+    /// Those of the one replica, which leads.
+    pub(crate) fn alone(config: Config, caches: Caches, documents: Documents) -> Self {
+        let (client, metrics) = (crate::fixtures::client(), Arc::new(Metrics::new().unwrap()));
+        let (config, caches, documents) = (Arc::new(config), Arc::new(caches), Arc::new(documents));
+        let (ledger, resumed) = (Arc::new(Ledger::default()), Resumed::always());
+        let controllers = crate::controllers::Controllers::new(
+            client.clone(),
+            &config,
+            &caches,
+            &documents,
+            &ledger,
+            &metrics,
+            resumed.clone(),
+        );
+        Self {
+            authority: crate::certificates::Certificates::of_a_test(client.clone(), &config).authority_pem(),
+            peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger)),
+            queues: controllers.queues(),
+            client,
+            config,
+            caches,
+            documents,
+            ledger,
+            metrics,
+            leadership: Leadership::of(Leader::Here),
+            resumed,
+            port: 8443,
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
 impl PolicyApi {
     /// # Errors
     /// When the other replicas could not be reached in any case.
     pub(crate) fn new(parts: Parts) -> Result<Self, ForwardError> {
-        let Parts { client, config, caches, documents, ledger, queues, metrics, leadership, resumed, authority, port, stop } =
-            parts;
+        let Parts {
+            client,
+            config,
+            caches,
+            documents,
+            peers,
+            ledger,
+            queues,
+            metrics,
+            leadership,
+            resumed,
+            authority,
+            port,
+            stop,
+        } = parts;
         let name = format!("{}.{}.svc", config.policy_service, config.namespace);
         Ok(Self {
             identities: Identities::new(client, Arc::clone(&caches), Arc::clone(&metrics)),
             replicas: Replicas::new(&authority, name, port)?,
             caches,
             documents,
+            peers,
             ledger,
             queues,
             metrics,
@@ -99,10 +156,20 @@ impl PolicyApi {
         })
     }
 
+    /// Where what sidecars say is known: none where it is here.
+    fn elsewhere(&self, headers: &HeaderMap) -> Result<Option<IpAddr>, ApiError> {
+        match self.leadership.leader() {
+            _ if self.resumed.is_so() => Ok(None),
+            Leader::At(address) if !headers.contains_key(forward::FORWARDED) => Ok(Some(address)),
+            _ => Err(ApiError::NoLeader),
+        }
+    }
+
     /// The routes of the API.
     pub(crate) fn router(self) -> Router {
         Router::new()
             .route(POLICY_PATH, get(policy))
+            .route(PEERS_PATH, get(converse))
             .route(CHECKPOINTS_PATH, post(checkpoint))
             .fallback(async || ApiError::NoSuchPath)
             .with_state(Arc::new(self))
@@ -125,34 +192,48 @@ async fn policy(
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
-async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Result<StatusCode, ApiError> {
-    let (head, body) = request.into_parts();
+/// Who is at the addresses that the body names, an event a line: at once and whenever it is another.
+async fn converse(State(api): State<Arc<PolicyApi>>, request: Request) -> Result<Response, ApiError> {
+    let pod = api.identities.pod(request.headers()).await?;
+    if let Some(leader) = api.elsewhere(request.headers())? {
+        return api.replicas.hand_on(leader, request).await;
+    }
+    let body = request.into_body();
+    let key = Key::new(&*pod.namespace, &*pod.name);
+    let pod_changes = api.documents.follow_pod(&key, STREAMS).ok_or(ApiError::TooManyStreams)?;
+    debug!(pod = %key, "a conversation about peers begins");
+    let conversation = Conversation::new(&api, key, pod.uid.clone(), pod_changes, body);
+    let body = Body::from_stream(conversation.into_events());
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Result<Response, ApiError> {
     // nothing is read from somebody unknown
-    let pod = api.identities.pod(&head.headers).await?;
+    let pod = api.identities.pod(request.headers()).await?;
+    if let Some(leader) = api.elsewhere(request.headers())? {
+        return api.replicas.hand_on(leader, request).await;
+    }
+    let body = request.into_body();
     let body = tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await;
     let body = body.map_err(|_| ApiError::BadCheckpoint("it did not come in time".into()))?;
     let body = body.map_err(|problem| ApiError::BadCheckpoint(problem.to_string()))?;
-    if !api.resumed.is_so() {
-        return match api.leadership.leader() {
-            Leader::At(address) if !head.headers.contains_key(forward::FORWARDED) => {
-                api.replicas.forward(address, &head.headers, body).await
-            }
-            _ => Err(ApiError::NoLeader),
-        };
-    }
     let checkpoint = checkpoints::read(&body).inspect_err(|_| api.metrics.checkpoint(CheckpointOutcome::Invalid))?;
     let key = Key::new(&*pod.namespace, &*pod.name);
     let present = || api.caches.pods.get(&key).is_some_and(|now| now.uid == pod.uid);
+    let before = api.ledger.loaded(&pod);
     match api.ledger.record(&pod, checkpoint, present) {
         Recorded::Accepted => {
             api.metrics.checkpoint(CheckpointOutcome::Accepted);
+            if api.ledger.loaded(&pod) != before {
+                api.peers.pod_heard(&key);
+            }
             for (holding, _) in stream::holdings(&pod, &api.documents.of(&pod.namespace)) {
                 api.queues.holdings.push(Key::new(&*pod.namespace, holding));
             }
         }
         Recorded::Old => api.metrics.checkpoint(CheckpointOutcome::Old),
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 #[cfg(test)]

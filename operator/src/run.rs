@@ -22,6 +22,7 @@ use crate::leadership::Election;
 use crate::ledger::Ledger;
 use crate::ledger::store::Store;
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use crate::policy_api::{self, PolicyApi};
 use crate::readiness::Readiness;
 use crate::{admin, events, serve};
@@ -118,6 +119,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let kept = CancellationToken::new();
     supervisor.start("counts", store.run(stop.clone(), kept.clone()));
     supervisor.start("election", election.run(kept));
+    let peers = Arc::new(Peers::new(&config, &caches, &documents, &ledger));
     let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
     supervisor.start("events", events.run());
 
@@ -126,6 +128,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         config: Arc::clone(&config),
         caches: Arc::clone(&caches),
         documents: Arc::clone(&documents),
+        peers: Arc::clone(&peers),
         ledger: Arc::clone(&ledger),
         queues: controllers.queues(),
         notices: notices.clone(),
@@ -140,6 +143,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         config: Arc::clone(&config),
         caches: Arc::clone(&caches),
         documents,
+        peers,
         ledger,
         queues,
         metrics: Arc::clone(&metrics),

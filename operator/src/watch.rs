@@ -1,6 +1,7 @@
 //! Guarded caches: what the API server says of one kind, kept up to date. One object that cannot be decoded stalls nothing: it
 //! is left out, named in the log and counted.
 
+mod network;
 mod objects;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-pub(crate) use objects::{NamespaceLabels, Owner, PodSummary, Proof, ServiceSummary};
+pub(crate) use network::{NodeSummary, ServiceSummary, SliceSummary};
+pub(crate) use objects::{NamespaceLabels, Owner, PodSummary, Proof};
 
 use crate::metrics::Metrics;
 
@@ -30,6 +32,8 @@ pub(crate) enum Kind {
     SovereigntyStandard,
     Namespace,
     Service,
+    EndpointSlice,
+    Node,
     Pod,
 }
 
@@ -41,6 +45,8 @@ impl Kind {
             Self::SovereigntyStandard => "SovereigntyStandard",
             Self::Namespace => "Namespace",
             Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Node => "Node",
             Self::Pod => "Pod",
         }
     }
@@ -135,6 +141,11 @@ impl<V: Cached> Cache<V> {
     /// Every object that cannot be decoded.
     pub(crate) fn all_unreadable(&self) -> Vec<Key> {
         self.read(|state| state.unreadable.keys().cloned().collect())
+    }
+
+    /// The name of every object.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.read(|state| state.objects.keys().cloned().collect())
     }
 
     /// Every object of a namespace.

@@ -4,6 +4,7 @@ mod approach;
 mod country;
 mod empty;
 mod explain;
+mod peer;
 mod question;
 mod route;
 
@@ -13,13 +14,15 @@ use jiff::Timestamp;
 
 pub use approach::{Approach, approach};
 pub use explain::{Considered, Explained, explain};
+pub use peer::is_inside;
 pub use question::{Question, decide_question};
 
 use crate::address::Scope;
 use crate::country::Country;
 use crate::document::PolicyDocument;
-use crate::flow::{Flow, Protocol};
+use crate::flow::Flow;
 use crate::geo::CountrySource;
+use crate::peer::PeerSource;
 use crate::reason::Reason;
 use crate::verdict::{Budget, Denial, Grant, Rule, Verdict};
 
@@ -30,6 +33,8 @@ pub struct Judge<'a> {
     pub documents: &'a [PolicyDocument],
     /// Who knows the countries of addresses.
     pub geo: &'a dyn CountrySource,
+    /// Who knows the peers inside the cluster.
+    pub peers: &'a dyn PeerSource,
     /// The time of the decision.
     pub now: Timestamp,
 }
@@ -44,9 +49,13 @@ pub fn decide(judge: Judge<'_>, flow: &Flow) -> Verdict {
     if judge.documents.is_empty() {
         return Reason::NoDocument.into();
     }
-    if is_in_cluster(judge.documents, flow) {
-        return in_cluster(judge.documents, flow);
+    if let Some(address) = flow.address.filter(|address| is_inside(judge, *address)) {
+        return peer::decide(judge, flow, address);
     }
+    decide_outside(judge, flow)
+}
+
+fn decide_outside(judge: Judge<'_>, flow: &Flow) -> Verdict {
     let place = flow.address.map(|address| country::locate(judge, address));
     let country = place.map(|place| place.located.unwrap_or(Country::UNKNOWN));
     let mut rules = Vec::with_capacity(judge.documents.len());
@@ -72,32 +81,6 @@ pub fn decide(judge: Judge<'_>, flow: &Flow) -> Verdict {
         }
     }
     Verdict::Allow(Grant { rules, data, country, budgets })
-}
-
-fn is_in_cluster(documents: &[PolicyDocument], flow: &Flow) -> bool {
-    flow.address.is_some_and(|address| {
-        documents.iter().flat_map(|document| &document.cluster.networks).any(|network| network.contains(&address.ip()))
-    })
-}
-
-/// Destinations inside the cluster are judged by address alone, and only TCP reaches them.
-fn in_cluster(documents: &[PolicyDocument], flow: &Flow) -> Verdict {
-    let mut rules = Vec::with_capacity(documents.len());
-    let mut data = BTreeSet::new();
-    for document in documents {
-        let holding = document.holding.to_string();
-        let listed = document.in_cluster.iter().find(|route| {
-            flow.protocol != Protocol::Udp
-                && route.ports.contains(&flow.port)
-                && flow.address.is_some_and(|address| route.addresses.contains(&address.ip()))
-        });
-        let Some(route) = listed else {
-            return Verdict::Deny(Denial { holding: Some(holding), ..Denial::of(Reason::InClusterUnlisted) });
-        };
-        rules.push(Rule { holding, recipient: format!("{}/{}", route.namespace, route.service) });
-        data.extend(route.data.iter().copied());
-    }
-    Verdict::Allow(Grant { rules, data, country: None, budgets: Vec::new() })
 }
 
 /// Whether an address of this scope can be a party at all, given that a transfer lists a network that holds it.

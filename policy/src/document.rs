@@ -4,7 +4,7 @@ mod empty;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -38,6 +38,9 @@ pub struct PolicyDocument {
     pub routes: Vec<Route>,
     /// The destinations inside the cluster that the holding lists.
     pub in_cluster: Vec<InClusterRoute>,
+    /// Whether the holding's pods may use the API server of the cluster.
+    #[serde(default)]
+    pub cluster_api: bool,
     /// What is inside the cluster, and who resolves names.
     pub cluster: Cluster,
 }
@@ -201,7 +204,8 @@ pub struct PermitWindow {
     pub permit: u32,
 }
 
-/// A Service inside the cluster that the holding lists, with the addresses that it has at present.
+/// A Service inside the cluster that the holding lists. Where it leads changes far more often than a document, and is asked of
+/// the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InClusterRoute {
@@ -211,10 +215,6 @@ pub struct InClusterRoute {
     pub service: String,
     /// The categories that may go there.
     pub data: BTreeSet<Category>,
-    /// The cluster addresses of the Service.
-    pub addresses: BTreeSet<IpAddr>,
-    /// The TCP ports of the Service.
-    pub ports: BTreeSet<u16>,
 }
 
 /// What is inside the cluster.

@@ -1,11 +1,14 @@
 //! What sidecar and operator say to each other, as JSON over HTTPS/2.
 //!
 //! - `GET /v1/policy?watch`: one [`PolicyEvent`] a line, the first at once, the next whenever the documents of the pod change.
+//! - `GET /v1/peers?watch`: the sidecar sends a [`PeerQuestion`] a line in the request's body, at first with all addresses that it
+//!   uses, then whenever they are others; the operator sends a [`PeerEvent`] a line, at once and whenever an answer is another.
 //! - `POST /v1/checkpoints`: a [`Checkpoint`]; the answer is 204.
 //!
-//! Both with `Authorization: Bearer` and the pod's projected token of the audience [`AUDIENCE`].
+//! All with `Authorization: Bearer` and the pod's projected token of the audience [`AUDIENCE`].
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::category::Category;
 use crate::country::Country;
 use crate::document::PolicyDocument;
+use crate::peer::Peer;
 use crate::reason::Reason;
 
 /// The audience of the token by which a sidecar shows which pod it is in.
@@ -20,6 +24,12 @@ pub const AUDIENCE: &str = "shekara";
 
 /// The path of the policy watch.
 pub const POLICY_PATH: &str = "/v1/policy";
+
+/// The path of the peers watch.
+pub const PEERS_PATH: &str = "/v1/peers";
+
+/// How many addresses inside the cluster a pod may watch at once.
+pub const PEERS: usize = 1024;
 
 /// The path for checkpoints.
 pub const CHECKPOINTS_PATH: &str = "/v1/checkpoints";
@@ -33,6 +43,41 @@ pub struct PolicyEvent {
     pub documents: Vec<PolicyDocument>,
     /// How often the operator wants a checkpoint, in whole seconds; the first denial of a kind is reported at once.
     pub checkpoint_interval: u32,
+}
+
+/// Which addresses inside the cluster a sidecar uses from now on, and which it uses no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PeerQuestion {
+    /// To be watched, at most [`PEERS`] together with those that are watched already.
+    #[serde(default)]
+    pub watch: Vec<SocketAddr>,
+    /// To be watched no more.
+    #[serde(default)]
+    pub forget: Vec<SocketAddr>,
+}
+
+/// What is known about addresses inside the cluster: what an event does not name is as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PeerEvent {
+    /// The addresses outside the cluster's networks that it takes all the same, all of them each time: external addresses of
+    /// Services, and those of nodes. Absent where they have not changed.
+    #[serde(default)]
+    pub captured: Option<BTreeSet<IpAddr>>,
+    /// Answers, each in the place of an earlier one.
+    #[serde(default)]
+    pub peers: Vec<PeerAnswer>,
+}
+
+/// Who is at one address and port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PeerAnswer {
+    /// The address and port that were asked about.
+    pub at: SocketAddr,
+    /// Who is there.
+    pub peer: Peer,
 }
 
 /// What a sidecar has done since it started. Numbers stand for all of it, so a checkpoint that is lost or comes twice changes

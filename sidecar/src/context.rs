@@ -1,11 +1,13 @@
 //! What the tasks of the proxy share.
 
 use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use shekara_policy::decide::is_inside;
 use shekara_policy::verdict::Denial;
-use shekara_policy::{Flow, Judge, Verdict, decide};
+use shekara_policy::{Address, Flow, Judge, Reason, Verdict, decide};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -18,6 +20,7 @@ use crate::flow::resolve::Resolved;
 use crate::geo::Geo;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use crate::policy::Enforced;
 use crate::readiness::Readiness;
 use crate::record::Records;
@@ -32,6 +35,8 @@ pub struct Context {
     pub policy: watch::Receiver<Arc<Enforced>>,
     /// The countries of addresses.
     pub geo: Geo,
+    /// Who is at the addresses inside the cluster that are used.
+    pub peers: Peers,
     /// How sockets to the outside are made.
     pub dialler: Dialler,
     /// Who asks the resolvers.
@@ -74,6 +79,7 @@ impl Context {
             geo: Geo::open(&config.geo)?,
             readiness: Readiness::new(policy.clone()),
             policy,
+            peers: Peers::default(),
             forwarder: Forwarder::new(dialler.clone()),
             dialler,
             waiting: Waiting::default(),
@@ -98,8 +104,29 @@ impl Context {
     /// Judges a flow by the documents in force, at this moment.
     #[must_use]
     pub fn decide(&self, flow: &Flow) -> Verdict {
+        self.judge(|judge| decide(judge, flow))
+    }
+
+    /// Judges by the documents in force, at this moment.
+    pub fn judge<T>(&self, decide: impl FnOnce(Judge<'_>) -> T) -> T {
         let enforced = self.enforced();
-        decide(Judge { documents: &enforced.documents, geo: &self.geo, now: Timestamp::now() }, flow)
+        decide(Judge { documents: &enforced.documents, geo: &self.geo, peers: &self.peers, now: Timestamp::now() })
+    }
+
+    /// Has it known who is at those of the addresses that are inside the cluster, as far as the operator says it in time.
+    ///
+    /// # Errors
+    /// When the pod uses as many addresses as it may.
+    pub async fn know(&self, addresses: &[IpAddr], port: u16) -> Result<(), Reason> {
+        let addresses = addresses.iter().map(|ip| Address::new(*ip));
+        let inside: Vec<SocketAddr> = self.judge(|judge| {
+            let inside = addresses.filter(|address| is_inside(judge, *address));
+            inside.map(|address| SocketAddr::new(address.ip(), port)).collect()
+        });
+        if inside.is_empty() {
+            return Ok(());
+        }
+        self.peers.know(&inside, || self.registry.destinations()).await
     }
 
     /// The same for a flow that is to begin: it also needs something left of every bound.

@@ -14,6 +14,7 @@ pub mod init;
 pub mod ledger;
 pub mod mark;
 pub mod metrics;
+pub mod peers;
 pub mod policy;
 pub mod proof;
 pub mod random;

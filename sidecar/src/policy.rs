@@ -1,11 +1,13 @@
 //! The documents in force, and how they come.
 
 mod backoff;
+mod body;
 mod checkpoints;
 pub mod client;
 mod connect;
 mod event;
 mod lines;
+mod peers;
 mod request;
 
 use std::net::SocketAddr;

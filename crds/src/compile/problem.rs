@@ -45,9 +45,11 @@ pub enum ProblemCode {
     ObserveUnavailable,
     /// The recipient's own country is not allowed for the data.
     CrossBorder,
+    /// A standard does not leave the Kubernetes API to holdings.
+    ClusterApiDenied,
     /// An inCluster Service does not exist.
     ServiceNotFound,
-    /// An inCluster Service has no cluster address.
+    /// An inCluster Service leads outside the cluster by its name.
     ServiceWithoutAddress,
 }
 
@@ -69,6 +71,7 @@ impl ProblemCode {
             Self::PurposeNotPermitted => "PurposeNotPermitted",
             Self::ObserveUnavailable => "ObserveUnavailable",
             Self::CrossBorder => "CrossBorder",
+            Self::ClusterApiDenied => "ClusterAPIDenied",
             Self::ServiceNotFound => "ServiceNotFound",
             Self::ServiceWithoutAddress => "ServiceWithoutAddress",
         }

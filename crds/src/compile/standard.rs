@@ -11,6 +11,7 @@ use shekara_policy::{Category, Country};
 use super::problem::{Problem, ProblemCode, Problems};
 use crate::quantity;
 use crate::recipient::Ground;
+use crate::sovereignty_standard::operation::ClusterApiUse;
 use crate::sovereignty_standard::{
     EmptyTransfer, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec, TransferRule,
 };
@@ -26,6 +27,8 @@ pub(super) struct Standard {
     pub(super) empty_abroad: Leave,
     /// Whether a field could not be read: such a standard closes every route.
     pub(super) broken: bool,
+    /// Whether holdings may let their workloads reach the Kubernetes API.
+    pub(super) leaves_cluster_api: bool,
     pub(super) home: BTreeSet<Country>,
     bound: Vec<CategoryPattern>,
     rules: Vec<Rule>,
@@ -108,6 +111,7 @@ impl Standard {
         operation(spec, prefix, problems);
         Self {
             name: standard.name_any(),
+            leaves_cluster_api: spec.cluster_api == ClusterApiUse::PerHolding,
             networks,
             min_sources: u8::try_from(spec.min_sources).unwrap_or(u8::MAX),
             locates_shared: spec.shared_tenancy == SharedTenancy::Located,

@@ -75,12 +75,8 @@ impl Fixture {
             domain: "cluster.local".parse().unwrap(),
             resolvers: vec![],
         };
-        let services = [ServiceAddresses {
-            namespace: "archive".into(),
-            name: "vectors".into(),
-            addresses: ["10.96.0.9".parse().unwrap()].into(),
-            ports: [5432].into(),
-        }];
+        let service = |name: &str, external_name| ListedService { namespace: "archive".into(), name: name.into(), external_name };
+        let services = [service("vectors", false), service("alias", true)];
         let around = Surroundings {
             standards: &standards,
             recipients: &recipients,
@@ -107,7 +103,13 @@ impl Fixture {
 
     fn verdict(&self) -> Verdict {
         let compiled = self.compile();
-        let verdict = decide(Judge { documents: &[compiled.document], geo: &Home, now: NOW.parse().unwrap() }, &flow());
+        let judge = Judge {
+            documents: &[compiled.document],
+            geo: &Home,
+            peers: &shekara_policy::peer::NoPeers,
+            now: NOW.parse().unwrap(),
+        };
+        let verdict = decide(judge, &flow());
         assert_eq!(self.simulated().verdict, verdict, "the simulator says the same");
         verdict
     }
@@ -286,12 +288,13 @@ fn the_holders_own_systems_need_no_permit() {
 }
 
 #[test]
-fn services_inside_are_listed_with_their_addresses_or_named_as_missing() {
+fn services_inside_are_listed_or_named_as_missing_or_as_leading_outside() {
     let mut fixture = fixture();
-    fixture.holding["spec"]["inCluster"] = json!([{"namespace": "archive", "service": "vectors", "data": ["biometric.face"]}, {"namespace": "archive", "service": "none", "data": []}]);
+    fixture.holding["spec"]["inCluster"] = json!([{"namespace": "archive", "service": "vectors", "data": ["biometric.face"]}, {"namespace": "archive", "service": "none", "data": []}, {"namespace": "archive", "service": "alias", "data": []}]);
     let compiled = fixture.compile();
     assert_eq!(compiled.document.in_cluster.len(), 1);
     assert_eq!(compiled.problems[0].to_string(), "spec.inCluster[1]: there is no Service archive/none");
+    assert!(compiled.problems[1].to_string().starts_with("spec.inCluster[2]: the Service archive/alias is another name"));
 }
 
 /// The simulator names the declarations from which a verdict came.
@@ -312,4 +315,24 @@ fn a_simulated_flow_names_its_rules() {
     assert!(said.starts_with(denied) && said.contains("\n  country DE\n"), "{said}");
     fixture.recipient["spec"]["endpoints"][0]["ports"] = json!([8443]);
     assert!(fixture.simulated().to_string().ends_with("DataHolding cameras/street: no transfer lists the destination"));
+}
+
+#[test]
+fn the_kubernetes_api_is_open_where_the_holding_says_so_and_every_standard_leaves_it_to_holdings() {
+    let mut fixture = fixture();
+    assert!(!fixture.compile().document.cluster_api);
+    fixture.holding["spec"]["clusterAPI"] = json!({"allow": true, "reason": "leader election"});
+    let denied = fixture.compile();
+    assert!(!denied.document.cluster_api);
+    let problem = "spec.clusterAPI.allow: SovereigntyStandard/kz does not leave the Kubernetes API to holdings";
+    assert!(denied.problems.iter().any(|found| found.to_string() == problem), "{:?}", denied.problems);
+    fixture.standards[0]["spec"]["clusterAPI"] = json!("PerHolding");
+    assert!(fixture.compile().document.cluster_api);
+    let mut other = fixture.standards[0].clone();
+    other["metadata"]["name"] = json!("other");
+    other["spec"]["clusterAPI"] = json!("Denied");
+    fixture.standards.push(other);
+    assert!(!fixture.compile().document.cluster_api);
+    fixture.standards.clear();
+    assert!(!fixture.compile().document.cluster_api);
 }

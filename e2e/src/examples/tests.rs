@@ -71,7 +71,8 @@ fn reason(document: &PolicyDocument, host: &str, protocol: Protocol, port: u16) 
         tls: (protocol == Protocol::Tls).then_some(TlsVersion::V13),
     };
     let documents = [document.clone()];
-    decide(Judge { documents: &documents, geo: &Nobody, now: NOW.parse().unwrap() }, &flow).reason()
+    decide(Judge { documents: &documents, geo: &Nobody, peers: &shekara_policy::peer::NoPeers, now: NOW.parse().unwrap() }, &flow)
+        .reason()
 }
 
 #[test]

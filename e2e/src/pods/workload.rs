@@ -56,6 +56,15 @@ impl Workload {
         self.container(json!({"name": name, "image": image, "command": ["sleep", "infinity"]}))
     }
 
+    /// With a stock server that starts as its image says, and is ready when it takes connections.
+    #[must_use]
+    pub fn serving(self, name: &str, image: &str, port: u16) -> Self {
+        self.container(json!({
+            "name": name, "image": image, "imagePullPolicy": "IfNotPresent",
+            "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+        }))
+    }
+
     /// With a container.
     #[must_use]
     pub fn container(mut self, container: Value) -> Self {

@@ -52,11 +52,14 @@ async fn inside(scenario: &Scenario, covered: &Client) -> Result<()> {
     let program = "import os\nprint(os.environ['KUBERNETES_SERVICE_HOST'], os.environ['KUBERNETES_SERVICE_PORT'])";
     let api = covered.python(program).await?.success()?;
     let (api, port) = api.trim().split_once(' ').context("the pod knows no API server")?;
-    for (address, port) in [("169.254.169.254", 80), (node.as_str(), 10250), (api, port.parse()?)] {
+    for (address, port, expected) in [
+        ("169.254.169.254", 80, Reason::ForbiddenAddress),
+        (node.as_str(), 10250, Reason::PeerNodeAddress),
+        (api, port.parse()?, Reason::ClusterAPIDenied),
+    ] {
         let outcome = covered.python(&tcp(address.parse()?, port)).await?.failure()?;
         let chosen: IpAddr = address.parse()?;
         let record = covered.record(address, |record| record.destination == Some(chosen)).await?;
-        let expected = if address.starts_with("169.254.") { Reason::ForbiddenAddress } else { Reason::InClusterUnlisted };
         ensure!(is_denial(&record, expected), "another verdict in {}: {record:?}; {outcome}", scenario.namespace);
     }
     Ok(())

@@ -19,8 +19,10 @@ mod name_elsewhere;
 mod narrowing;
 mod other_protocols;
 mod over_ipv6;
+mod peers;
 mod revocation;
 mod running_pod;
+mod stateful_peers;
 mod status_and_conditions;
 mod stock_images;
 mod uncovered_pod;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         scenario("stock_images", World, stock_images::run),
         scenario("running_pod", World, running_pod::run),
         scenario("carve_out", World, carve_out::run),
+        scenario("peers", World, peers::run),
+        scenario("stateful_peers", World, stateful_peers::run),
         scenario("uncovered_pod", World, uncovered_pod::run),
         scenario("status_and_conditions", World, status_and_conditions::run),
         scenario("forbidden_pod", Cluster, forbidden_pod::run),

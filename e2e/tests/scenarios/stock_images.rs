@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
 use shekara_e2e::clients::{curl_with, publish};
 use shekara_e2e::pods::Client;
@@ -35,18 +35,12 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 
 async fn start(scenario: &Scenario, image: &str, port: u16, cover: Cover) -> Result<Client> {
     let name = format!("{}{image}", if cover == Cover::Free { "free-" } else { "" });
-    // no command, no user: it starts as its image says
-    let container: Value = json!({
-        "name": image, "image": scenario.images.get(image)?, "imagePullPolicy": "IfNotPresent",
-        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
-    });
-    scenario.start(&Workload::new(&name, cover).container(container)).await
+    scenario.start(&Workload::new(&name, cover).serving(image, scenario.images.get(image)?, port)).await
 }
 
 /// A client elsewhere in the cluster is served.
 async fn serves(image: &str, server: &Client, client: &Client) -> Result<()> {
-    let address =
-        server.addresses.iter().find(|address| address.is_ipv4()).context("the server has no IPv4 address")?.to_string();
+    let address = server.v4()?.to_string();
     let (command, expected) = match image {
         "nginx" => (curl_with(&format!("http://{address}/"), &[]), "200"),
         "postgresql" => (["pg_isready", "--host", &address].map(str::to_owned).into(), "accepting connections"),

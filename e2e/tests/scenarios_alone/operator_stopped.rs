@@ -1,5 +1,5 @@
 //! Without the operator the border stands: flows that are allowed go on and new ones are allowed by the last document, the others
-//! stay closed, a live flow is not touched. A pod that would be covered cannot be created bare, others can. When the operator is
+//! stay closed, a live flow is not touched. Peers inside the cluster that are known go on, others are denied. A pod that would be covered cannot be created bare, others can. When the operator is
 //! back, what happened meanwhile is in the status, and new pods are covered.
 //!
 //! Closes 14 of the threat model for an operator that is down.
@@ -10,14 +10,17 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, PostParams};
 use serde_json::json;
-use shekara_e2e::clients::curl;
+use shekara_e2e::clients::{curl, tcp};
 use shekara_e2e::cluster::{operator, scale_operator};
 use shekara_e2e::exec::talk::Talk;
 use shekara_e2e::holdings::CONDITION;
-use shekara_e2e::pods::workload::Cover;
+use shekara_e2e::pods::Client;
+use shekara_e2e::pods::workload::{Cover, Workload};
+use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::{Border, Scenario};
 use shekara_e2e::wait::{Seen, now, until};
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC, ECHO};
+use shekara_policy::Reason;
 
 const ECHO_PORT: u16 = 7;
 
@@ -31,12 +34,24 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         {"network": format!("{echo}/32"), "ports": [ECHO_PORT], "protocol": "TCP"},
     ]);
     let border = scenario.border(&[("party", endpoints)]).await?;
+    let member =
+        scenario.start(&Workload::new("member", Cover::Covered).serving("nginx", scenario.images.get("nginx")?, 80)).await?;
+    scenario.enforcing(2).await?;
+    until("the member is reached", CONDITION, async || {
+        let outcome = border.covered.python(&tcp(member.v4()?, 80)).await?;
+        Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
+    })
+    .await?;
     let mut live = border.covered.talk(&live_flow(echo)).await?;
     goes_on(&mut live).await?;
     let replicas = operator(&scenario.kube).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1);
 
     scale_operator(&scenario.kube, 0).await?;
-    let without = without_operator(scenario, &border, &mut live).await;
+    let without = async {
+        without_operator(scenario, &border, &mut live).await?;
+        peers(&border, &member).await
+    };
+    let without = without.await;
     // whatever came of it, the next scenario needs the operator
     scale_operator(&scenario.kube, replicas).await?;
     without.context("without the operator")?;
@@ -57,10 +72,19 @@ async fn without_operator(scenario: &Scenario, border: &Border, live: &mut Talk)
     scenario.client("bystander", Cover::Free).await.context("a pod that no holding covers").map(drop)
 }
 
+/// A peer that was known is reached, and nobody can say who another one is.
+async fn peers(border: &Border, member: &Client) -> Result<()> {
+    border.covered.python(&tcp(member.v4()?, 80)).await?.success().context("a known peer")?;
+    let stranger = border.free.v4()?;
+    border.covered.python(&tcp(stranger, 80)).await?.failure()?;
+    let denied = |record: &_| is_denial(record, Reason::PeerUnanswered) && record.destination == Some(stranger);
+    border.covered.record("a peer that nobody has asked about", denied).await.map(drop)
+}
+
 /// What happened meanwhile is reported, and a new pod is covered.
 async fn back(scenario: &Scenario, border: &Border) -> Result<()> {
     scenario.client_in_time("another", Cover::Covered).await?;
-    scenario.enforcing(2).await?;
+    scenario.enforcing(3).await?;
     let api = scenario.api::<shekara_crds::DataHolding>();
     let denied = until("the denial during the outage is in the status", CONDITION, async || {
         let found = api.list(&ListParams::default()).await?.items.pop().and_then(|holding| holding.status);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shekara_crds::compile::{ServiceAddresses, Surroundings};
+use shekara_crds::compile::{ListedService, Surroundings};
 use shekara_crds::declaration::{self, missing};
 use shekara_crds::{Compiled, DataHolding, DataHoldingSpec, Recipient, SovereigntyStandard};
 use shekara_policy::PolicyDocument;
@@ -21,12 +21,13 @@ use crate::caches::Caches;
 use crate::config::Config;
 use crate::watch::{Key, Kind, NamespaceLabels};
 use coverage::Survey;
+pub(crate) use coverage::{State, state};
 use status::View;
 
 /// How long the sidecars may take to load a new document before the holding counts as not enforced.
-const LOADING: Duration = Duration::from_secs(30);
+pub(crate) const LOADING: Duration = Duration::from_secs(30);
 /// How much later than an interval a checkpoint may come.
-const LATE: Duration = Duration::from_secs(5);
+pub(crate) const LATE: Duration = Duration::from_secs(5);
 /// The longest time to the next visit: timers over years are not needed, a visit that changes nothing writes nothing.
 const FAR: Duration = Duration::from_secs(24 * 3600);
 
@@ -36,7 +37,7 @@ pub(crate) struct Subject {
     namespace: Arc<NamespaceLabels>,
     standards: Vec<SovereigntyStandard>,
     recipients: BTreeMap<String, Recipient>,
-    services: Vec<ServiceAddresses>,
+    services: Vec<ListedService>,
     cluster: Cluster,
 }
 
@@ -50,12 +51,7 @@ pub(crate) fn dereference(caches: &Caches, config: &Config, key: &Key) -> Option
     let recipients = holding.spec.transfers.iter().filter_map(|transfer| named(&transfer.recipient)).collect();
     let service = |namespace: &String, name: &String| {
         let found = caches.services.get(&Key::new(namespace, name))?;
-        Some(ServiceAddresses {
-            namespace: namespace.clone(),
-            name: name.clone(),
-            addresses: found.addresses.iter().copied().collect(),
-            ports: found.ports.clone(),
-        })
+        Some(ListedService { namespace: namespace.clone(), name: name.clone(), external_name: found.external_name })
     };
     let listed = holding.spec.in_cluster.iter();
     let services = listed.filter_map(|listed| service(&listed.namespace, &listed.service)).collect();

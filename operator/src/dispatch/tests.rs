@@ -8,6 +8,7 @@ use crate::controllers::Controllers;
 use crate::events;
 use crate::fixtures::{caches, client, config, covered_pod, holding, namespace};
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use crate::watch::{Cache, Cached};
 
 struct Fixture {
@@ -23,7 +24,16 @@ impl Fixture {
             (Arc::new(caches(&objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
         let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics, Resumed::always()).queues();
         let (notices, events) = events::channel(client(), &config, metrics);
-        let dispatcher = Dispatcher { config, caches, documents, ledger, queues, notices, resumed: Resumed::always() };
+        let dispatcher = Dispatcher {
+            peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger)),
+            config,
+            caches,
+            documents,
+            ledger,
+            queues,
+            notices,
+            resumed: Resumed::always(),
+        };
         dispatcher.everything();
         let fixture = Self { dispatcher, _events: events };
         fixture.visits().await;

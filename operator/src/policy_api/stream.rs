@@ -19,7 +19,7 @@ use crate::watch::{Key, PodSummary};
 
 /// The holdings of a pod, each with its document where there is one: those that admission put it into, and those that claim it
 /// now.
-pub(super) fn holdings(pod: &PodSummary, documents: &NamespaceDocuments) -> BTreeMap<String, Option<Arc<Published>>> {
+pub(crate) fn holdings(pod: &PodSummary, documents: &NamespaceDocuments) -> BTreeMap<String, Option<Arc<Published>>> {
     let stamped = pod.holdings.iter().map(|name| (name.clone(), documents.get(name).cloned()));
     let claims = documents.iter().filter(|(_, published)| published.holding.claims(&pod.labels, &pod.annotations));
     stamped.chain(claims.map(|(name, published)| (name.clone(), Some(Arc::clone(published))))).collect()

@@ -9,7 +9,6 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::certificates::Certificates;
-use crate::controllers::Controllers;
 use crate::documents::Published;
 use crate::fixtures::{caches, client, config, covered_pod, holding};
 use crate::serve;
@@ -47,28 +46,14 @@ impl Fixture {
 
         let mut bare = covered_pod("bare", "a", "faces");
         bare["spec"]["initContainers"] = json!([]);
-        let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
-        let caches = Arc::new(caches(&[covered_pod("web", "a", "faces"), bare]));
-        let (documents, ledger) = (Arc::new(Documents::default()), Arc::new(Ledger::default()));
-        let queues =
-            Controllers::new(api_server.clone(), &config, &caches, &documents, &ledger, &metrics, resumed.clone()).queues();
+        let documents = Documents::default();
         documents.publish("cameras", "faces", Some(published()));
         documents.set_complete();
-        let api = PolicyApi::new(Parts {
-            client: api_server,
-            config,
-            caches,
-            documents,
-            ledger,
-            queues,
-            metrics,
-            leadership: Leadership::of(leader),
-            resumed,
-            authority: certificates.authority_pem(),
-            port,
-            stop: stop.clone(),
-        })
-        .unwrap();
+        let alone = Parts::alone(config(), caches(&[covered_pod("web", "a", "faces"), bare]), documents);
+        alone.peers.everything();
+        let (leadership, authority) = (Leadership::of(leader), certificates.authority_pem());
+        let parts = Parts { client: api_server, leadership, resumed, authority, port, stop: stop.clone(), ..alone };
+        let api = PolicyApi::new(parts).unwrap();
         Self { api: Arc::new(api), asked, stop, server }
     }
 
@@ -82,9 +67,11 @@ impl Fixture {
 
     async fn checkpoint(&self, token: &str, body: impl Into<Body>) -> Response {
         let mut request = Request::new(body.into());
+        *request.method_mut() = axum::http::Method::POST;
+        *request.uri_mut() = CHECKPOINTS_PATH.parse().unwrap();
         *request.headers_mut() = headers(Some(token));
         match checkpoint(State(Arc::clone(&self.api)), request).await {
-            Ok(status) => status.into_response(),
+            Ok(answer) => answer,
             Err(problem) => problem.into_response(),
         }
     }

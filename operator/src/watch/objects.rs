@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Namespace, Pod, PodStatus, Service};
+use k8s_openapi::api::core::v1::{ContainerStatus, Namespace, Pod, PodStatus};
 use kube::ResourceExt as _;
 use shekara_crds::{DataHolding, HOLDINGS_ANNOTATION, Recipient, SovereigntyStandard};
 
@@ -14,14 +14,6 @@ use crate::admission::containers::{HOLDINGS_VARIABLE, PROXY, VERIFY};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NamespaceLabels(pub(crate) BTreeMap<String, String>);
 
-/// The addresses and TCP ports of a Service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ServiceSummary {
-    /// The cluster addresses in the order of the Service, which is that of the preferred family.
-    pub(crate) addresses: Vec<IpAddr>,
-    pub(crate) ports: BTreeSet<u16>,
-}
-
 /// What there is to know of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodSummary {
@@ -29,6 +21,8 @@ pub(crate) struct PodSummary {
     pub(crate) name: String,
     pub(crate) uid: String,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Its addresses; none where it shares those of its node.
+    pub(crate) addresses: Vec<IpAddr>,
     /// The annotations of the project alone.
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) service_account: String,
@@ -45,6 +39,13 @@ pub(crate) struct PodSummary {
     /// The holdings that admission put the pod into: those in its annotation and those in the proxy's environment, which nobody
     /// can change in a running pod.
     pub(crate) holdings: BTreeSet<String>,
+}
+
+impl PodSummary {
+    /// Whether the kubelet has seen the sidecar start, and every way out closed.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.injected && self.proxy_started && self.proof == Proof::Passed
+    }
 }
 
 /// How the container that proves the packet filter ended, as the kubelet says: the application cannot forge it.
@@ -127,22 +128,6 @@ impl Cached for NamespaceLabels {
     }
 }
 
-impl Cached for ServiceSummary {
-    type Object = Service;
-    const KIND: Kind = Kind::Service;
-
-    fn keep(object: Service) -> Self {
-        let spec = object.spec.unwrap_or_default();
-        // a headless Service has the text None for an address
-        let addresses = spec.cluster_ips.or(spec.cluster_ip.map(|ip| vec![ip])).unwrap_or_default();
-        let tcp = spec.ports.unwrap_or_default().into_iter().filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
-        Self {
-            addresses: addresses.iter().filter_map(|address| address.parse().ok()).collect(),
-            ports: tcp.filter_map(|port| u16::try_from(port.port).ok()).collect(),
-        }
-    }
-}
-
 impl Cached for PodSummary {
     type Object = Pod;
     const KIND: Kind = Kind::Pod;
@@ -167,6 +152,7 @@ impl Cached for PodSummary {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
+            addresses: addresses(&object),
             service_account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_else(|| "default".into()),
             ended: ended(status, deleting),
             proxy_started: status.is_some_and(proxy_started),
@@ -178,6 +164,14 @@ impl Cached for PodSummary {
             annotations,
         }
     }
+}
+
+fn addresses(pod: &Pod) -> Vec<IpAddr> {
+    if pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
+        return vec![];
+    }
+    let listed = pod.status.iter().flat_map(|status| status.pod_ips.iter().flatten());
+    listed.filter_map(|listed| listed.ip.parse().ok()).collect()
 }
 
 /// Whether nothing of the pod runs any more, nor will.

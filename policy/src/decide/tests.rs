@@ -1,4 +1,5 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use proptest::prelude::*;
@@ -8,8 +9,9 @@ use super::*;
 use crate::address::Address;
 use crate::category::Category;
 use crate::document::*;
-use crate::flow::TlsVersion;
+use crate::flow::{Protocol, TlsVersion};
 use crate::host_name::HostName;
+use crate::peer::{End, Peer, ServiceName};
 
 mod properties;
 
@@ -24,6 +26,22 @@ impl CountrySource for World {
             _ => "ZZ",
         };
         vec![country.parse().unwrap()]
+    }
+}
+
+/// The archive, which holdings may list, and nobody else.
+pub(crate) struct Archive;
+
+impl PeerSource for Archive {
+    fn peer(&self, at: SocketAddr) -> Option<Arc<Peer>> {
+        let service = ServiceName { namespace: "archive".into(), name: "vectors".into() };
+        let archive = Peer { services: [service].into(), ends: [End::Pod([].into())].into() };
+        let stranger = Peer { services: [].into(), ends: [End::Pod([].into())].into() };
+        Some(Arc::new(if at == "10.96.0.20:5432".parse().unwrap() { archive } else { stranger }))
+    }
+
+    fn captures(&self, _address: IpAddr) -> bool {
+        false
     }
 }
 
@@ -46,7 +64,7 @@ pub(crate) fn document(namespace: &str, name: &str) -> PolicyDocument {
              "endpoints": [{"target": {"network": "10.40.0.0/24"}, "ports": [554], "protocol": "TCP"}, {"target": {"network": "203.0.113.0/24"}, "ports": [8443], "protocol": "TLS"}],
              "constraints": [{"standard": "kz", "countries": ["KZ"], "minTls": null}],
              "permits": null, "barred": null}],
-        "inCluster": [{"namespace": "archive", "service": "vectors", "data": ["biometric.face"], "addresses": ["10.96.0.20"], "ports": [5432]}],
+        "inCluster": [{"namespace": "archive", "service": "vectors", "data": ["biometric.face"]}],
         "cluster": {"networks": ["10.244.0.0/16", "10.96.0.0/16"], "domain": "cluster.local", "resolvers": ["10.96.0.10:53"]}
     }))
     .unwrap()
@@ -63,7 +81,7 @@ fn flow(protocol: Protocol, name: &str, address: &str, port: u16) -> Flow {
 }
 
 fn at(time: &str, documents: &[PolicyDocument], flow: &Flow) -> Verdict {
-    decide(Judge { documents, geo: &World, now: time.parse().unwrap() }, flow)
+    decide(Judge { documents, geo: &World, peers: &Archive, now: time.parse().unwrap() }, flow)
 }
 
 const NOW: &str = "2026-06-01T00:00:00Z";
@@ -153,10 +171,10 @@ fn standards_or_sources_that_differ_leave_the_country_unknown() {
     let mut document = document("cameras", "street");
     let flow = flow(Protocol::Tls, "api.clinic.example.kz", "192.0.2.10", 443);
     let now = NOW.parse().unwrap();
-    let verdict = decide(Judge { documents: std::slice::from_ref(&document), geo: &Two, now }, &flow);
+    let verdict = decide(Judge { documents: std::slice::from_ref(&document), geo: &Two, peers: &Archive, now }, &flow);
     assert_eq!(verdict.reason(), Some(Reason::SourcesDisagree));
     document.standards[0].min_sources = 2;
-    let verdict = decide(Judge { documents: &[document], geo: &World, now }, &flow);
+    let verdict = decide(Judge { documents: &[document], geo: &World, peers: &Archive, now }, &flow);
     assert_eq!(verdict.reason(), Some(Reason::UnknownCountry));
 }
 

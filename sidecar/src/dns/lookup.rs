@@ -118,6 +118,22 @@ pub(super) fn chain(answer: &Message, name: &Name, family: Family) -> Found {
     Found::default()
 }
 
+/// The names that a name is an alias of, one after the other, as the answer says it.
+pub(super) fn aliases(answer: &Message, name: &Name) -> Vec<HostName> {
+    let mut owner = name;
+    let mut aliases = Vec::new();
+    for _ in 0..ALIASES {
+        let alias = answer.answers.iter().filter(|record| record.name == *owner).find_map(|record| match &record.data {
+            RData::CNAME(alias) => Some(&alias.0),
+            _ => None,
+        });
+        let Some(next) = alias else { break };
+        aliases.extend(next.to_ascii().parse::<HostName>());
+        owner = next;
+    }
+    aliases
+}
+
 fn address(data: &RData, family: Family) -> Option<IpAddr> {
     match (data, family) {
         (RData::A(address), Family::V4) => Some(address.0.into()),

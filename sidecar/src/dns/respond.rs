@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
+use shekara_policy::decide::{Question, decide_question};
 use shekara_policy::verdict::Denial;
-use shekara_policy::{HostName, Reason};
+use shekara_policy::{HostName, PolicyDocument, Reason};
 use tokio::time::Instant;
 
-use super::lookup::{Family, chain};
+use super::lookup::{Family, aliases, chain};
 use super::question::{Asked, Judged, judge};
 use super::{answer, pins::Pins};
 use crate::context::Context;
@@ -80,11 +81,12 @@ pub async fn respond(context: &Arc<Context>, bytes: &[u8]) -> Option<Response> {
 }
 
 async fn ask(context: &Context, request: &Message, asked: &Asked) -> Message {
-    match context.forwarder.ask(&context.enforced().resolvers(), &asked.name, asked.kind).await {
+    let enforced = context.enforced();
+    match context.forwarder.ask(&enforced.resolvers(), &asked.name, asked.kind).await {
         Ok(from) => {
             context.metrics.question(QuestionOutcome::Answered);
-            if asked.listed {
-                pin(&context.pins, asked, &from);
+            for host in pinned(&enforced.documents, asked, &from) {
+                pin(&context.pins, &host, asked, &from);
             }
             answer::answered(request, from)
         }
@@ -96,15 +98,25 @@ async fn ask(context: &Context, request: &Message, asked: &Asked) -> Message {
     }
 }
 
+/// The listed names that the answer's addresses are those of: the one that was asked, or, for a name of the cluster that is but
+/// another name for one outside, the names that it leads to.
+fn pinned(documents: &[PolicyDocument], asked: &Asked, from: &Message) -> Vec<HostName> {
+    if asked.listed {
+        return vec![asked.host.clone()];
+    }
+    let listed = |name: &HostName| decide_question(documents, name) == Question::Listed;
+    aliases(from, &asked.name).into_iter().filter(listed).collect()
+}
+
 /// Pins before the answer is given, so that no application is faster.
-fn pin(pins: &Pins, asked: &Asked, from: &Message) {
+fn pin(pins: &Pins, host: &HostName, asked: &Asked, from: &Message) {
     let family = match asked.kind {
         RecordType::A => Family::V4,
         RecordType::AAAA => Family::V6,
         _ => return,
     };
     let found = chain(from, &asked.name, family);
-    pins.pin(&asked.host, &found.addresses, found.ttl, Instant::now());
+    pins.pin(host, &found.addresses, found.ttl, Instant::now());
 }
 
 fn denied(context: &Arc<Context>, name: Option<HostName>, reason: Reason) {

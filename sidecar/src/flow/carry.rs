@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::record::End;
 use shekara_policy::verdict::Denial;
-use shekara_policy::{Address, Flow, HostName, Judge, Protocol, Reason, Verdict};
+use shekara_policy::{Address, Flow, HostName, Protocol, Reason, Verdict};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -82,8 +81,12 @@ struct Carrier<'a> {
 
 impl Carrier<'_> {
     async fn carry(&self, client: &Abrupt, story: &mut Story) -> Closing {
+        if let Err(reason) = self.context.know(&[self.address.ip()], self.port).await {
+            story.refused(&Denial::of(reason));
+            return Closing::Reset;
+        }
         let pins = self.context.pins.names(self.address.ip(), Instant::now());
-        let planned = self.judge(|judge| plan(judge, self.address, self.port, &pins));
+        let planned = self.context.judge(|judge| plan(judge, self.address, self.port, &pins));
         match planned {
             Plan::Refuse(denial, name) => {
                 story.name = name;
@@ -102,11 +105,6 @@ impl Carrier<'_> {
                 }
             },
         }
-    }
-
-    fn judge<T>(&self, decide: impl FnOnce(Judge<'_>) -> T) -> T {
-        let enforced = self.context.enforced();
-        decide(Judge { documents: &enforced.documents, geo: &self.context.geo, now: Timestamp::now() })
     }
 
     /// Reads whom the client names, and finds the addresses that may be dialled for it.
@@ -181,7 +179,11 @@ impl Carrier<'_> {
         let mut denials = Vec::new();
         for family in [family, family.other()] {
             let found = match resolve(self.context, name, family).await {
-                Ok(found) => self.judge(|judge| dialable(judge, &named, self.address, &found)),
+                Ok(found) => {
+                    // an address for which there is no room has no answer, and is denied
+                    let _ = self.context.know(&found, self.port).await;
+                    self.context.judge(|judge| dialable(judge, &named, self.address, &found))
+                }
                 // Nobody is there who could be asked for the other family.
                 Err(error @ LookupError::Forward(_)) => return Err(lookup_failed(name, &error)),
                 Err(error) => Err(lookup_failed(name, &error)),

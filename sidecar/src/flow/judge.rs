@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use shekara_policy::decide::{Approach, approach};
+use shekara_policy::decide::{Approach, approach, is_inside};
 use shekara_policy::verdict::Denial;
 use shekara_policy::{Address, Flow, HostName, Judge, Protocol, Reason, Verdict, decide};
 
@@ -23,6 +23,9 @@ pub enum Plan {
 /// Plans a connection to an address; `pinned` are the names that this pod was answered the address for.
 #[must_use]
 pub fn plan(judge: Judge<'_>, address: Address, port: u16, pinned: &[HostName]) -> Plan {
+    if is_inside(judge, address) {
+        return unread(judge, address, port, &[None]);
+    }
     match approach(judge.documents, address, port, pinned) {
         Approach::Deny(reason) => Plan::Refuse(Denial::of(reason), None),
         Approach::InCluster => unread(judge, address, port, &[None]),
@@ -82,7 +85,13 @@ fn telling(reason: Reason) -> u8 {
         Reason::CrossBorder | Reason::EmptyTransferDenied | Reason::NoApproval => 6,
         Reason::SourcesDisagree => 5,
         Reason::UnknownCountry | Reason::SharedTenancy => 4,
-        Reason::InClusterUnlisted => 2,
+        Reason::InClusterUnlisted
+        | Reason::PeerOtherData
+        | Reason::PeerNotEnforcing
+        | Reason::PeerNodeAddress
+        | Reason::PeerUnknown
+        | Reason::PeerUnanswered
+        | Reason::ClusterAPIDenied => 2,
         Reason::ForbiddenAddress => 1,
         Reason::NoAddress => 0,
         _ => 3,

@@ -1,8 +1,9 @@
-//! The flows that live now. They are judged again whenever the documents change or a permit begins or ends, and one that is no
+//! The flows that live now. They are judged again whenever the documents or the peers change or a permit begins or ends, and one that is no
 //! longer allowed hears of it at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -82,6 +83,14 @@ impl Registry {
         }
     }
 
+    /// Where the living flows go.
+    #[must_use]
+    pub fn destinations(&self) -> HashSet<SocketAddr> {
+        let state = self.lock();
+        let address = |live: &Live| Some(SocketAddr::new(live.flow.address?.ip(), live.flow.port));
+        state.flows.values().filter_map(address).collect()
+    }
+
     /// How many flows live.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -127,13 +136,14 @@ impl Drop for Entry<'_> {
 /// # Errors
 /// When nobody can send documents any more.
 pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
-    let mut policy = context.policy.clone();
+    let (mut policy, mut answers) = (context.policy.clone(), context.peers.answers());
     // Taken before the flows are judged: a permit that ends while they are is still to come, and they are judged for it once more.
     let mut judged = Timestamp::now();
     loop {
         let boundary = next_boundary(&policy.borrow_and_update().documents, judged);
         tokio::select! {
             changed = policy.changed() => changed?,
+            changed = answers.changed() => changed?,
             () = passing(boundary) => {}
         }
         judged = Timestamp::now();

@@ -1,8 +1,35 @@
-use shekara_policy::PolicyDocument;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use shekara_policy::peer::{End, Peer, ServiceName};
+use shekara_policy::{PeerSource, PolicyDocument};
 
 mod place;
 
 pub(crate) use place::{Place, RESOLVER, Resolver};
+
+/// The archive, which the document lists, and the API server.
+pub(crate) struct Archive;
+
+impl Archive {
+    pub(crate) fn peers() -> [(SocketAddr, Peer); 2] {
+        let vectors = ServiceName { namespace: "archive".into(), name: "vectors".into() };
+        [
+            ("10.96.0.20:5432".parse().unwrap(), Peer { services: [vectors].into(), ends: [End::Pod([].into())].into() }),
+            ("10.96.0.1:443".parse().unwrap(), Peer { services: [].into(), ends: [End::ApiServer].into() }),
+        ]
+    }
+}
+
+impl PeerSource for Archive {
+    fn peer(&self, at: SocketAddr) -> Option<Arc<Peer>> {
+        Self::peers().into_iter().find(|(known, _)| *known == at).map(|(_, peer)| Arc::new(peer))
+    }
+
+    fn captures(&self, _address: IpAddr) -> bool {
+        false
+    }
+}
 
 /// A document that lists a clinic by name, its broker, a network of cameras, and a Service.
 pub(crate) fn document() -> PolicyDocument {
@@ -25,7 +52,7 @@ pub(crate) fn document() -> PolicyDocument {
              "endpoints": [{"target": {"network": "10.40.0.0/24"}, "ports": [554], "protocol": "TCP"}, {"target": {"network": "10.40.0.0/24"}, "ports": [8443], "protocol": "TLS"}],
              "constraints": [{"standard": "kz", "countries": ["KZ"], "minTls": null}],
              "permits": null, "barred": null}],
-        "inCluster": [{"namespace": "archive", "service": "vectors", "data": ["biometric.face"], "addresses": ["10.96.0.20"], "ports": [5432]}],
+        "inCluster": [{"namespace": "archive", "service": "vectors", "data": ["biometric.face"]}],
         "cluster": {"networks": ["10.244.0.0/16", "10.96.0.0/16"], "domain": "cluster.local", "resolvers": ["10.96.0.10:53"]}
     }))
     .unwrap()

@@ -16,6 +16,7 @@ use super::checkpoints::Checkpoints;
 use super::connect::{self, ConnectError, Requests};
 use super::event::Event;
 use super::lines::{LineTooLong, Lines};
+use super::peers;
 use super::request::{self, RequestError};
 use crate::context::Context;
 use crate::metrics::PolicyOutcome;
@@ -106,10 +107,12 @@ impl Client {
         let (told, hear) = watch::channel(None);
         let Self { context, documents, checkpoints, backoff, .. } = self;
         context.metrics.policy_connected.set(1);
-        // A checkpoint that is slow to be taken must not hold up documents, so both go on beside each other.
+        let about_peers = requests.clone();
+        // A checkpoint that is slow to be taken must not hold up documents, so all go on beside each other.
         tokio::select! {
             outcome = read(stream, context, documents, backoff, &told) => outcome,
             never = report(&mut requests, context, checkpoints, hear) => match never {},
+            never = peers::converse(about_peers, context) => match never {},
         }
     }
 

@@ -6,8 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::client::conn::http2::{self, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
@@ -20,6 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::body::RequestBody;
 use crate::context::Context;
 use crate::dns::lookup::{self, Family, LookupError};
 
@@ -36,10 +35,10 @@ const PING: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 256 * 1024;
 
 /// The driver of a connection: requests make progress while it is polled.
-pub(super) type Driver = Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>, TokioExecutor>;
+pub(super) type Driver = Connection<TokioIo<TlsStream<TcpStream>>, RequestBody, TokioExecutor>;
 
 /// What requests are sent by.
-pub(super) type Requests = SendRequest<Full<Bytes>>;
+pub(super) type Requests = SendRequest<RequestBody>;
 
 /// The configured authority cannot be used; no later try would succeed.
 #[derive(Debug, thiserror::Error)]

@@ -10,9 +10,11 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, POLICY_PATH};
+use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, PEERS_PATH, POLICY_PATH};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::body::RequestBody;
 use super::connect::Requests;
 use crate::config::{Config, PolicyApi};
 
@@ -48,7 +50,19 @@ pub enum RequestError {
 /// Opens the watch; the answer's body is the stream of events.
 pub(super) async fn watch(requests: &mut Requests, config: &Config) -> Result<Incoming, RequestError> {
     let request = Request::get(uri(&config.policy_api, &format!("{POLICY_PATH}?watch"))?);
-    let answer = send(requests, &config.token, request, Bytes::new()).await?;
+    let answer = send(requests, &config.token, request, whole(Bytes::new())).await?;
+    expect(&answer, StatusCode::OK)?;
+    Ok(answer.into_body())
+}
+
+/// Opens the conversation about peers: `questions` go there, a line each, and the answer's body is the stream of events.
+pub(super) async fn peers(
+    requests: &mut Requests,
+    config: &Config,
+    questions: mpsc::Receiver<Bytes>,
+) -> Result<Incoming, RequestError> {
+    let request = Request::get(uri(&config.policy_api, &format!("{PEERS_PATH}?watch"))?);
+    let answer = send(requests, &config.token, request, RequestBody::Lines(questions)).await?;
     expect(&answer, StatusCode::OK)?;
     Ok(answer.into_body())
 }
@@ -57,7 +71,7 @@ pub(super) async fn watch(requests: &mut Requests, config: &Config) -> Result<In
 pub(super) async fn post(requests: &mut Requests, config: &Config, checkpoint: &Checkpoint) -> Result<(), RequestError> {
     let request = Request::post(uri(&config.policy_api, CHECKPOINTS_PATH)?)
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let answer = send(requests, &config.token, request, json(checkpoint)?).await?;
+    let answer = send(requests, &config.token, request, whole(json(checkpoint)?)).await?;
     expect(&answer, StatusCode::NO_CONTENT)
 }
 
@@ -65,9 +79,9 @@ async fn send(
     requests: &mut Requests,
     token: &Path,
     request: http::request::Builder,
-    body: Bytes,
+    body: RequestBody,
 ) -> Result<Response<Incoming>, RequestError> {
-    let request = request.header(AUTHORIZATION, bearer(token)?).body(Full::new(body))?;
+    let request = request.header(AUTHORIZATION, bearer(token)?).body(body)?;
     let answer = async {
         requests.ready().await?;
         requests.send_request(request).await
@@ -85,6 +99,10 @@ fn bearer(token: &Path) -> Result<HeaderValue, RequestError> {
 
 fn uri(api: &PolicyApi, path: &str) -> Result<Uri, http::Error> {
     Uri::builder().scheme("https").authority(format!("{}:{}", api.host, api.port)).path_and_query(path).build()
+}
+
+fn whole(body: Bytes) -> RequestBody {
+    RequestBody::Whole(Full::new(body))
 }
 
 fn json(body: &impl Serialize) -> Result<Bytes, serde_json::Error> {

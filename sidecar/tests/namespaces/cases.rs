@@ -16,5 +16,6 @@ mod names;
 mod opaque;
 mod operator_away;
 mod own_ports;
+mod peers;
 mod proof;
 mod revocation;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use shekara_policy::PolicyDocument;
 
-use crate::world::{ARCHIVE, BROKER, CLINIC, ECHO, HTTP, HTTPS, MAPS, RESOLVER, SERVER_FIRST, SPLIT, TLS_ECHO};
+use crate::world::{BROKER, CLINIC, ECHO, HTTP, HTTPS, MAPS, RESOLVER, SERVER_FIRST, SPLIT, TLS_ECHO};
 
 /// Lists the clinic, the broker and cameras in the country, maps abroad, and an archive in the cluster.
 pub(crate) fn document() -> PolicyDocument {
@@ -30,7 +30,7 @@ pub(crate) fn document() -> PolicyDocument {
             route("maps", vec![endpoint(MAPS.name, HTTPS, "TLS"), endpoint(MAPS.name, HTTP, "HTTP"), endpoint(MAPS.name, ECHO, "TCP")]),
             route("split", vec![endpoint(SPLIT, HTTPS, "TLS")]),
             route("cameras", vec![network("192.0.2.128/26", HTTP, "HTTP"), network("2001:db8:1:1::/64", ECHO, "TCP")])],
-        "inCluster": [{"namespace": "archive", "service": "vectors", "data": ["biometric.face"], "addresses": [ARCHIVE], "ports": [ECHO]}],
+        "inCluster": [{"namespace": "archive", "service": "vectors", "data": ["biometric.face"]}],
         "cluster": {"networks": ["10.244.0.0/16", "10.96.0.0/16", "fd00:10:244::/56"], "domain": "cluster.local",
             "resolvers": [format!("{RESOLVER}:53")]}
     }))

@@ -1,4 +1,4 @@
-//! A policy API as the operator's: HTTPS/2 with a stream of events, and checkpoints.
+//! A policy API as the operator's: HTTPS/2 with a stream of events, what is said of peers, and checkpoints.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use shekara_policy::PolicyDocument;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, POLICY_PATH, PolicyEvent};
+use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, PEERS_PATH, POLICY_PATH, PolicyEvent};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::authority::{Authority, authority};
 use crate::namespace::Namespace;
+use crate::peers::{self, Known};
 use crate::wait::within;
 use crate::world::{POLICY_API, POLICY_API_NAME, listen};
 
@@ -40,6 +41,7 @@ struct Shared {
     event: watch::Sender<Vec<u8>>,
     checkpoints: watch::Sender<Vec<Checkpoint>>,
     tokens: watch::Sender<Vec<String>>,
+    known: watch::Sender<Known>,
 }
 
 impl PolicyApi {
@@ -60,6 +62,7 @@ impl PolicyApi {
             event: watch::Sender::new(line(documents)),
             checkpoints: watch::Sender::new(Vec::new()),
             tokens: watch::Sender::new(Vec::new()),
+            known: watch::Sender::new(Known::new()),
         });
         let mut tasks = JoinSet::new();
         let tls = TlsAcceptor::from(authority.server(&[POLICY_API_NAME], &["h2"]));
@@ -70,6 +73,11 @@ impl PolicyApi {
     /// Sends these documents to every watch.
     pub(crate) fn set(&self, documents: &[PolicyDocument]) {
         self.send(line(documents));
+    }
+
+    /// Changes what is known of the peers inside the cluster.
+    pub(crate) fn know(&self, change: impl FnOnce(&mut Known)) {
+        self.shared.known.send_modify(change);
     }
 
     /// Sends whatever this is.
@@ -129,6 +137,9 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
             Some((Ok(Frame::data(Bytes::from(line))), (events, false)))
         });
         return Ok(Response::new(StreamBody::new(events).boxed()));
+    }
+    if path == format!("{PEERS_PATH}?watch") {
+        return Ok(Response::new(StreamBody::new(peers::events(request.into_body(), shared.known.subscribe())).boxed()));
     }
     assert_eq!(path, CHECKPOINTS_PATH);
     let body = request.into_body().collect().await.unwrap().to_bytes();

@@ -19,6 +19,12 @@ use crate::world::{
 /// An alias of the clinic.
 pub(crate) const ALIAS: &str = "www.clinic.example.kz";
 
+/// Names of the cluster that lead outside, to a listed party and to an unlisted one.
+pub(crate) const BROKER_ALIAS: &str = "broker.archive.svc.cluster.local";
+pub(crate) const SHOP_ALIAS: &str = "shop.archive.svc.cluster.local";
+
+const ALIASES: [(&str, &str); 3] = [(ALIAS, CLINIC.name), (BROKER_ALIAS, BROKER.name), (SHOP_ALIAS, SHOP.name)];
+
 /// What was asked.
 pub(crate) type Questions = watch::Receiver<Vec<String>>;
 
@@ -66,10 +72,10 @@ fn answer(question: &[u8], questions: &watch::Sender<Vec<String>>) -> Vec<u8> {
     answer.metadata.recursion_available = true;
     let mut owner = query.name().clone();
     let mut name = asked.as_str();
-    if name == ALIAS {
-        let target = Name::from_ascii(format!("{}.", CLINIC.name)).unwrap();
+    if let Some((_, of)) = ALIASES.into_iter().find(|(alias, _)| *alias == name) {
+        let target = Name::from_ascii(format!("{of}.")).unwrap();
         answer.add_answer(Record::from_rdata(owner, 60, RData::CNAME(CNAME(target.clone()))));
-        (owner, name) = (target, CLINIC.name);
+        (owner, name) = (target, of);
     }
     let addresses = addresses(name);
     if addresses.is_empty() {

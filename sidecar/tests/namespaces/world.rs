@@ -33,9 +33,10 @@ pub(crate) const CAMERA: Host = Host { name: "camera.example.kz", v4: "192.0.2.1
 pub(crate) const SPLIT: &str = "split.example.kz";
 pub(crate) const SPLIT_ABROAD: &str = "198.51.100.21";
 pub(crate) const SPLIT_AT_HOME: &str = "192.0.2.21";
-/// In the cluster: the archive is listed, the stranger is not.
+/// In the cluster: the archive is listed, the stranger is not, the member is covered for the same data.
 pub(crate) const ARCHIVE: &str = "10.96.0.30";
 pub(crate) const STRANGER: &str = "10.96.0.31";
+pub(crate) const MEMBER: &str = "10.96.0.32";
 /// The cluster's resolver and the policy API.
 pub(crate) const RESOLVER: &str = "10.96.0.10";
 pub(crate) const POLICY_API: &str = "10.96.0.20";
@@ -68,7 +69,8 @@ impl Host {
 /// Every address of the world.
 pub(crate) fn addresses() -> Vec<IpAddr> {
     let hosts = [CLINIC, BROKER, SHOP, MAPS, CAMERA].into_iter().flat_map(|host| host.addresses());
-    let others = [SPLIT_ABROAD, SPLIT_AT_HOME, ARCHIVE, STRANGER, RESOLVER, POLICY_API, OTHER_RESOLVER, METADATA, PRIVATE];
+    let others =
+        [SPLIT_ABROAD, SPLIT_AT_HOME, ARCHIVE, STRANGER, MEMBER, RESOLVER, POLICY_API, OTHER_RESOLVER, METADATA, PRIVATE];
     hosts.chain(others.map(|address| address.parse().unwrap())).collect()
 }
 

@@ -13,7 +13,7 @@ const NAMED: usize = 16;
 
 /// The state of a pod in scope, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
+pub(crate) enum State {
     /// It has no sidecar.
     Bare,
     /// Its sidecar enforces another document than the present.
@@ -71,16 +71,10 @@ impl Survey {
         let mut survey = Self::default();
         for pod in pods.filter(in_scope) {
             let enforced = loaded(pod);
-            let running = pod.injected && pod.proxy_started && pod.proof == Proof::Passed;
-            let present = enforced.as_ref().map(|digests| digests.iter().any(|enforced| enforced == digest));
-            survey.loaded += usize::from(present == Some(true));
-            survey.unheard += usize::from(running && present.is_none());
-            let state = match (pod.injected, running, present) {
-                (false, _, _) => State::Bare,
-                (true, true, Some(true)) => State::Enforcing,
-                (true, true, Some(false)) => State::Outdated,
-                (true, false, _) | (true, _, None) => State::Starting,
-            };
+            survey.loaded +=
+                usize::from(enforced.as_ref().is_some_and(|digests| digests.iter().any(|enforced| enforced == digest)));
+            survey.unheard += usize::from(pod.is_proven() && enforced.is_none());
+            let state = state(pod, enforced.as_deref(), digest);
             let failed = if let Proof::Failed(code) = pod.proof { Some(code) } else { None };
             survey.pods.push(Surveyed { state, name: pod.name.clone(), failed });
         }
@@ -122,6 +116,17 @@ impl Survey {
     /// Whether more pods are uncovered than are named.
     pub(super) fn is_cut(&self) -> bool {
         self.pods.len() - self.count(State::Enforcing) > NAMED
+    }
+}
+
+/// The state of a pod, given what its sidecar enforces and the digest of the holding's present document.
+pub(crate) fn state(pod: &PodSummary, enforced: Option<&[String]>, digest: &str) -> State {
+    let present = enforced.map(|digests| digests.iter().any(|enforced| enforced == digest));
+    match (pod.injected, pod.is_proven(), present) {
+        (false, _, _) => State::Bare,
+        (true, true, Some(true)) => State::Enforcing,
+        (true, true, Some(false)) => State::Outdated,
+        (true, false, _) | (true, _, None) => State::Starting,
     }
 }
 

@@ -6,13 +6,7 @@ use tokio::time::Instant;
 
 use super::super::Parts;
 use super::*;
-use crate::certificates::Certificates;
-use crate::controllers::Controllers;
-use crate::fixtures::{apply, caches, client, config, covered_pod, delete, holding};
-use crate::leadership::{Leader, Leadership};
-use crate::ledger::Ledger;
-use crate::ledger::store::Resumed;
-use crate::metrics::Metrics;
+use crate::fixtures::{apply, caches, config, covered_pod, delete, holding};
 
 type Lines = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Bytes, Infallible>> + Send>>;
 
@@ -23,25 +17,9 @@ struct Fixture {
 
 impl Fixture {
     fn new(objects: &[Value]) -> Self {
-        let (caches, documents, ledger) =
-            (Arc::new(caches(objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
-        let (config, metrics, stop) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()), CancellationToken::new());
-        let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics, Resumed::always()).queues();
-        let api = PolicyApi::new(Parts {
-            client: client(),
-            authority: Certificates::of_a_test(client(), &config).authority_pem(),
-            config,
-            caches,
-            documents,
-            ledger,
-            queues,
-            metrics,
-            leadership: Leadership::of(Leader::Here),
-            resumed: Resumed::always(),
-            port: 8443,
-            stop: stop.clone(),
-        })
-        .unwrap();
+        let parts = Parts::alone(config(), caches(objects), Documents::default());
+        let stop = parts.stop.clone();
+        let api = PolicyApi::new(parts).unwrap();
         Self { api, stop }
     }
 

@@ -106,7 +106,7 @@ fn any_flow() -> impl Strategy<Value = Flow> {
 }
 
 fn judge<'a>(documents: &'a [PolicyDocument], now: Timestamp) -> Judge<'a> {
-    Judge { documents, geo: &World, now }
+    Judge { documents, geo: &World, peers: &Archive, now }
 }
 
 proptest! {
@@ -121,7 +121,8 @@ proptest! {
             let inside = flow.address.is_some_and(|address| address.ip().to_string().starts_with("10.244."));
             for document in &documents {
                 if inside {
-                    prop_assert!(document.in_cluster.iter().any(|route| route.ports.contains(&flow.port)));
+                    prop_assert!(document.in_cluster.iter().any(|route| route.service == "vectors"));
+                    prop_assert_eq!(flow.port, 5432);
                     continue;
                 }
                 let open = document.routes.iter().any(|route| {

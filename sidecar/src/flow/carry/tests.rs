@@ -1,5 +1,6 @@
 use std::io::ErrorKind;
 
+use jiff::Timestamp;
 use rstest::rstest;
 use shekara_policy::record::{Decision, FlowRecord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -176,7 +177,7 @@ async fn http_that_may_not_leave_is_told_why(#[case] request: &str, #[case] reas
 
 #[rstest]
 #[case::unlisted_port("192.0.2.1:9999", Reason::UnlistedParty)]
-#[case::in_cluster("10.96.0.1:443", Reason::InClusterUnlisted)]
+#[case::api_server("10.96.0.1:443", Reason::ClusterAPIDenied)]
 #[case::metadata("169.254.169.254:80", Reason::ForbiddenAddress)]
 #[tokio::test]
 async fn what_no_byte_could_help_is_reset_at_once(#[case] destination: &str, #[case] reason: Reason) {
@@ -390,4 +391,32 @@ async fn a_proof_is_answered_and_leaves_no_record() {
     client.write_all(b"SHEKARA-VERIFY abc\n").await.unwrap();
     assert_eq!(all(&mut client).await, b"SHEKARA-PROOF abc [2001:db8::1]:4 udp=0\n");
     assert_eq!(place.context.metrics.live_flows.get(), 0);
+}
+
+#[tokio::test]
+async fn a_live_flow_ends_when_its_peer_is_another_and_the_address_is_denied_from_then_on() {
+    let (mut place, server, _resolver) = place_with(&["10.96.0.20:5432"], &[]).await;
+    let (context, archive) = (place.context.clone(), "10.96.0.20:5432".parse().unwrap());
+    place.begin(async { drop(crate::flow::registry::keep_judging(context).await) });
+    let mut client = place.client("10.96.0.20:5432").await;
+    let _served = server.accept().await.unwrap();
+    place
+        .context
+        .peers
+        .learn(archive, shekara_policy::Peer { services: [].into(), ends: [shekara_policy::peer::End::Node].into() });
+    is_reset(&mut client).await;
+    let record = place.record().await;
+    assert_eq!((record.reason, record.end), (Some(Reason::PeerNodeAddress), End::PolicyChanged));
+    let mut client = place.client("10.96.0.20:5432").await;
+    is_reset(&mut client).await;
+    denied(&place.record().await, Reason::PeerNodeAddress);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_leads_into_the_cluster_is_judged_by_who_is_there() {
+    let (mut place, _server, _resolver) = place_with(&[], &[(CLINIC, &["10.96.0.1"])]).await;
+    let mut client = place.client("192.0.2.1:443").await;
+    client.write_all(&hello(CLINIC)).await.unwrap();
+    let _ = all(&mut client).await;
+    denied(&place.record().await, Reason::ClusterAPIDenied);
 }

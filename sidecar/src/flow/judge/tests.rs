@@ -2,10 +2,10 @@ use rstest::rstest;
 use shekara_policy::geo::NoSource;
 
 use super::*;
-use crate::flow::tests::document;
+use crate::flow::tests::{Archive, document};
 
 fn judged<T>(documents: &[shekara_policy::PolicyDocument], decide: impl FnOnce(Judge<'_>) -> T) -> T {
-    decide(Judge { documents, geo: &NoSource, now: "2026-06-01T00:00:00Z".parse().unwrap() })
+    decide(Judge { documents, geo: &NoSource, peers: &Archive, now: "2026-06-01T00:00:00Z".parse().unwrap() })
 }
 
 fn address(text: &str) -> Address {
@@ -29,7 +29,7 @@ fn reason(plan: &Plan) -> Option<Reason> {
 #[case::no_pin("192.0.2.1", 1883, &[], Reason::UnlistedParty)]
 #[case::pinned_abroad("198.51.100.1", 1883, &["broker.example.kz"], Reason::CrossBorder)]
 #[case::pinned_nowhere("203.0.113.1", 1883, &["broker.example.kz"], Reason::UnknownCountry)]
-#[case::in_cluster("10.96.0.1", 443, &[], Reason::InClusterUnlisted)]
+#[case::in_cluster("10.96.0.1", 443, &[], Reason::ClusterAPIDenied)]
 #[case::metadata("169.254.169.254", 80, &[], Reason::ForbiddenAddress)]
 fn refused(#[case] to: &str, #[case] port: u16, #[case] pinned: &[&str], #[case] expected: Reason) {
     assert_eq!(reason(&planned(to, port, pinned)), Some(expected));
@@ -96,7 +96,7 @@ fn only_judged_addresses_are_dialled(#[case] chosen: &str, #[case] found: &[&str
 #[case::abroad_says_most(&["203.0.113.1", "198.51.100.1", "127.0.0.1"], Reason::CrossBorder)]
 #[case::unknown_before_forbidden(&["127.0.0.1", "203.0.113.1"], Reason::UnknownCountry)]
 #[case::rebinding(&["169.254.169.254"], Reason::ForbiddenAddress)]
-#[case::into_the_cluster(&["10.96.0.1"], Reason::InClusterUnlisted)]
+#[case::into_the_cluster(&["10.96.0.1"], Reason::ClusterAPIDenied)]
 fn the_most_telling_denial_is_given(#[case] found: &[&str], #[case] expected: Reason) {
     assert_eq!(dialled("192.0.2.1", found), Err(expected));
 }

@@ -39,6 +39,9 @@ impl Place {
         let detours = detours.into_iter().map(|(judged, server)| (judged.parse().unwrap(), server));
         let (output, records) = mpsc::channel();
         let context = Context::new(config(), policy, Dialler::detoured(detours), Lines(output)).unwrap();
+        for (at, peer) in super::Archive::peers() {
+            context.peers.learn(at, peer);
+        }
         let place = Self { context: Arc::new(context), documents, records, tasks: JoinSet::new() };
         place.put_in_force(vec![document]);
         place

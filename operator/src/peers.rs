@@ -1,0 +1,265 @@
+//! Who is at which address inside the cluster: an index of pods, nodes, Services and their endpoints, and what the holdings, the
+//! kubelet and the checkpoints say of the pods. Streams watch single addresses, so that a change wakes those that it concerns.
+
+mod index;
+mod watching;
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use shekara_policy::Peer;
+use shekara_policy::peer::{Cover, End, MOST_ENDS, ServiceName};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::caches::Caches;
+use crate::config::Config;
+use crate::controllers::holding::{LATE, LOADING, State as Coverage, state};
+use crate::documents::{Documents, Published};
+use crate::ledger::Ledger;
+use crate::policy_api::holdings;
+use crate::watch::{Key, Kind, PodSummary};
+use index::{Found, Index, Lead};
+use watching::Watching;
+
+pub(crate) use watching::Watch;
+
+/// The most addresses outside the cluster's networks that sidecars are told to treat as inside.
+const CAPTURED: usize = 8192;
+
+/// The peers of the cluster.
+pub(crate) struct Peers {
+    caches: Arc<Caches>,
+    documents: Arc<Documents>,
+    ledger: Arc<Ledger>,
+    networks: Vec<IpNet>,
+    started: Instant,
+    /// How long after the start sidecars may take to say again what they enforce.
+    settled: Duration,
+    index: Mutex<Index>,
+    watching: Arc<Watching>,
+    captured: watch::Sender<Arc<BTreeSet<IpAddr>>>,
+    /// The holdings that each pod, by its name and UID, was seen to enforce: only what was enforced before is still taken for it
+    /// while a newer document is on its way.
+    enforced: Mutex<HashMap<Key, (String, BTreeSet<String>)>>,
+}
+
+/// What is known of an address.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Who is there; none where the operator has just started and has not heard of their sidecars yet.
+    pub(crate) peer: Option<Peer>,
+    /// When to look again, though nothing may have changed by then.
+    pub(crate) again: Option<Duration>,
+}
+
+impl Peers {
+    pub(crate) fn new(config: &Config, caches: &Arc<Caches>, documents: &Arc<Documents>, ledger: &Arc<Ledger>) -> Self {
+        Self {
+            caches: Arc::clone(caches),
+            documents: Arc::clone(documents),
+            ledger: Arc::clone(ledger),
+            networks: config.cluster_networks.clone(),
+            started: Instant::now(),
+            settled: Duration::from_secs(config.checkpoint_interval.into()) + LATE,
+            index: Mutex::default(),
+            watching: Arc::default(),
+            captured: watch::Sender::default(),
+            enforced: Mutex::default(),
+        }
+    }
+
+    /// Takes everything that the caches hold.
+    pub(crate) fn everything(&self) {
+        let mut index = lock(&self.index);
+        let mut all = |kind, keys: Vec<Key>| keys.iter().for_each(|key| self.watching.touch(&self.take(&mut index, kind, key)));
+        all(Kind::Service, self.caches.services.keys());
+        all(Kind::EndpointSlice, self.caches.slices.keys());
+        all(Kind::Node, self.caches.nodes.keys());
+        all(Kind::Pod, self.caches.pods.keys());
+        self.tell_captured(&index);
+    }
+
+    /// Takes the present state of an object.
+    pub(crate) fn changed(&self, kind: Kind, key: &Key) {
+        let mut index = lock(&self.index);
+        let touched = self.take(&mut index, kind, key);
+        if matches!(kind, Kind::Node | Kind::Service) && touched.iter().any(|address| self.tells_otherwise(&index, *address)) {
+            self.tell_captured(&index);
+        }
+        drop(index);
+        self.watching.touch(&touched);
+    }
+
+    fn take(&self, index: &mut Index, kind: Kind, key: &Key) -> BTreeSet<IpAddr> {
+        match kind {
+            Kind::Pod => {
+                let pod = self.caches.pods.get(key);
+                if pod.is_none() {
+                    lock(&self.enforced).remove(key);
+                }
+                index.pod(key, pod.as_deref())
+            }
+            Kind::Node => index.node(key, self.caches.nodes.get(key).as_deref()),
+            Kind::Service => index.service(key, self.caches.services.get(key)),
+            Kind::EndpointSlice => index.slice(key, self.caches.slices.get(key)),
+            Kind::DataHolding | Kind::Recipient | Kind::SovereigntyStandard | Kind::Namespace => BTreeSet::new(),
+        }
+    }
+
+    /// A sidecar says that it enforces other documents than before.
+    pub(crate) fn pod_heard(&self, key: &Key) {
+        self.changed(Kind::Pod, key);
+    }
+
+    /// The document of a holding is another, or gone.
+    pub(crate) fn holding_changed(&self, holding: &Key) {
+        for (key, _) in self.caches.pods.in_namespace(&holding.namespace) {
+            self.changed(Kind::Pod, &key);
+        }
+    }
+
+    /// Watches addresses for a stream.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::new(Arc::clone(&self.watching))
+    }
+
+    /// The addresses outside the cluster's networks that it takes all the same.
+    pub(crate) fn captured(&self) -> watch::Receiver<Arc<BTreeSet<IpAddr>>> {
+        self.captured.subscribe()
+    }
+
+    /// Who is at an address and port.
+    pub(crate) fn answer(&self, at: SocketAddr) -> Answer {
+        let found = lock(&self.index).find(at);
+        let mut answer = Answer { peer: None, again: None };
+        let mut ends = BTreeSet::new();
+        let mut known = true;
+        for lead in &found.ends {
+            let end = match lead {
+                Lead::Node => End::Node,
+                Lead::ApiServer => End::ApiServer,
+                Lead::Stray(at) if self.is_inside(at.ip()) => End::Unknown,
+                Lead::Stray(at) => End::Outside(*at),
+                Lead::Pod(key) => match self.caches.pods.get(key) {
+                    Some(pod) => {
+                        let covers = self.covers(key, &pod, &mut answer.again);
+                        known &= covers.is_some();
+                        End::Pod(covers.unwrap_or_default())
+                    }
+                    // it has just gone, and the index is about to hear of it
+                    None => End::Unknown,
+                },
+            };
+            ends.insert(end);
+        }
+        if ends.len() > MOST_ENDS {
+            ends = [End::Unknown].into();
+        }
+        answer.peer = known.then(|| Peer { services: services(found), ends });
+        answer
+    }
+
+    /// The holdings that cover a pod; none where the operator has just started and the pod's sidecar has not been heard.
+    fn covers(&self, key: &Key, pod: &PodSummary, again: &mut Option<Duration>) -> Option<BTreeSet<Cover>> {
+        let loaded = self.ledger.loaded(pod);
+        if let Some(rest) = self.settled.checked_sub(self.started.elapsed())
+            && pod.is_proven()
+            && loaded.is_none()
+        {
+            sooner(again, rest);
+            return None;
+        }
+        let documents = self.documents.of(&pod.namespace);
+        let mut covers = BTreeSet::new();
+        for (name, published) in holdings(pod, &documents) {
+            // a holding without a document protects nothing
+            let Some(published) = published else { continue };
+            let enforcing = self.enforces(key, pod, &name, &published, loaded.as_deref(), again);
+            covers.insert(Cover {
+                holding: format!("{}/{name}", pod.namespace),
+                data: published.document.data.clone(),
+                enforcing,
+            });
+        }
+        Some(covers)
+    }
+
+    fn enforces(
+        &self,
+        key: &Key,
+        pod: &PodSummary,
+        holding: &str,
+        published: &Published,
+        loaded: Option<&[String]>,
+        again: &mut Option<Duration>,
+    ) -> bool {
+        let mut enforced = lock(&self.enforced);
+        match (state(pod, loaded, &published.digest), LOADING.checked_sub(published.since.elapsed())) {
+            (Coverage::Enforcing, _) => {
+                let (uid, holdings) = enforced.entry(key.clone()).or_default();
+                if *uid != pod.uid {
+                    (*uid, *holdings) = (pod.uid.clone(), BTreeSet::new());
+                }
+                holdings.insert(holding.to_owned());
+                true
+            }
+            // the document has just changed: the flows between the holding's pods are not cut off for that
+            (Coverage::Outdated, Some(rest)) => {
+                sooner(again, rest);
+                enforced.get(key).is_some_and(|(uid, holdings)| *uid == pod.uid && holdings.contains(holding))
+            }
+            _ => {
+                if let Some((_, holdings)) = enforced.get_mut(key) {
+                    holdings.remove(holding);
+                }
+                false
+            }
+        }
+    }
+
+    fn is_inside(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address)) || self.captured.borrow().contains(&address)
+    }
+
+    /// Whether sidecars are told the contrary of what is true of an address now.
+    fn tells_otherwise(&self, index: &Index, address: IpAddr) -> bool {
+        let outside = !self.networks.iter().any(|network| network.contains(&address));
+        outside && index.takes(address) != self.captured.borrow().contains(&address)
+    }
+
+    fn tell_captured(&self, index: &Index) {
+        let outside = |address: &IpAddr| !self.networks.iter().any(|network| network.contains(address));
+        let captured: BTreeSet<IpAddr> = index.taken().filter(outside).collect();
+        if captured.len() > CAPTURED {
+            tracing::error!(
+                addresses = captured.len(),
+                "more addresses outside the cluster's networks than sidecars can be told of"
+            );
+        }
+        let captured: BTreeSet<IpAddr> = captured.into_iter().take(CAPTURED).collect();
+        self.captured.send_if_modified(|told| {
+            let changed = **told != captured;
+            *told = Arc::new(captured);
+            changed
+        });
+    }
+}
+
+fn services(found: Found) -> BTreeSet<ServiceName> {
+    found.services.into_iter().map(|Key { namespace, name }| ServiceName { namespace, name }).collect()
+}
+
+fn sooner(again: &mut Option<Duration>, rest: Duration) {
+    *again = Some(again.map_or(rest, |before| before.min(rest)));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

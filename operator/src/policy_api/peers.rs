@@ -1,0 +1,226 @@
+//! The conversation with one sidecar about peers: it says which addresses it uses, and hears who is there, at once and again
+//! whenever that is another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use shekara_policy::Peer;
+use shekara_policy::exchange::{PEERS, PeerAnswer, PeerEvent, PeerQuestion};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use super::PolicyApi;
+use crate::caches::Caches;
+use crate::documents::Documents;
+use crate::peers::{Peers, Watch};
+use crate::watch::Key;
+
+/// The longest question: every address that a pod may watch, in the longest spelling, twice over.
+const LONGEST: usize = 128 * 1024;
+/// How long a change is let rest before the sidecar hears of it: what belongs together, such as a pod and its endpoints, comes by
+/// several watches and not in order.
+const REST: Duration = Duration::from_millis(50);
+
+/// A conversation that is open.
+pub(super) struct Conversation {
+    peers: Arc<Peers>,
+    documents: Arc<Documents>,
+    caches: Arc<Caches>,
+    stop: CancellationToken,
+    pod: Key,
+    uid: String,
+    pod_changes: watch::Receiver<()>,
+    questions: BodyDataStream,
+    /// What has come of the next question.
+    begun: Vec<u8>,
+    watch: Watch,
+    captured: watch::Receiver<Arc<BTreeSet<IpAddr>>>,
+    /// Each address with what was said of it last.
+    asked: BTreeMap<SocketAddr, Option<Peer>>,
+    /// When to look at an address again.
+    due: BTreeMap<SocketAddr, Instant>,
+    greeted: bool,
+}
+
+/// What happened.
+enum Happened {
+    Said(Option<Result<Bytes, axum::Error>>),
+    Touched(BTreeSet<IpAddr>),
+    Due,
+    Captured(bool),
+    Pod(bool),
+}
+
+impl Conversation {
+    pub(super) fn new(api: &PolicyApi, pod: Key, uid: String, pod_changes: watch::Receiver<()>, questions: Body) -> Self {
+        Self {
+            peers: Arc::clone(&api.peers),
+            documents: Arc::clone(&api.documents),
+            caches: Arc::clone(&api.caches),
+            stop: api.stop.clone(),
+            pod,
+            uid,
+            pod_changes,
+            questions: questions.into_data_stream(),
+            begun: Vec::new(),
+            watch: api.peers.watch(),
+            captured: api.peers.captured(),
+            asked: BTreeMap::new(),
+            due: BTreeMap::new(),
+            greeted: false,
+        }
+    }
+
+    /// The events, a line each, until the sidecar or its pod is gone or the operator is told to stop.
+    pub(super) fn into_events(self) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send {
+        stream::unfold(self, async |mut conversation| {
+            let line = conversation.next().await?;
+            Some((Ok(line), conversation))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        let stop = self.stop.clone();
+        tokio::select! {
+            line = self.line() => line,
+            () = stop.cancelled() => None,
+        }
+    }
+
+    async fn line(&mut self) -> Option<Bytes> {
+        self.documents.wait_until_complete().await;
+        if !self.greeted {
+            self.greeted = true;
+            return write(&PeerEvent { captured: Some((**self.captured.borrow_and_update()).clone()), peers: vec![] });
+        }
+        loop {
+            let event = match self.happened().await {
+                Happened::Said(said) => {
+                    let said = said?.inspect_err(|problem| debug!(pod = %self.pod, %problem, "a sidecar broke off")).ok()?;
+                    let questions = self.read(&said)?;
+                    self.event(questions)
+                }
+                Happened::Touched(addresses) => {
+                    self.rest(&addresses);
+                    continue;
+                }
+                Happened::Due => {
+                    let now = Instant::now();
+                    let due: Vec<SocketAddr> = self.due.iter().filter(|(_, at)| **at <= now).map(|(at, _)| *at).collect();
+                    self.event(due)
+                }
+                Happened::Captured(alive) => {
+                    let captured = alive.then(|| (**self.captured.borrow_and_update()).clone())?;
+                    // what leads outside may lead inside now
+                    let event = self.event(self.asked.keys().copied().collect());
+                    PeerEvent { captured: Some(captured), ..event }
+                }
+                Happened::Pod(alive) => {
+                    let present = alive && self.caches.pods.get(&self.pod).is_some_and(|pod| pod.uid == self.uid);
+                    present.then_some(())?;
+                    continue;
+                }
+            };
+            if event != PeerEvent::default() {
+                return write(&event);
+            }
+        }
+    }
+
+    async fn happened(&mut self) -> Happened {
+        let due = self.due.values().min().copied();
+        let due = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            said = self.questions.next() => Happened::Said(said),
+            addresses = self.watch.touched() => Happened::Touched(addresses),
+            () = due => Happened::Due,
+            changed = self.captured.changed() => Happened::Captured(changed.is_ok()),
+            changed = self.pod_changes.changed() => Happened::Pod(changed.is_ok()),
+        }
+    }
+
+    /// Takes what came of questions, and gives the addresses that are asked about for the first time. None where it makes no
+    /// sense, or asks for too much: then the conversation ends.
+    fn read(&mut self, said: &[u8]) -> Option<Vec<SocketAddr>> {
+        self.begun.extend_from_slice(said);
+        let mut new = Vec::new();
+        while let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
+            let rest = self.begun.split_off(end + 1);
+            let line = std::mem::replace(&mut self.begun, rest);
+            let question: PeerQuestion = serde_json::from_slice(&line)
+                .inspect_err(|problem| error!(pod = %self.pod, %problem, "a question about peers cannot be read"))
+                .ok()?;
+            for at in question.forget {
+                self.forget(at);
+            }
+            for at in question.watch {
+                self.asked.insert(at, None);
+                self.watch.add(at.ip());
+                new.push(at);
+            }
+        }
+        let within = self.asked.len() <= PEERS && self.begun.len() <= LONGEST;
+        if !within {
+            error!(pod = %self.pod, "a sidecar asks about more peers than it may");
+        }
+        within.then_some(new)
+    }
+
+    fn forget(&mut self, at: SocketAddr) {
+        self.asked.remove(&at);
+        self.due.remove(&at);
+        if !self.asked.keys().any(|other| other.ip() == at.ip()) {
+            self.watch.remove(at.ip());
+        }
+    }
+
+    /// Has these addresses looked at when the change has rested.
+    fn rest(&mut self, addresses: &BTreeSet<IpAddr>) {
+        let soon = Instant::now() + REST;
+        for at in self.asked.keys().filter(|at| addresses.contains(&at.ip())) {
+            let due = self.due.entry(*at).or_insert(soon);
+            *due = soon.min(*due);
+        }
+    }
+
+    /// What there is to say about these addresses.
+    fn event(&mut self, addresses: Vec<SocketAddr>) -> PeerEvent {
+        let mut event = PeerEvent::default();
+        for at in addresses {
+            let answer = self.peers.answer(at);
+            match answer.again {
+                Some(rest) => drop(self.due.insert(at, Instant::now() + rest.max(REST))),
+                None => drop(self.due.remove(&at)),
+            }
+            let Some(said) = self.asked.get_mut(&at) else { continue };
+            if answer.peer.is_some() && *said != answer.peer {
+                debug!(pod = %self.pod, %at, peer = ?answer.peer, "a peer is told");
+                said.clone_from(&answer.peer);
+                event.peers.extend(answer.peer.map(|peer| PeerAnswer { at, peer }));
+            }
+        }
+        event
+    }
+}
+
+fn write(event: &PeerEvent) -> Option<Bytes> {
+    let mut line = serde_json::to_vec(event).inspect_err(|problem| error!(%problem, "peers cannot be written")).ok()?;
+    line.push(b'\n');
+    Some(line.into())
+}
+
+#[cfg(test)]
+mod tests;

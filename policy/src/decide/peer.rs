@@ -1,0 +1,158 @@
+//! Destinations inside the cluster: judged by who is there, and never by their names or bytes.
+//!
+//! A destination is allowed when each end that a connection may reach there is
+//!
+//! - a pod whose enforcing holdings together hold every category that the caller's holdings hold, or
+//! - a pod or node behind a Service that every document of the caller lists, or
+//! - the API server, where every document grants it, or
+//! - an address outside that every document allows as opaque TCP to a listed network.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::{Judge, decide_outside};
+use crate::address::Address;
+use crate::category::Category;
+use crate::document::{InClusterRoute, PolicyDocument};
+use crate::flow::{Flow, Protocol};
+use crate::peer::{Cover, End, Peer};
+use crate::reason::Reason;
+use crate::verdict::{Denial, Grant, Rule, Verdict};
+
+/// What the API server is called in the rules of grants: its Service.
+const API_SERVER: &str = "default/kubernetes";
+
+/// Whether an address is judged as a destination inside the cluster: it is in one of the cluster's networks, or the cluster takes
+/// what is sent to it.
+#[must_use]
+pub fn is_inside(judge: Judge<'_>, address: Address) -> bool {
+    let ip = address.ip();
+    judge.documents.iter().flat_map(|document| &document.cluster.networks).any(|network| network.contains(&ip))
+        || judge.peers.captures(ip)
+}
+
+/// Decides a flow to an address inside the cluster. Only TCP reaches such a destination.
+pub(super) fn decide(judge: Judge<'_>, flow: &Flow, address: Address) -> Verdict {
+    if flow.protocol == Protocol::Udp {
+        return Reason::InClusterUnlisted.into();
+    }
+    let Some(peer) = judge.peers.peer(SocketAddr::new(address.ip(), flow.port)) else {
+        return Reason::PeerUnanswered.into();
+    };
+    let caller = Caller::new(judge, &peer);
+    let mut grant = Grant { rules: vec![], data: BTreeSet::new(), country: None, budgets: vec![] };
+    let mut denial = peer.ends.is_empty().then(|| Denial::of(Reason::PeerUnknown));
+    for end in &peer.ends {
+        match caller.judge(end) {
+            Verdict::Allow(more) => {
+                grant.country = grant.country.or(more.country);
+                grant.data.extend(more.data);
+                grant.budgets.extend(more.budgets);
+                let new = more.rules.into_iter().filter(|rule| !grant.rules.contains(rule)).collect::<Vec<_>>();
+                grant.rules.extend(new);
+            }
+            // What will not change by itself is told before what will.
+            Verdict::Deny(next) if denial.as_ref().is_none_or(|said| said.reason == Reason::PeerNotEnforcing) => {
+                denial = Some(next);
+            }
+            Verdict::Deny(_) => {}
+        }
+    }
+    denial.map_or(Verdict::Allow(grant), Verdict::Deny)
+}
+
+/// The pod that wants to go there, as far as this peer concerns it.
+struct Caller<'a> {
+    judge: Judge<'a>,
+    peer: &'a Peer,
+    /// Every category that its holdings hold.
+    data: BTreeSet<Category>,
+    /// For each document, in their order, the Service that it lists and that leads to the peer.
+    listed: Vec<Option<&'a InClusterRoute>>,
+}
+
+impl<'a> Caller<'a> {
+    fn new(judge: Judge<'a>, peer: &'a Peer) -> Self {
+        let data = judge.documents.iter().flat_map(|document| document.data.iter().copied()).collect();
+        Self { judge, peer, data, listed: judge.documents.iter().map(|document| lists(document, peer)).collect() }
+    }
+
+    fn judge(&self, end: &End) -> Verdict {
+        match end {
+            End::Pod(covers) => match uncovered(covers, &self.data) {
+                None => self.covered(covers),
+                Some(reason) => self.listed(reason),
+            },
+            End::Node => self.listed(Reason::PeerNodeAddress),
+            End::ApiServer => match self.judge.documents.iter().find(|document| !document.cluster_api) {
+                None => self.grant(API_SERVER, &BTreeSet::new()),
+                Some(document) => deny(document, Reason::ClusterAPIDenied),
+            },
+            End::Outside(at) => {
+                let address = Some(Address::new(at.ip()));
+                let flow = Flow { protocol: Protocol::Tcp, name: None, address, port: at.port(), tls: None };
+                decide_outside(self.judge, &flow)
+            }
+            End::Unknown => Reason::PeerUnknown.into(),
+        }
+    }
+
+    /// Allowed if every document lists a Service that leads there; else denied for the reason for which it is not anyway.
+    fn listed(&self, otherwise: Reason) -> Verdict {
+        let mut grant = Grant { rules: vec![], data: BTreeSet::new(), country: None, budgets: vec![] };
+        for (document, route) in self.judge.documents.iter().zip(&self.listed) {
+            let Some(route) = route else { return deny(document, otherwise) };
+            let recipient = format!("{}/{}", route.namespace, route.service);
+            grant.rules.push(Rule { holding: document.holding.to_string(), recipient });
+            grant.data.extend(route.data.iter().copied());
+        }
+        Verdict::Allow(grant)
+    }
+
+    fn covered(&self, covers: &BTreeSet<Cover>) -> Verdict {
+        let service = self.peer.services.first().map(|service| format!("{}/{}", service.namespace, service.name));
+        let holding = covers.iter().find(|cover| cover.enforcing).map(|cover| cover.holding.clone());
+        self.grant(&service.or(holding).unwrap_or_default(), &self.data)
+    }
+
+    fn grant(&self, recipient: &str, data: &BTreeSet<Category>) -> Verdict {
+        let rule = |document: &PolicyDocument| Rule { holding: document.holding.to_string(), recipient: recipient.to_owned() };
+        Verdict::Allow(Grant {
+            rules: self.judge.documents.iter().map(rule).collect(),
+            data: data.clone(),
+            country: None,
+            budgets: vec![],
+        })
+    }
+}
+
+fn lists<'a>(document: &'a PolicyDocument, peer: &Peer) -> Option<&'a InClusterRoute> {
+    let leads = |route: &&InClusterRoute| {
+        peer.services.iter().any(|service| service.namespace == route.namespace && service.name == route.service)
+    };
+    document.in_cluster.iter().find(leads)
+}
+
+/// Why a pod with these holdings must not get data of these categories; none where it may.
+fn uncovered(covers: &BTreeSet<Cover>, data: &BTreeSet<Category>) -> Option<Reason> {
+    let held =
+        |covers: &mut dyn Iterator<Item = &Cover>| covers.flat_map(|cover| cover.data.iter().copied()).collect::<BTreeSet<_>>();
+    let enforced = held(&mut covers.iter().filter(|cover| cover.enforcing));
+    if covers.iter().any(|cover| cover.enforcing) && data.is_subset(&enforced) {
+        return None;
+    }
+    Some(if covers.is_empty() {
+        Reason::InClusterUnlisted
+    } else if data.is_subset(&held(&mut covers.iter())) {
+        Reason::PeerNotEnforcing
+    } else {
+        Reason::PeerOtherData
+    })
+}
+
+fn deny(document: &PolicyDocument, reason: Reason) -> Verdict {
+    Verdict::Deny(Denial { holding: Some(document.holding.to_string()), ..Denial::of(reason) })
+}
+
+#[cfg(test)]
+mod tests;
