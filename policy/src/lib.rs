@@ -15,6 +15,7 @@ pub mod geo;
 pub mod host_name;
 pub mod reason;
 pub mod record;
+pub mod signed;
 pub mod verdict;
 
 pub use address::{Address, Scope};
