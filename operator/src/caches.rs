@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::policy_files::PolicyFile;
 use crate::run::Supervisor;
 use crate::watch::{self, Cache, Cached, Change, Key, NamespaceLabels, PodSummary, ServiceSummary};
 
@@ -24,6 +25,7 @@ pub(crate) struct Caches {
     pub(crate) namespaces: Arc<Cache<NamespaceLabels>>,
     pub(crate) services: Arc<Cache<ServiceSummary>>,
     pub(crate) pods: Arc<Cache<PodSummary>>,
+    pub(crate) policy_files: Arc<Cache<PolicyFile>>,
 }
 
 impl Caches {
@@ -41,6 +43,7 @@ impl Caches {
         follow(&self.namespaces, client, &sender, metrics, supervisor);
         follow(&self.services, client, &sender, metrics, supervisor);
         follow(&self.pods, client, &sender, metrics, supervisor);
+        follow(&self.policy_files, client, &sender, metrics, supervisor);
         receiver
     }
 
@@ -54,6 +57,7 @@ impl Caches {
     /// Whether every cache holds its first complete listing.
     pub(crate) fn are_synced(&self) -> bool {
         let declared = self.holdings.is_synced() && self.recipients.is_synced() && self.standards.is_synced();
+        let declared = declared && self.policy_files.is_synced();
         declared && self.namespaces.is_synced() && self.services.is_synced() && self.pods.is_synced()
     }
 
@@ -65,6 +69,7 @@ impl Caches {
         self.namespaces.wait_until_synced().await;
         self.services.wait_until_synced().await;
         self.pods.wait_until_synced().await;
+        self.policy_files.wait_until_synced().await;
     }
 }
 

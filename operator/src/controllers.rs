@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::documents::Documents;
+use crate::keys::Keys;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -34,6 +35,8 @@ pub(crate) struct Queues {
     pub(crate) holdings: Queue<Key>,
     pub(crate) recipients: Queue<Key>,
     pub(crate) standards: Queue<Key>,
+    /// The holdings whose file is to be looked at.
+    pub(crate) files: Queue<Key>,
 }
 
 /// What every controller stands on.
@@ -42,6 +45,7 @@ struct Context {
     config: Arc<Config>,
     caches: Arc<Caches>,
     documents: Arc<Documents>,
+    keys: Arc<Keys>,
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     queues: Arc<Queues>,
@@ -75,15 +79,22 @@ impl Controllers {
         config: &Arc<Config>,
         caches: &Arc<Caches>,
         documents: &Arc<Documents>,
+        keys: &Arc<Keys>,
         ledger: &Arc<Ledger>,
         metrics: &Arc<Metrics>,
     ) -> Self {
-        let queues = Queues { holdings: Queue::new(INTERVAL), recipients: Queue::new(INTERVAL), standards: Queue::new(INTERVAL) };
+        let queues = Queues {
+            holdings: Queue::new(INTERVAL),
+            recipients: Queue::new(INTERVAL),
+            standards: Queue::new(INTERVAL),
+            files: Queue::new(INTERVAL),
+        };
         Self(Arc::new(Context {
             client,
             config: Arc::clone(config),
             caches: Arc::clone(caches),
             documents: Arc::clone(documents),
+            keys: Arc::clone(keys),
             ledger: Arc::clone(ledger),
             metrics: Arc::clone(metrics),
             queues: Arc::new(queues),

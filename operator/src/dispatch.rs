@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_crds::DataHolding;
+use shekara_policy::document::DocumentError;
+use shekara_policy::signed::{SignError, SignedDocument};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, info};
@@ -13,11 +16,14 @@ use tracing::{error, info};
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::controllers::Queues;
-use crate::controllers::holding::{compile, dereference};
+use crate::controllers::holding::{Subject, compile, dereference};
 use crate::documents::{Documents, Published};
 use crate::events::{Notice, Notices};
+use crate::keys::Keys;
 use crate::ledger::Ledger;
+use crate::policy_files::holding_of;
 use crate::readiness::Gate;
+use crate::signer::{self, Signer, Wish};
 use crate::watch::{Change, Key, Kind};
 
 /// How many changes are taken together at most.
@@ -29,8 +35,22 @@ pub(crate) struct Dispatcher {
     pub(crate) caches: Arc<Caches>,
     pub(crate) documents: Arc<Documents>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) notices: Notices,
+}
+
+/// How often documents are looked at whose time is running.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// A document that cannot be published.
+#[derive(Debug, thiserror::Error)]
+enum PublishError {
+    #[error(transparent)]
+    Digest(#[from] DocumentError),
+    #[error(transparent)]
+    Sign(#[from] SignError),
 }
 
 /// The caches ended, which they never should.
@@ -42,16 +62,39 @@ impl Dispatcher {
     /// Waits for the first complete listing of every kind, then follows the changes.
     pub(crate) async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>, synced: Gate) -> Result<(), ChangesEnded> {
         self.caches.wait_until_synced().await;
+        self.keys.outlive(self.signer.newest_key_set());
+        let mut keys = self.keys.subscribe();
+        keys.borrow_and_update();
         self.everything();
         self.documents.set_complete();
         synced.open();
         info!("every holding is compiled");
         let mut batch = Vec::with_capacity(64);
-        while changes.recv_many(&mut batch, BATCH).await > 0 {
-            self.take(&batch);
-            batch.clear();
+        let mut round = tokio::time::interval(ROUND);
+        loop {
+            tokio::select! {
+                taken = changes.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        return Err(ChangesEnded);
+                    }
+                    self.take(&batch);
+                    batch.clear();
+                }
+                Ok(()) = keys.changed() => self.sign_again(|_| true),
+                _ = round.tick() => self.sign_again(|signed| signer::is_half_over(signed, Timestamp::now())),
+            }
         }
-        Err(ChangesEnded)
+    }
+
+    /// Publishes again those whose signed document calls for it, and looks at their files.
+    fn sign_again(&self, wanted: impl Fn(&SignedDocument) -> bool) {
+        for (key, _) in self.caches.holdings.all() {
+            let documents = self.documents.of(&key.namespace);
+            if documents.get(&key.name).is_some_and(|published| wanted(&published.signed)) {
+                self.publish(&key);
+                self.queues.files.push(key);
+            }
+        }
     }
 
     fn everything(&self) {
@@ -68,8 +111,8 @@ impl Dispatcher {
     }
 
     fn take(&self, batch: &[Change]) {
-        // pods change far more often than anything else, and no document depends on them
-        let anything_else = batch.iter().any(|change| change.kind != Kind::Pod);
+        // pods change far more often than anything else, and no document depends on them or on files
+        let anything_else = batch.iter().any(|change| !matches!(change.kind, Kind::Pod | Kind::ConfigMap));
         let holdings = if anything_else { self.caches.holdings.all() } else { vec![] };
         let mut compiled = BTreeSet::new();
         let mut visited = BTreeSet::new();
@@ -84,6 +127,8 @@ impl Dispatcher {
                 Kind::Recipient => self.queues.recipients.push(change.key.clone()),
                 Kind::SovereigntyStandard => self.queues.standards.push(change.key.clone()),
                 Kind::DataHolding => drop(visited.insert(change.key.clone())),
+                // somebody wrote there, perhaps not the operator
+                Kind::ConfigMap => holding_of(&self.caches, &change.key).into_iter().for_each(|key| self.queues.files.push(key)),
                 Kind::Namespace | Kind::Service => {}
             }
         }
@@ -125,28 +170,37 @@ impl Dispatcher {
             Kind::Service => matching(&|_, holding| {
                 holding.spec.in_cluster.iter().any(|listed| listed.namespace == *namespace && listed.service == *name)
             }),
-            Kind::Pod => vec![],
+            Kind::Pod | Kind::ConfigMap => vec![],
         }
     }
 
     fn publish(&self, key: &Key) {
-        let published = dereference(&self.caches, &self.config, key).and_then(|subject| {
-            let compiled = compile(&subject, Timestamp::now());
-            match compiled.document.digest() {
-                Ok(digest) => {
-                    let (holding, document) = (Arc::clone(&subject.holding), compiled.document);
-                    Some(Published { holding, document, digest, since: Instant::now() })
-                }
-                Err(problem) => {
-                    error!(holding = %key, %problem, "no digest: the holding's pods get no document");
-                    None
-                }
+        let subject = dereference(&self.caches, &self.config, key);
+        if subject.is_none() {
+            self.signer.forget(key);
+        }
+        let published = subject.and_then(|subject| match self.sign(key, &subject) {
+            Ok(published) => Some(published),
+            Err(problem) => {
+                error!(holding = %key, %problem, "no document: nothing leaves the holding's pods");
+                None
             }
         });
-        let digest = published.as_ref().map(|published| published.digest.clone());
+        let (digest, serial) = published.as_ref().map(|published| (published.digest.clone(), published.signed.serial)).unzip();
         if self.documents.publish(&key.namespace, &key.name, published) {
-            info!(holding = %key, digest, "published");
+            info!(holding = %key, digest, serial, "published");
+            self.queues.files.push(key.clone());
         }
+    }
+
+    /// Compiles and signs.
+    fn sign(&self, key: &Key, subject: &Subject) -> Result<Published, PublishError> {
+        let now = Timestamp::now();
+        let document = compile(subject, now).document;
+        let digest = document.digest()?;
+        let wish = Wish { namespace_uid: &subject.namespace.1, document: &document, digest: &digest, lasts: signer::LASTS };
+        let signed = self.signer.sign(key, &wish, now)?;
+        Ok(Published { holding: Arc::clone(&subject.holding), document, digest, signed, since: Instant::now() })
     }
 
     fn pod(&self, change: &Change) {

@@ -10,7 +10,8 @@ mod totals;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use shekara_policy::exchange::Checkpoint;
+use shekara_policy::Reason;
+use shekara_policy::exchange::{Checkpoint, Standing};
 
 pub(crate) use totals::{Counted, Shared, Totals};
 
@@ -94,6 +95,14 @@ impl Ledger {
         let state = self.lock();
         let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid)?;
         Some(entry.newest.documents.clone())
+    }
+
+    /// How sure the sidecar of a pod is of its documents, and why it refused what it was given last; absent before its first
+    /// checkpoint.
+    pub(crate) fn standing(&self, pod: &PodSummary) -> Option<(Standing, Option<Reason>)> {
+        let state = self.lock();
+        let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid)?;
+        Some((entry.newest.standing, entry.newest.refused))
     }
 
     /// What all pods of a holding have counted.

@@ -25,6 +25,7 @@ use crate::caches::Caches;
 use crate::config::Config;
 use crate::controllers::Queues;
 use crate::documents::Documents;
+use crate::keys::Keys;
 use crate::ledger::{Ledger, Recorded};
 use crate::metrics::{CheckpointOutcome, Metrics};
 use crate::watch::Key;
@@ -44,6 +45,7 @@ pub(crate) struct PolicyApi {
     identities: Identities,
     caches: Arc<Caches>,
     documents: Arc<Documents>,
+    keys: Arc<Keys>,
     ledger: Arc<Ledger>,
     queues: Arc<Queues>,
     metrics: Arc<Metrics>,
@@ -58,6 +60,7 @@ impl PolicyApi {
         config: &Config,
         caches: &Arc<Caches>,
         documents: Arc<Documents>,
+        keys: Arc<Keys>,
         ledger: Arc<Ledger>,
         queues: Arc<Queues>,
         metrics: &Arc<Metrics>,
@@ -67,6 +70,7 @@ impl PolicyApi {
             identities: Identities::new(client, Arc::clone(caches), Arc::clone(metrics)),
             caches: Arc::clone(caches),
             documents,
+            keys,
             ledger,
             queues,
             metrics: Arc::clone(metrics),

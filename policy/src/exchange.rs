@@ -1,6 +1,7 @@
 //! What sidecar and operator say to each other, as JSON over HTTPS/2.
 //!
-//! - `GET /v1/policy?watch`: one [`PolicyEvent`] a line, the first at once, the next whenever the documents of the pod change.
+//! - `GET /v1/policy?watch`: one [`PolicyEvent`] a line, the first at once, the next whenever the documents of the pod or the
+//!   operator's keys change.
 //! - `POST /v1/checkpoints`: a [`Checkpoint`]; the answer is 204.
 //!
 //! Both with `Authorization: Bearer` and the pod's projected token of the audience [`AUDIENCE`].
@@ -12,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::category::Category;
 use crate::country::Country;
-use crate::document::PolicyDocument;
 use crate::reason::Reason;
+use crate::signed::{SignedDocument, SignedKeySet};
 
 /// The audience of the token by which a sidecar shows which pod it is in.
 pub const AUDIENCE: &str = "shekara";
@@ -28,9 +29,11 @@ pub const CHECKPOINTS_PATH: &str = "/v1/checkpoints";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyEvent {
+    /// The operator's keys: looked at first, since the documents are verified with them.
+    pub keys: SignedKeySet,
     /// One document for each holding of the pod, in the order of namespace and name. Empty where a holding of the pod is gone:
     /// then nothing leaves.
-    pub documents: Vec<PolicyDocument>,
+    pub documents: Vec<SignedDocument>,
     /// How often the operator wants a checkpoint, in whole seconds; the first denial of a kind is reported at once.
     pub checkpoint_interval: u32,
 }
@@ -47,12 +50,30 @@ pub struct Checkpoint {
     pub sequence: u64,
     /// The digests of the documents that are enforced now, in the order of the documents.
     pub documents: Vec<String>,
+    /// The serials of those documents.
+    pub serials: Vec<u64>,
+    /// How sure the sidecar is that these are the newest.
+    pub standing: Standing,
+    /// Why what it was given last was refused; absent once something was accepted.
+    pub refused: Option<Reason>,
     /// The digest of the geo table in use.
     pub geo: Option<String>,
     /// Flows by what they have in common; at most 1,000 entries, the rest counted under the same reason with no destination.
     pub totals: Vec<FlowTotal>,
     /// UDP packets that reached the sink.
     pub datagrams_denied: u64,
+}
+
+/// How sure a sidecar is of its documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Standing {
+    /// It has none that it obeys, so nothing leaves.
+    #[default]
+    Absent,
+    /// They were read from the pod's files, and the operator has not confirmed them: an old one may have been put there.
+    Unconfirmed,
+    /// They came from the operator.
+    Confirmed,
 }
 
 /// Flows that have recipient, country, data and verdict in common.

@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use shekara_policy::{Flow, Judge, Verdict, decide};
 use tokio::sync::watch;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns::forward::Forwarder;
 use crate::dns::pins::Pins;
@@ -26,7 +26,9 @@ use crate::sink::Sink;
 pub struct Context {
     /// What was configured.
     pub config: Config,
-    /// The documents in force.
+    /// The time, which never goes back.
+    pub clock: Clock,
+    /// The documents that were put in force last; [`Self::enforced`] says whether they still are.
     pub policy: watch::Receiver<Arc<Enforced>>,
     /// The countries of addresses.
     pub geo: Geo,
@@ -68,7 +70,8 @@ impl Context {
         let metrics = Metrics::new()?;
         Ok(Self {
             geo: Geo::open(&config.geo)?,
-            readiness: Readiness::new(policy.clone()),
+            clock: Clock::default(),
+            readiness: Readiness::default(),
             policy,
             forwarder: Forwarder::new(dialler.clone()),
             dialler,
@@ -84,16 +87,30 @@ impl Context {
         })
     }
 
-    /// The documents in force at this moment.
+    /// The documents in force at this moment: none past the end of one of them.
     #[must_use]
     pub fn enforced(&self) -> Arc<Enforced> {
-        self.policy.borrow().clone()
+        let enforced = self.policy.borrow().clone();
+        match enforced.not_after() {
+            Some(end) if self.clock.now() >= end => Arc::new(enforced.past_its_end()),
+            _ => enforced,
+        }
     }
 
     /// Judges a flow by the documents in force, at this moment.
     #[must_use]
     pub fn decide(&self, flow: &Flow) -> Verdict {
         let enforced = self.enforced();
-        decide(Judge { documents: &enforced.documents, geo: &self.geo, now: Timestamp::now() }, flow)
+        let verdict = decide(Judge { documents: &enforced.documents, geo: &self.geo, now: self.clock.now() }, flow);
+        match verdict {
+            Verdict::Deny(denial) => Verdict::Deny(enforced.explained(denial)),
+            allowed @ Verdict::Allow(_) => allowed,
+        }
+    }
+
+    /// What is still missing before the pod may start, in words; `None` when it may.
+    #[must_use]
+    pub fn missing(&self) -> Option<&'static str> {
+        self.readiness.missing(&self.enforced())
     }
 }

@@ -21,9 +21,11 @@ impl Fixture {
         let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
         let (caches, documents, ledger) =
             (Arc::new(caches(&objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
-        let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics).queues();
+        let queues = Controllers::new(client(), &config, &caches, &documents, &Keys::of_test(), &ledger, &metrics).queues();
         let (notices, events) = events::channel(client(), &config, metrics);
-        let dispatcher = Dispatcher { config, caches, documents, ledger, queues, notices };
+        let keys = Keys::of_test();
+        let signer = Arc::new(Signer::new(Arc::clone(&keys), Arc::clone(&caches)));
+        let dispatcher = Dispatcher { config, caches, documents, ledger, signer, keys, queues, notices };
         dispatcher.everything();
         let fixture = Self { dispatcher, _events: events };
         fixture.visits().await;

@@ -9,8 +9,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::controllers::Controllers;
-use crate::documents::Published;
-use crate::fixtures::{caches, config, covered_pod, holding};
+use crate::fixtures::{caches, config, covered_pod, published};
 use crate::serve;
 
 /// The API with the pods `web`, which has a sidecar, and `bare`, which has none; an API server that takes `token-of-POD` for the
@@ -43,10 +42,10 @@ impl Fixture {
         let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
         let caches = Arc::new(caches(&[covered_pod("web", "a", "faces"), bare]));
         let (documents, ledger) = (Arc::new(Documents::default()), Arc::new(Ledger::default()));
-        let queues = Controllers::new(client.clone(), &config, &caches, &documents, &ledger, &metrics).queues();
-        documents.publish("cameras", "faces", Some(published()));
+        let queues = Controllers::new(client.clone(), &config, &caches, &documents, &Keys::of_test(), &ledger, &metrics).queues();
+        documents.publish("cameras", "faces", Some(published("faces", "a", "sha256:1")));
         documents.set_complete();
-        let api = PolicyApi::new(client, &config, &caches, documents, ledger, queues, &metrics, stop.clone());
+        let api = PolicyApi::new(client, &config, &caches, documents, Keys::of_test(), ledger, queues, &metrics, stop.clone());
         Self { api: Arc::new(api), asked, stop, server }
     }
 
@@ -82,19 +81,6 @@ fn answer(review: &Value) -> Value {
     json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": {}, "spec": review["spec"], "status": status})
 }
 
-fn published() -> Published {
-    let document = json!({
-        "version": 1, "holding": {"namespace": "cameras", "name": "faces", "uid": "u"}, "data": [], "standards": [], "routes": [], "inCluster": [],
-        "cluster": {"networks": [], "domain": "cluster.local", "resolvers": []}
-    });
-    Published {
-        holding: Arc::new(serde_json::from_value(holding("faces", "a")).unwrap()),
-        document: serde_json::from_value(document).unwrap(),
-        digest: "sha256:1".into(),
-        since: tokio::time::Instant::now(),
-    }
-}
-
 fn headers(token: Option<&str>) -> HeaderMap {
     let value = token.map(|token| (header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
     value.into_iter().collect()
@@ -109,7 +95,7 @@ async fn refused(response: Response) -> (u16, String) {
 
 fn sound() -> Value {
     json!({
-        "instance": "i", "started": "2026-06-01T10:00:00Z", "sequence": 1, "documents": ["sha256:1"], "geo": null, "datagramsDenied": 0,
+        "instance": "i", "started": "2026-06-01T10:00:00Z", "sequence": 1, "documents": ["sha256:1"], "serials": [1], "standing": "Confirmed", "refused": null, "geo": null, "datagramsDenied": 0,
         "totals": [{"recipients": ["clinic"], "country": "KZ", "data": [], "reason": null, "flows": 3, "bytesOut": 1, "bytesIn": 1, "last": "2026-06-01T10:00:00Z", "lastDestination": "a.kz"}]
     })
 }
@@ -123,7 +109,7 @@ async fn a_sidecar_gets_its_documents_and_its_token_is_reviewed_once() {
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/x-ndjson");
         let mut lines = response.into_body().into_data_stream();
         let event: PolicyEvent = serde_json::from_slice(&lines.next().await.unwrap().unwrap()).unwrap();
-        assert_eq!(event.documents[0].holding.name, "faces");
+        assert_eq!(event.documents[0].holding_uid, "uid-of-faces");
         streams.push(lines);
     }
     assert_eq!(refused(fixture.policy(Some("token-of-web")).await).await, (429, "TooManyStreams".into()));

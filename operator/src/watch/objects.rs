@@ -7,13 +7,14 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Namespace, Pod, PodStatus, Ser
 use kube::ResourceExt as _;
 use shekara_crds::sovereignty_standard::{AppliesTo, Authority, EmptyTransfers};
 use shekara_crds::{DataHolding, HOLDINGS_ANNOTATION, Recipient, SovereigntyStandard, SovereigntyStandardSpec};
+use shekara_policy::signed::Stamp;
 
 use super::{Cached, Kind};
-use crate::admission::containers::{HOLDINGS_VARIABLE, PROXY, VERIFY};
+use crate::admission::containers::{DOCUMENTS_VARIABLE, HOLDINGS_VARIABLE, PROXY, ROOT_VARIABLE, VERIFY};
 
-/// The labels of a namespace.
+/// The labels of a namespace, and its UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct NamespaceLabels(pub(crate) BTreeMap<String, String>);
+pub(crate) struct NamespaceLabels(pub(crate) BTreeMap<String, String>, pub(crate) String);
 
 /// The addresses and TCP ports of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,17 @@ pub(crate) struct PodSummary {
     /// The holdings that admission put the pod into: those in its annotation and those in the proxy's environment, which nobody
     /// can change in a running pod.
     pub(crate) holdings: BTreeSet<String>,
+    /// The root key that it was admitted with, and the UIDs of its holdings then: it obeys nothing else.
+    pub(crate) trust: Stamped,
+}
+
+/// What admission stamped into the proxy of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamped {
+    /// The fingerprint of the root key.
+    pub(crate) root: String,
+    /// The holdings.
+    pub(crate) stamps: Vec<Stamp>,
 }
 
 /// How the container that proves the packet filter ended, as the kubelet says: the application cannot forge it.
@@ -136,7 +148,7 @@ impl Cached for NamespaceLabels {
     const KIND: Kind = Kind::Namespace;
 
     fn keep(object: Namespace) -> Self {
-        Self(object.metadata.labels.unwrap_or_default())
+        Self(object.metadata.labels.unwrap_or_default(), object.metadata.uid.unwrap_or_default())
     }
 }
 
@@ -170,10 +182,17 @@ impl Cached for PodSummary {
             .collect();
         let spec = object.spec.as_ref();
         let proxy = spec.and_then(|spec| spec.init_containers.iter().flatten().find(|container| container.name == PROXY));
-        let variables = proxy.into_iter().flat_map(|proxy| proxy.env.iter().flatten());
-        let fixed =
-            variables.filter(|variable| variable.name == HOLDINGS_VARIABLE).filter_map(|variable| variable.value.as_ref());
-        let holdings = fixed.chain(annotations.get(HOLDINGS_ANNOTATION)).flat_map(|names| split(names)).collect();
+        let value = |name: &str| {
+            let mut variables = proxy.into_iter().flat_map(|proxy| proxy.env.iter().flatten());
+            variables.find(|variable| variable.name == name).and_then(|variable| variable.value.clone())
+        };
+        let fixed = value(HOLDINGS_VARIABLE);
+        let stamps = value(DOCUMENTS_VARIABLE)
+            .iter()
+            .flat_map(|stamps| stamps.split(',').filter_map(|stamp| stamp.parse().ok()))
+            .collect();
+        let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps };
+        let holdings = fixed.iter().chain(annotations.get(HOLDINGS_ANNOTATION)).flat_map(|names| split(names)).collect();
         let status = object.status.as_ref();
         let deleting = object.metadata.deletion_timestamp.is_some();
         Self {
@@ -187,6 +206,7 @@ impl Cached for PodSummary {
             owner,
             injected: proxy.is_some(),
             holdings,
+            trust,
             labels: object.metadata.labels.unwrap_or_default(),
             annotations,
         }

@@ -132,7 +132,11 @@ fn key_sets_grow_and_are_of_the_one_root() {
     assert_eq!(trust.take_keys(&impostor), Err(Refusal::KeySetForeign));
     assert_eq!(trust.keys().unwrap().version, 5);
     let mut fresh = super::tests::trust(&[("street", 10)]);
-    assert_eq!(fresh.take_keys(&keys(2, &[&document_key()])), Err(Refusal::KeySetRolledBack), "older than the one it was admitted with");
+    assert_eq!(
+        fresh.take_keys(&keys(2, &[&document_key()])),
+        Err(Refusal::KeySetRolledBack),
+        "older than the one it was admitted with"
+    );
     // while a key is replaced, documents of both count, and afterwards those of the new one alone
     assert_eq!(trust.take_keys(&keys(6, &[&document_key(), &successor])), Ok(true));
     trust.take(&[signed("street", 10)], now()).unwrap();

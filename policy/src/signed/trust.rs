@@ -161,12 +161,8 @@ impl Trust {
         let keys = self.keys.as_ref().ok_or(Refusal::UnknownKey)?;
         let seen = self.seen.get(&signed.holding_uid).map_or(0, |(serial, _)| *serial);
         let stamped = self.stamps.iter().find(|stamp| stamp.uid == signed.holding_uid).map_or(0, |stamp| stamp.serial);
-        let expected = Expected {
-            namespace_uid: &self.namespace_uid,
-            holding_uid: &signed.holding_uid,
-            serial: seen.max(stamped),
-            now,
-        };
+        let expected =
+            Expected { namespace_uid: &self.namespace_uid, holding_uid: &signed.holding_uid, serial: seen.max(stamped), now };
         let document = signed.verify(keys, expected)?;
         // a holding that was made again under the name is another one
         let other = |stamp: &Stamp| stamp.name == document.holding.name && stamp.uid != document.holding.uid;

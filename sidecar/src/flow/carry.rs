@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::record::End;
 use shekara_policy::verdict::Denial;
@@ -85,6 +84,7 @@ impl Carrier<'_> {
         let planned = self.judge(|judge| plan(judge, self.address, self.port, &pins));
         match planned {
             Plan::Refuse(denial, name) => {
+                let denial = self.context.enforced().explained(denial);
                 story.name = name;
                 story.refused(&denial);
                 Closing::Reset
@@ -96,6 +96,7 @@ impl Carrier<'_> {
             Plan::Read { as_chosen } => match self.read(client, story, as_chosen).await {
                 Ok((flows, said)) => self.dial(client, story, flows, said).await,
                 Err(Refusal { denial, told }) => {
+                    let denial = self.context.enforced().explained(denial);
                     story.refused(&denial);
                     if told { Closing::Refuse(denial) } else { Closing::Reset }
                 }
@@ -105,7 +106,7 @@ impl Carrier<'_> {
 
     fn judge<T>(&self, decide: impl FnOnce(Judge<'_>) -> T) -> T {
         let enforced = self.context.enforced();
-        decide(Judge { documents: &enforced.documents, geo: &self.context.geo, now: Timestamp::now() })
+        decide(Judge { documents: &enforced.documents, geo: &self.context.geo, now: self.context.clock.now() })
     }
 
     /// Reads whom the client names, and finds the addresses that may be dialled for it.

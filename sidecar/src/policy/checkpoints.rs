@@ -47,9 +47,11 @@ impl Checkpoints {
         })
     }
 
-    /// The operator has said how often it wants one; documents have just come into force, so one is due now.
-    pub(super) fn documents_in_force(&mut self, interval: u32) {
-        self.interval = Duration::from_secs(interval.clamp(*INTERVALS.start(), *INTERVALS.end()).into());
+    /// Documents have just come into force or been refused, so one is due now. The operator may have said how often it wants one.
+    pub(super) fn news(&mut self, interval: Option<u32>) {
+        if let Some(interval) = interval {
+            self.interval = Duration::from_secs(interval.clamp(*INTERVALS.start(), *INTERVALS.end()).into());
+        }
         self.due = Instant::now();
     }
 
@@ -81,11 +83,15 @@ impl Checkpoints {
     }
 
     fn checkpoint(&self, context: &Context) -> Checkpoint {
+        let enforced = context.enforced();
         Checkpoint {
             instance: self.instance.clone(),
             started: self.started,
             sequence: self.sequence,
-            documents: context.enforced().digests.clone(),
+            documents: enforced.digests(),
+            serials: enforced.serials(),
+            standing: enforced.standing,
+            refused: enforced.refused,
             geo: context.geo.digest().map(str::to_owned),
             totals: context.ledger.snapshot(),
             datagrams_denied: context.sink.datagrams(),

@@ -16,3 +16,4 @@ mod operator_away;
 mod own_ports;
 mod proof;
 mod revocation;
+mod signed;

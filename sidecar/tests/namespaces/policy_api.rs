@@ -13,7 +13,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use shekara_policy::PolicyDocument;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, POLICY_PATH, PolicyEvent};
+use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, POLICY_PATH};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::authority::{Authority, authority};
 use crate::namespace::Namespace;
+use crate::signing::{event, line};
 use crate::wait::within;
 use crate::world::{POLICY_API, POLICY_API_NAME, listen};
 
@@ -53,11 +54,12 @@ impl PolicyApi {
         Self::with(&Authority::new(), world, documents)
     }
 
-    fn with(authority: &Authority, world: &Namespace, documents: &[PolicyDocument]) -> Self {
+    /// The same with a certificate of this authority.
+    pub(crate) fn with(authority: &Authority, world: &Namespace, documents: &[PolicyDocument]) -> Self {
         let place = SocketAddr::new(POLICY_API.parse().unwrap(), PORT);
         let listener = world.inside(|| std::net::TcpListener::bind(place).unwrap());
         let shared = Arc::new(Shared {
-            event: watch::Sender::new(line(documents)),
+            event: watch::Sender::new(line(&event(documents))),
             checkpoints: watch::Sender::new(Vec::new()),
             tokens: watch::Sender::new(Vec::new()),
         });
@@ -69,7 +71,7 @@ impl PolicyApi {
 
     /// Sends these documents to every watch.
     pub(crate) fn set(&self, documents: &[PolicyDocument]) {
-        self.send(line(documents));
+        self.send(line(&event(documents)));
     }
 
     /// Sends whatever this is.
@@ -96,10 +98,6 @@ impl PolicyApi {
         let mut tokens = self.shared.tokens.subscribe();
         within("a request with the token", tokens.wait_for(|tokens| tokens.contains(&expected))).await.unwrap();
     }
-}
-
-fn line(documents: &[PolicyDocument]) -> Vec<u8> {
-    serde_json::to_vec(&PolicyEvent { documents: documents.to_vec(), checkpoint_interval: INTERVAL }).unwrap()
 }
 
 async fn serve(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {

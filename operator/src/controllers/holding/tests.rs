@@ -60,7 +60,7 @@ impl Found {
     fn checkpoint(&self, pod: &str, digest: &str, totals: Value) {
         let pod = self.caches.pods.get(&Key::new("cameras", pod)).unwrap();
         let checkpoint: Checkpoint = serde_json::from_value(json!({
-            "instance": "i", "started": NOW, "sequence": 1, "documents": [digest], "geo": null, "totals": totals, "datagramsDenied": 0
+            "instance": "i", "started": NOW, "sequence": 1, "documents": [digest], "serials": [1], "standing": "Confirmed", "refused": null, "geo": null, "totals": totals, "datagramsDenied": 0
         }))
         .unwrap();
         self.ledger.record(&pod, checkpoint, || true);
@@ -73,7 +73,8 @@ impl Found {
         let compiled = compile(&subject, now);
         let pods: Vec<Arc<PodSummary>> = self.caches.pods.in_namespace("cameras").into_iter().map(|(_, pod)| pod).collect();
         let digest = self.digest();
-        let survey = Survey::of(&holding, &digest, pods.iter().map(|pod| &**pod), |pod| self.ledger.loaded(pod));
+        let trust = Trust { root: String::new(), standing: &|pod| self.ledger.standing(pod) };
+        let survey = Survey::of(&holding, &digest, pods.iter().map(|pod| &**pod), |pod| self.ledger.loaded(pod), &trust);
         status::of(&View {
             holding: &holding,
             compiled: &compiled,

@@ -1,5 +1,6 @@
 use std::io::ErrorKind;
 
+use jiff::Timestamp;
 use rstest::rstest;
 use shekara_policy::record::{Decision, FlowRecord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
