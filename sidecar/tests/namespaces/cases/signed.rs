@@ -172,8 +172,10 @@ async fn a_restart_without_the_operator_goes_on_by_the_file_and_says_so() {
     place.said("the last documents stay in force").await;
     place.curl(&["--resolve", &format!("{}:443:{}", CLINIC.name, CLINIC.v4), &clinic]).await.failed();
     // a newer one in the file is obeyed, for the operator may be there and the way to it not
-    place.file(bundle(first_key_set(), sign(&document())).as_bytes());
-    place.said("standing=\"Unconfirmed\"").await;
+    let newer = sign(&document());
+    place.file(bundle(first_key_set(), newer.clone()).as_bytes());
+    place.said(&format!("serial {} until", newer.serial)).await;
+    place.curl(&["-4", &clinic]).await.served_by(CLINIC.v4);
 }
 
 #[tokio::test]
@@ -252,11 +254,14 @@ async fn keys_and_authorities_change_under_living_flows() {
     place.checkpoint(|checkpoint| checkpoint.refused == Some(Reason::KeySetRolledBack)).await;
     // the operator comes back with a certificate of the new authority
     place.api = None;
+    place.said("the last documents stay in force").await;
     place.api = Some(PolicyApi::with(&other, &place.world, &[]));
     place.api().send(line(&event_of(alone.clone(), vec![sign_with(&document(), 1003, HOUR, &successor())])));
     place.checkpoint(is_at(1003)).await;
     echoes(&mut live).await;
     // and a pod that was admitted with the old authority finds it by its file
+    place.api().send(line(&event_of(alone.clone(), vec![sign_with(&document(), 1005, HOUR, &successor())])));
+    place.checkpoint(is_at(1005)).await;
     place.file(bundle(alone, sign_with(&document(), 1004, HOUR, &successor())).as_bytes());
     place.sidecar = None;
     place.run();
