@@ -5,6 +5,7 @@
 //! The sums are lost when the operator restarts: sidecars that run send theirs again, those of ended pods and ended starts do
 //! not come back.
 
+mod registrations;
 mod totals;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,13 +14,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use shekara_policy::Reason;
 use shekara_policy::exchange::{Checkpoint, Standing};
 
+pub(crate) use registrations::{Registering, Registrations};
 pub(crate) use totals::{Counted, Shared, Totals};
 
 use crate::watch::{Key, PodSummary};
 
 /// The checkpoints of every pod.
 #[derive(Default)]
-pub(crate) struct Ledger(Mutex<State>);
+pub(crate) struct Ledger {
+    /// The keys that they are signed with.
+    pub(crate) registrations: Registrations,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -79,6 +85,7 @@ impl Ledger {
 
     /// Says which pod now has a name, if any: another one that had it has ended.
     pub(crate) fn keep_only(&self, pod: &Key, uid: Option<&str>) {
+        self.registrations.keep_only(pod, uid);
         let mut state = self.lock();
         if state.pods.get(pod).is_some_and(|entry| Some(entry.uid.as_str()) != uid) {
             state.end(pod);
@@ -120,7 +127,7 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod error;
 mod identity;
+mod registrations;
 mod stream;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures::StreamExt as _;
 use kube::Client;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, POLICY_PATH};
+use shekara_policy::exchange::{CHECKPOINTS_PATH, POLICY_PATH, REGISTRATIONS_PATH};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -35,7 +36,7 @@ use stream::Stream;
 
 /// The largest checkpoint that is read: a thousand sums of the greatest length are about half of it.
 const LARGEST: usize = 1 << 20;
-/// How long a checkpoint may take to come.
+/// How long the body of a request may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many streams a pod may hold at once: the one in use, and some that the network has lost and nobody has noticed yet.
 const STREAMS: usize = 4;
@@ -83,6 +84,7 @@ impl PolicyApi {
     pub(crate) fn router(self) -> Router {
         Router::new()
             .route(POLICY_PATH, get(policy))
+            .route(REGISTRATIONS_PATH, post(registrations::register))
             .route(CHECKPOINTS_PATH, post(checkpoint))
             .fallback(async || ApiError::NoSuchPath)
             .with_state(Arc::new(self))
@@ -109,10 +111,10 @@ async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Resu
     let (head, body) = request.into_parts();
     // nothing is read from somebody unknown
     let pod = api.identities.pod(&head.headers).await?;
-    let body = tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await;
-    let body = body.map_err(|_| ApiError::BadCheckpoint("it did not come in time".into()))?;
-    let body = body.map_err(|problem| ApiError::BadCheckpoint(problem.to_string()))?;
+    let body = self::body(body, LARGEST).await.map_err(ApiError::BadCheckpoint)?;
     let checkpoint = checkpoints::read(&body).inspect_err(|_| api.metrics.checkpoint(CheckpointOutcome::Invalid))?;
+    registrations::check(&api, &pod, &head.headers, &body, &checkpoint)
+        .inspect_err(|_| api.metrics.checkpoint(CheckpointOutcome::Unsigned))?;
     let key = Key::new(&*pod.namespace, &*pod.name);
     let present = || api.caches.pods.get(&key).is_some_and(|now| now.uid == pod.uid);
     match api.ledger.record(&pod, checkpoint, present) {
@@ -125,6 +127,12 @@ async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Resu
         Recorded::Old => api.metrics.checkpoint(CheckpointOutcome::Old),
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The body of a request, within bounds of bytes and time.
+async fn body(body: Body, largest: usize) -> Result<bytes::Bytes, String> {
+    let read = tokio::time::timeout(PATIENCE, to_bytes(body, largest)).await;
+    read.map_err(|_| "it did not come in time".to_owned())?.map_err(|problem| problem.to_string())
 }
 
 #[cfg(test)]

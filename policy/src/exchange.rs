@@ -2,7 +2,9 @@
 //!
 //! - `GET /v1/policy?watch`: one [`PolicyEvent`] a line, the first at once, the next whenever the documents of the pod or the
 //!   operator's keys change.
-//! - `POST /v1/checkpoints`: a [`Checkpoint`]; the answer is 204.
+//! - `POST /v1/registrations`: a [`Registration`], before anything else of a start; the answer is 204.
+//! - `POST /v1/checkpoints`: a [`Checkpoint`], with a signature of the registered key over the very bytes of the body in the
+//!   header [`SIGNATURE_HEADER`]; the answer is 204.
 //!
 //! Both with `Authorization: Bearer` and the pod's projected token of the audience [`AUDIENCE`].
 
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::category::Category;
 use crate::country::Country;
 use crate::reason::Reason;
-use crate::signed::{SignedDocument, SignedKeySet};
+use crate::signed::{PublicKey, SignedDocument, SignedKeySet};
 
 /// The audience of the token by which a sidecar shows which pod it is in.
 pub const AUDIENCE: &str = "shekara";
@@ -24,6 +26,25 @@ pub const POLICY_PATH: &str = "/v1/policy";
 
 /// The path for checkpoints.
 pub const CHECKPOINTS_PATH: &str = "/v1/checkpoints";
+
+/// The path for the keys of sidecars.
+pub const REGISTRATIONS_PATH: &str = "/v1/registrations";
+
+/// The header with the signature of a checkpoint.
+pub const SIGNATURE_HEADER: &str = "shekara-signature";
+
+/// The key of a start of a sidecar, which it makes and registers before the application runs: its checkpoints count with it alone,
+/// so that a token that somebody gets hold of later says nothing in its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Registration {
+    /// The random name of the start, as its checkpoints have it.
+    pub instance: String,
+    /// When the start was.
+    pub started: Timestamp,
+    /// The key.
+    pub key: PublicKey,
+}
 
 /// The documents of a pod, all of them each time: what is not in the newest event no longer allows anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,6 +24,14 @@ pub(super) enum ApiError {
     TooManyStreams,
     #[error("The checkpoint cannot be read: {0}.")]
     BadCheckpoint(String),
+    #[error("The registration cannot be read: {0}.")]
+    BadRegistration(String),
+    #[error("Another key is registered for this start of the sidecar.")]
+    AlreadyRegistered,
+    #[error("No key is registered for this start of the sidecar; register it first.")]
+    NotRegistered,
+    #[error("The checkpoint is not signed with the key that is registered for this start of the sidecar.")]
+    BadSignature,
     #[error("There is nothing at this path.")]
     NoSuchPath,
 }
@@ -39,6 +47,10 @@ impl ApiError {
             Self::ReviewFailed => "ReviewFailed",
             Self::TooManyStreams => "TooManyStreams",
             Self::BadCheckpoint(_) => "BadCheckpoint",
+            Self::BadRegistration(_) => "BadRegistration",
+            Self::AlreadyRegistered => "AlreadyRegistered",
+            Self::NotRegistered => "NotRegistered",
+            Self::BadSignature => "BadSignature",
             Self::NoSuchPath => "NoSuchPath",
         }
     }
@@ -46,10 +58,12 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoToken | Self::BadToken => StatusCode::UNAUTHORIZED,
-            Self::NotBound | Self::NoSuchPod(_) | Self::NotCovered(_) => StatusCode::FORBIDDEN,
+            Self::NotBound | Self::NoSuchPod(_) | Self::NotCovered(_) | Self::BadSignature => StatusCode::FORBIDDEN,
             Self::ReviewFailed => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
-            Self::BadCheckpoint(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::BadCheckpoint(_) | Self::BadRegistration(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::AlreadyRegistered => StatusCode::CONFLICT,
+            Self::NotRegistered => StatusCode::PRECONDITION_REQUIRED,
             Self::NoSuchPath => StatusCode::NOT_FOUND,
         }
     }

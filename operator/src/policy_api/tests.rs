@@ -4,7 +4,8 @@ use axum::Json;
 use axum::body::to_bytes;
 use futures::FutureExt as _;
 use serde_json::{Value, json};
-use shekara_policy::exchange::PolicyEvent;
+use shekara_policy::exchange::{PolicyEvent, Registration, SIGNATURE_HEADER};
+use shekara_policy::signed::{Message, Purpose, SigningKey};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -57,9 +58,28 @@ impl Fixture {
         }
     }
 
-    async fn checkpoint(&self, token: &str, body: impl Into<Body>) -> Response {
-        let mut request = Request::new(body.into());
+    async fn register(&self, token: &str, registration: &Registration) -> Response {
+        let mut request = Request::new(Body::from(serde_json::to_vec(registration).unwrap()));
         *request.headers_mut() = headers(Some(token));
+        match registrations::register(State(Arc::clone(&self.api)), request).await {
+            Ok(status) => status.into_response(),
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    /// Posts a checkpoint that the key of a start has signed.
+    async fn checkpoint(&self, token: &str, body: impl Into<String>) -> Response {
+        let body = body.into();
+        let signature = key(1).sign(&Message::new(Purpose::Checkpoint, &[body.as_bytes()]));
+        self.signed(token, body, Some(&signature.to_string())).await
+    }
+
+    async fn signed(&self, token: &str, body: String, signature: Option<&str>) -> Response {
+        let mut request = Request::new(Body::from(body));
+        *request.headers_mut() = headers(Some(token));
+        if let Some(signature) = signature {
+            request.headers_mut().insert(SIGNATURE_HEADER, signature.parse().unwrap());
+        }
         match checkpoint(State(Arc::clone(&self.api)), request).await {
             Ok(status) => status.into_response(),
             Err(problem) => problem.into_response(),
@@ -84,6 +104,15 @@ fn answer(review: &Value) -> Value {
 fn headers(token: Option<&str>) -> HeaderMap {
     let value = token.map(|token| (header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
     value.into_iter().collect()
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32]).unwrap()
+}
+
+fn registration(seed: u8) -> Registration {
+    let started = "2026-06-01T10:00:00Z".parse().unwrap();
+    Registration { instance: if seed == 1 { "i".into() } else { seed.to_string() }, started, key: key(seed).public() }
 }
 
 async fn refused(response: Response) -> (u16, String) {
@@ -150,6 +179,7 @@ async fn a_pod_that_is_not_known_is_waited_for_and_then_refused() {
 #[tokio::test]
 async fn a_checkpoint_is_counted_and_its_holdings_are_looked_at() {
     let fixture = Fixture::new().await;
+    assert_eq!(fixture.register("token-of-web", &registration(1)).await.status(), StatusCode::NO_CONTENT);
     let response = fixture.checkpoint("token-of-web", sound().to_string()).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     let again = fixture.checkpoint("token-of-web", sound().to_string()).await;
@@ -170,5 +200,66 @@ async fn a_checkpoint_that_means_nothing_or_too_much_is_refused() {
     assert_eq!(code("forged", sound().to_string()).await, (401, "BadToken".into()));
     assert_eq!(code("token-of-web", "{}".into()).await, (422, "BadCheckpoint".into()));
     assert_eq!(code("token-of-web", " ".repeat(LARGEST + 1)).await, (422, "BadCheckpoint".into()));
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_counts_with_the_signature_of_the_registered_key_alone() {
+    let fixture = Fixture::new().await;
+    let flows = || {
+        let totals = fixture.api.ledger.totals(&Key::new("cameras", "faces"));
+        totals.iter().map(|(_, counted)| counted.flows).sum::<u64>()
+    };
+    let post = async |body: &Value, signature: Option<String>| {
+        refused(fixture.signed("token-of-web", body.to_string(), signature.as_deref()).await).await
+    };
+    let sign = |key: &SigningKey, body: &Value, purpose| {
+        Some(key.sign(&Message::new(purpose, &[body.to_string().as_bytes()])).to_string())
+    };
+    assert_eq!(post(&sound(), sign(&key(1), &sound(), Purpose::Checkpoint)).await, (428, "NotRegistered".into()));
+    assert_eq!(fixture.register("token-of-web", &registration(1)).await.status(), StatusCode::NO_CONTENT);
+    let bad = (403, "BadSignature".to_owned());
+    assert_eq!(post(&sound(), None).await, bad);
+    assert_eq!(post(&sound(), Some("00".into())).await, bad);
+    assert_eq!(post(&sound(), sign(&key(2), &sound(), Purpose::Checkpoint)).await, bad);
+    assert_eq!(post(&sound(), sign(&key(1), &sound(), Purpose::Document)).await, bad);
+    let mut more = sound();
+    more["totals"][0]["flows"] = json!(1000);
+    assert_eq!(post(&more, sign(&key(1), &sound(), Purpose::Checkpoint)).await, bad);
+    let mut other = sound();
+    other["instance"] = json!("another start");
+    assert_eq!(post(&other, sign(&key(1), &other, Purpose::Checkpoint)).await, bad);
+    assert_eq!(flows(), 0);
+    assert_eq!(fixture.checkpoint("token-of-web", sound().to_string()).await.status(), StatusCode::NO_CONTENT);
+    // an earlier one that is replayed changes nothing
+    let mut next = sound();
+    (next["sequence"], next["totals"][0]["flows"]) = (json!(2), json!(5));
+    assert_eq!(fixture.checkpoint("token-of-web", next.to_string()).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(fixture.checkpoint("token-of-web", sound().to_string()).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(flows(), 5);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_second_key_of_one_start_is_refused_and_one_after_a_restart_is_taken() {
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.register("token-of-web", &registration(1)).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(fixture.register("token-of-web", &registration(1)).await.status(), StatusCode::NO_CONTENT);
+    let mut long = registration(1);
+    long.instance = "i".repeat(65);
+    assert_eq!(refused(fixture.register("token-of-web", &long).await).await, (422, "BadRegistration".into()));
+    tokio::time::pause();
+    assert_eq!(refused(fixture.register("token-of-web", &registration(2)).await).await, (409, "AlreadyRegistered".into()));
+    let mut again = covered_pod("web", "a", "faces");
+    again["status"]["initContainerStatuses"][0]["restartCount"] = json!(1);
+    let second = registration(2);
+    {
+        let mut waiting = std::pin::pin!(fixture.register("token-of-web", &second));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        crate::fixtures::apply(&fixture.api.caches.pods, again);
+        assert_eq!(waiting.await.status(), StatusCode::NO_CONTENT);
+    }
+    // what the start before has signed counts no more
+    assert_eq!(refused(fixture.checkpoint("token-of-web", sound().to_string()).await).await, (403, "BadSignature".into()));
     fixture.end().await;
 }

@@ -38,6 +38,8 @@ pub(crate) struct PodSummary {
     pub(crate) ended: bool,
     /// Whether the kubelet has seen the proxy start, in its present run.
     pub(crate) proxy_started: bool,
+    /// How often the kubelet has started the proxy again.
+    pub(crate) restarts: i32,
     /// How the proof that every way out is closed ended.
     pub(crate) proof: Proof,
     /// The object that controls the pod.
@@ -202,6 +204,7 @@ impl Cached for PodSummary {
             service_account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_else(|| "default".into()),
             ended: ended(status, deleting),
             proxy_started: status.is_some_and(proxy_started),
+            restarts: status.and_then(|status| init_container(status, PROXY)).map_or(0, |proxy| proxy.restart_count),
             proof: status.map(proof).unwrap_or_default(),
             owner,
             injected: proxy.is_some(),

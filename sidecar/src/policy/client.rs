@@ -22,6 +22,9 @@ use crate::metrics::PolicyOutcome;
 /// For the last checkpoint, from connecting to the answer.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
+/// How long documents wait for the key of this start to be registered.
+const REGISTRATION: Duration = Duration::from_millis(500);
+
 /// How long a sidecar that has just started waits for the operator before it goes on by the pod's files.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -120,6 +123,11 @@ impl Client {
     }
 
     async fn converse(&mut self, mut requests: Requests) -> Result<std::convert::Infallible, SessionError> {
+        // Before the first document, and so before the application runs. Where the sidecar was started again, the operator waits
+        // for the kubelet to say so, and flows do not wait for that: the first checkpoint registers the key then.
+        if let Ok(registered) = timeout(REGISTRATION, self.checkpoints.register(&mut requests, &self.context)).await {
+            registered?;
+        }
         let stream = request::watch(&mut requests, &self.context.config).await?;
         let (told, hear) = watch::channel(None);
         let Self { context, keeper, checkpoints, backoff } = self;

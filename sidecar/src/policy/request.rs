@@ -10,7 +10,8 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, POLICY_PATH};
+use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, POLICY_PATH, REGISTRATIONS_PATH, Registration, SIGNATURE_HEADER};
+use shekara_policy::signed::{Message, Purpose, SigningKey};
 use tokio::time::timeout;
 
 use super::connect::Requests;
@@ -53,11 +54,27 @@ pub(super) async fn watch(requests: &mut Requests, config: &Config) -> Result<In
     Ok(answer.into_body())
 }
 
-/// Posts a checkpoint.
-pub(super) async fn post(requests: &mut Requests, config: &Config, checkpoint: &Checkpoint) -> Result<(), RequestError> {
-    let request = Request::post(uri(&config.policy_api, CHECKPOINTS_PATH)?)
+/// Registers the key of this start.
+pub(super) async fn register(requests: &mut Requests, config: &Config, registration: &Registration) -> Result<(), RequestError> {
+    let request = Request::post(uri(&config.policy_api, REGISTRATIONS_PATH)?)
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let answer = send(requests, &config.token, request, json(checkpoint)?).await?;
+    let answer = send(requests, &config.token, request, json(registration)?).await?;
+    expect(&answer, StatusCode::NO_CONTENT)
+}
+
+/// Posts a checkpoint, signed with the key of this start.
+pub(super) async fn post(
+    requests: &mut Requests,
+    config: &Config,
+    checkpoint: &Checkpoint,
+    key: &SigningKey,
+) -> Result<(), RequestError> {
+    let body = json(checkpoint)?;
+    let signature = key.sign(&Message::new(Purpose::Checkpoint, &[&body]));
+    let request = Request::post(uri(&config.policy_api, CHECKPOINTS_PATH)?)
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .header(SIGNATURE_HEADER, signature.to_string());
+    let answer = send(requests, &config.token, request, body).await?;
     expect(&answer, StatusCode::NO_CONTENT)
 }
 

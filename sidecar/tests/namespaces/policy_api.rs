@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -13,7 +13,8 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use shekara_policy::PolicyDocument;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, POLICY_PATH};
+use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, POLICY_PATH, REGISTRATIONS_PATH, Registration, SIGNATURE_HEADER};
+use shekara_policy::signed::{Message, Purpose};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -41,6 +42,7 @@ struct Shared {
     event: watch::Sender<Vec<u8>>,
     checkpoints: watch::Sender<Vec<Checkpoint>>,
     tokens: watch::Sender<Vec<String>>,
+    registrations: Mutex<Vec<Registration>>,
 }
 
 impl PolicyApi {
@@ -62,6 +64,7 @@ impl PolicyApi {
             event: watch::Sender::new(line(&event(documents))),
             checkpoints: watch::Sender::new(Vec::new()),
             tokens: watch::Sender::new(Vec::new()),
+            registrations: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         let tls = TlsAcceptor::from(authority.server(&[POLICY_API_NAME], &["h2"]));
@@ -77,6 +80,16 @@ impl PolicyApi {
     /// Sends whatever this is.
     pub(crate) fn send(&self, line: Vec<u8>) {
         self.shared.event.send_replace(line);
+    }
+
+    /// The keys that were registered, in their order.
+    pub(crate) fn registrations(&self) -> Vec<Registration> {
+        self.shared.registrations.lock().unwrap().clone()
+    }
+
+    /// Has forgotten every key, as an operator that has restarted.
+    pub(crate) fn forget(&self) {
+        self.shared.registrations.lock().unwrap().clear();
     }
 
     /// Waits for a checkpoint like this.
@@ -128,11 +141,26 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
         });
         return Ok(Response::new(StreamBody::new(events).boxed()));
     }
-    assert_eq!(path, CHECKPOINTS_PATH);
+    let signature = request.headers().get(SIGNATURE_HEADER).map(|value| value.to_str().unwrap().parse().unwrap());
     let body = request.into_body().collect().await.unwrap().to_bytes();
+    if path == REGISTRATIONS_PATH {
+        let registration = serde_json::from_slice(&body).unwrap();
+        shared.registrations.lock().unwrap().push(registration);
+        return Ok(done(StatusCode::NO_CONTENT));
+    }
+    assert_eq!(path, CHECKPOINTS_PATH);
+    let Some(registered) = shared.registrations.lock().unwrap().last().cloned() else {
+        return Ok(done(StatusCode::PRECONDITION_REQUIRED));
+    };
+    let message = Message::new(Purpose::Checkpoint, &[&body]);
+    assert!(registered.key.verifies(&message, &signature.unwrap()), "a checkpoint is not signed with the registered key");
     let checkpoint = serde_json::from_slice(&body).unwrap();
     shared.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
+    Ok(done(StatusCode::NO_CONTENT))
+}
+
+fn done(status: StatusCode) -> Response<BoxBody<Bytes, Infallible>> {
     let mut response = Response::new(Empty::new().boxed());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    *response.status_mut() = status;
+    response
 }
