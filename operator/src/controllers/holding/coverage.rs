@@ -56,12 +56,15 @@ pub(super) struct Survey {
     pub(super) unheard: usize,
 }
 
+/// How sure a sidecar is of its documents, and why it refused what it was given last.
+pub(crate) type Stands = (Standing, Option<Reason>);
+
 /// What is known of the signatures that pods obey.
 pub(super) struct Trust<'a> {
     /// The fingerprint of the root key.
     pub(super) root: String,
     /// What the sidecar of a pod says of its documents; absent before its first checkpoint.
-    pub(super) standing: &'a (dyn Fn(&PodSummary) -> Option<(Standing, Option<Reason>)> + Sync),
+    pub(super) standing: &'a (dyn Fn(&PodSummary) -> Option<Stands> + Sync),
 }
 
 impl Trust<'_> {
@@ -76,7 +79,7 @@ impl Trust<'_> {
             return (State::RestartNeeded, None);
         }
         match (self.standing)(pod) {
-            Some((standing, refused)) if state != State::Starting && (standing != Standing::Confirmed || refused.is_some()) => {
+            Some((standing, refused)) if state != State::Starting && (standing == Standing::Unconfirmed || refused.is_some()) => {
                 (State::Stale, refused)
             }
             _ => (state, None),
