@@ -99,6 +99,9 @@ class Operator(unittest.TestCase):
             "SHEKARA_SIDECAR_RESOURCES": '{"limits":{"memory":"128Mi"},"requests":{"cpu":1,"memory":"64Mi"}}',
             "SHEKARA_SIDECAR_LOG": "debug",
             "SHEKARA_CHECKPOINT_INTERVAL": "60",
+            "SHEKARA_DOCUMENT_KEY_AGE": "86400",
+            "SHEKARA_AUTHORITY_AGE": "864000",
+            "SHEKARA_KEY_OVERLAP": "600",
             "SHEKARA_CLUSTER_NETWORKS": "10.244.0.0/16,10.96.0.0/16,172.18.0.0/16,fd00:10:244::/56,fd00:10:96::/112",
             "SHEKARA_CLUSTER_DOMAIN": "cluster.example",
             "SHEKARA_DNS_SERVICE": "dns/resolver",
@@ -136,12 +139,15 @@ class Operator(unittest.TestCase):
                     before = [line for line in lines[:number] if not line.startswith(("  resources:", "  verbs:", "- apiGroups:"))]
                     self.assertRegex(before[-1], r"^# ")
 
-    def test_it_may_read_one_secret_and_change_one_webhook(self):
+    def test_it_may_read_two_secrets_and_change_one_webhook(self):
         rules = named("minimal", "Role", "shekara-operator")["rules"] + named("minimal", "ClusterRole", "shekara-operator")["rules"]
         for rule in rules:
+            if "nonResourceURLs" in rule:
+                self.assertEqual((rule["nonResourceURLs"], rule["verbs"]), (["/.well-known/openid-configuration", "/openid/v1/jwks"], ["get"]))
+                continue
             self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
             if rule["resources"] == ["secrets"] and rule["verbs"] != ["create"]:
-                self.assertEqual(rule["resourceNames"], ["shekara-tls"])
+                self.assertEqual(rule["resourceNames"], ["shekara-tls", "shekara-keys"])
             if rule["resources"] == ["mutatingwebhookconfigurations"]:
                 self.assertEqual(rule["resourceNames"], ["zz-shekara-sidecar-injector"])
 
@@ -183,7 +189,7 @@ class Admission(unittest.TestCase):
 
     def test_every_policy_is_bound_and_fails_closed(self):
         policies = {policy["metadata"]["name"]: policy["spec"] for policy in objects("minimal", "ValidatingAdmissionPolicy")}
-        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-narrowing", "shekara-tokens"})
+        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-narrowing", "shekara-tokens", "shekara-files"})
         self.assertEqual({spec["failurePolicy"] for spec in policies.values()}, {"Fail"})
         bindings = objects("minimal", "ValidatingAdmissionPolicyBinding")
         self.assertEqual({binding["spec"]["policyName"] for binding in bindings}, set(policies))

@@ -12,6 +12,7 @@ pub mod diagnose;
 pub mod environment;
 pub mod examples;
 pub mod exec;
+pub mod files;
 pub mod harness;
 pub mod holdings;
 pub mod measure;

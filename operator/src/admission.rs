@@ -23,13 +23,17 @@ use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 use shekara_crds::COVERED_LABEL;
+use shekara_policy::signed::Stamp;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 pub(crate) use cover::is_protected;
 
 use crate::caches::Caches;
 use crate::config::Config;
+use crate::documents::Documents;
 use crate::events::{Notice, Notices};
+use crate::keys::Keys;
 use crate::metrics::{self, Metrics};
 use crate::watch::{Key, Owner};
 use containers::Settings;
@@ -49,9 +53,19 @@ pub(crate) struct Admission {
     client: Client,
     config: Arc<Config>,
     caches: Arc<Caches>,
-    authority: String,
+    distributed: Distributed,
     notices: Notices,
     metrics: Arc<Metrics>,
+}
+
+/// What pods are admitted with.
+pub(crate) struct Distributed {
+    /// By what they recognise the policy API at first, in PEM.
+    pub(crate) authorities: watch::Receiver<Vec<String>>,
+    /// What they trust for life, and the key set of the moment.
+    pub(crate) keys: Arc<Keys>,
+    /// The documents of the moment: no pod takes an older one than it was admitted with.
+    pub(crate) documents: Arc<Documents>,
 }
 
 /// What becomes of a pod.
@@ -75,6 +89,8 @@ enum AdmissionError {
     Namespace(String, #[source] Box<kube::Error>),
     #[error("the Service {0}/{1} has no address, so no sidecar would find the policy API")]
     NoResolver(String, String),
+    #[error("the DataHolding {0} has no policy document yet")]
+    NoDocument(String),
     #[error("the answer cannot be written: {0}")]
     Answer(String),
 }
@@ -84,12 +100,12 @@ impl Admission {
         client: Client,
         config: &Arc<Config>,
         caches: &Arc<Caches>,
-        authority: String,
+        distributed: Distributed,
         notices: Notices,
         metrics: &Arc<Metrics>,
     ) -> Self {
         let (config, caches, metrics) = (Arc::clone(config), Arc::clone(caches), Arc::clone(metrics));
-        Self { client, config, caches, authority, notices, metrics }
+        Self { client, config, caches, distributed, notices, metrics }
     }
 
     /// The webhook.
@@ -143,7 +159,7 @@ impl Admission {
         if !self.caches.are_synced() {
             return Err(AdmissionError::Starting);
         }
-        let labels = self.labels(namespace).await?;
+        let (labels, uid) = self.namespace(namespace).await?;
         let holdings: Vec<_> = self.caches.holdings.in_namespace(namespace).into_iter().map(|(_, holding)| holding).collect();
         let covering = match cover::covering(&labels, pod.labels(), pod.annotations(), &holdings) {
             Ok(covering) => covering,
@@ -155,33 +171,45 @@ impl Admission {
             return Ok(Outcome::Untouched { warning });
         }
         let pod = serde_json::to_value(pod).map_err(|problem| AdmissionError::Answer(problem.to_string()))?;
-        self.cover(&pod, covering)
+        self.cover(&pod, namespace, uid, covering)
     }
 
-    fn cover(&self, pod: &Value, holdings: BTreeSet<String>) -> Result<Outcome, AdmissionError> {
-        Ok(match inject::inject(pod, &holdings, &self.settings()?) {
+    fn cover(&self, pod: &Value, namespace: &str, uid: String, holdings: BTreeSet<String>) -> Result<Outcome, AdmissionError> {
+        Ok(match inject::inject(pod, &holdings, &self.settings(namespace, uid, &holdings)?) {
             Ok(patch) => Outcome::Injected { holdings, patch },
             Err(refusal) => Outcome::Refused(refusal),
         })
     }
 
-    /// The labels of a namespace, from the API server where the cache does not have it yet.
-    async fn labels(&self, name: &str) -> Result<BTreeMap<String, String>, AdmissionError> {
+    /// The labels and the UID of a namespace, from the API server where the cache does not have it yet.
+    async fn namespace(&self, name: &str) -> Result<(BTreeMap<String, String>, String), AdmissionError> {
         if let Some(namespace) = self.caches.namespaces.get(&Key::new("", name)) {
-            return Ok(namespace.0.clone());
+            return Ok((namespace.0.clone(), namespace.1.clone()));
         }
         let namespace = Api::<Namespace>::all(self.client.clone()).get(name).await;
         let namespace = namespace.map_err(|problem| AdmissionError::Namespace(name.to_owned(), Box::new(problem)))?;
-        Ok(namespace.metadata.labels.unwrap_or_default())
+        Ok((namespace.metadata.labels.unwrap_or_default(), namespace.metadata.uid.unwrap_or_default()))
     }
 
-    fn settings(&self) -> Result<Settings, AdmissionError> {
+    /// The holdings of a pod, as it is told of them.
+    fn stamps(&self, namespace: &str, holdings: &BTreeSet<String>) -> Result<Vec<Stamp>, AdmissionError> {
+        let documents = self.distributed.documents.of(namespace);
+        let stamp = |name: &String| {
+            let signed = &documents.get(name).ok_or_else(|| AdmissionError::NoDocument(name.clone()))?.signed;
+            Ok(Stamp { name: name.clone(), uid: signed.holding_uid.clone(), serial: signed.serial })
+        };
+        holdings.iter().map(stamp).collect()
+    }
+
+    fn settings(&self, namespace: &str, namespace_uid: String, holdings: &BTreeSet<String>) -> Result<Settings, AdmissionError> {
         let config = &self.config;
         let resolvers = self.caches.resolvers(config);
         if resolvers.is_empty() {
             let (namespace, name) = config.dns_service.clone();
             return Err(AdmissionError::NoResolver(namespace, name));
         }
+        let stamps = self.stamps(namespace, holdings)?;
+        let keyring = self.distributed.keys.current();
         let (service, namespace, domain) = (&config.policy_service, &config.namespace, config.cluster_domain.as_str());
         Ok(Settings {
             image: config.sidecar_image.clone(),
@@ -189,7 +217,11 @@ impl Admission {
             resources: config.sidecar_resources.clone(),
             log: config.sidecar_log.clone(),
             policy_api: format!("{service}.{namespace}.svc.{domain}:{POLICY_PORT}"),
-            authority: self.authority.clone(),
+            authority: self.distributed.authorities.borrow().concat(),
+            root: keyring.root,
+            key_set: keyring.version,
+            namespace_uid,
+            stamps,
             resolvers,
         })
     }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::policy_files::PolicyFile;
 use crate::run::Supervisor;
 use crate::watch::{self, Cache, Cached, Change, Key, NamespaceLabels, NodeSummary, PodSummary, ServiceSummary, SliceSummary};
 
@@ -26,6 +27,7 @@ pub(crate) struct Caches {
     pub(crate) slices: Arc<Cache<SliceSummary>>,
     pub(crate) nodes: Arc<Cache<NodeSummary>>,
     pub(crate) pods: Arc<Cache<PodSummary>>,
+    pub(crate) policy_files: Arc<Cache<PolicyFile>>,
 }
 
 impl Caches {
@@ -45,6 +47,7 @@ impl Caches {
         follow(&self.slices, client, &sender, metrics, supervisor);
         follow(&self.nodes, client, &sender, metrics, supervisor);
         follow(&self.pods, client, &sender, metrics, supervisor);
+        follow(&self.policy_files, client, &sender, metrics, supervisor);
         receiver
     }
 
@@ -59,7 +62,7 @@ impl Caches {
     pub(crate) fn are_synced(&self) -> bool {
         let declared = self.holdings.is_synced() && self.recipients.is_synced() && self.standards.is_synced();
         let network = self.services.is_synced() && self.slices.is_synced() && self.nodes.is_synced();
-        declared && network && self.namespaces.is_synced() && self.pods.is_synced()
+        declared && network && self.policy_files.is_synced() && self.namespaces.is_synced() && self.pods.is_synced()
     }
 
     /// Waits until every cache holds its first complete listing.
@@ -72,6 +75,7 @@ impl Caches {
         self.slices.wait_until_synced().await;
         self.nodes.wait_until_synced().await;
         self.pods.wait_until_synced().await;
+        self.policy_files.wait_until_synced().await;
     }
 }
 

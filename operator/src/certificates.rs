@@ -1,97 +1,102 @@
-//! TLS of the policy API and the webhook: a certificate authority that the operator makes once and keeps in a Secret, since
-//! sidecars pin it for life, and serving certificates that each replica makes for itself and renews while it runs.
+//! TLS of the policy API and the webhook: a certificate authority that the operator makes and keeps in a Secret, whose successor
+//! sidecars learn of before it issues, and serving certificates that each replica makes for itself and renews while it runs.
 
+mod authorities;
 mod authority;
 mod bundle;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ObjectMeta, PostParams};
-use kube::{Client, ResourceExt as _};
+use kube::Client;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::config::Config;
+use crate::kept::{Kept, SecretError};
 use crate::readiness::Gate;
-use authority::{Authority, AuthorityError};
+use authorities::{Authorities, Plan};
+use authority::AuthorityError;
 use bundle::Bundle;
 
-const CERTIFICATE: &str = "ca.crt";
-const KEY: &str = "ca.key";
-/// How often the certificate and the webhook configuration are looked at.
+/// How often the certificates and the webhook configuration are looked at.
 const ROUND: Duration = Duration::from_secs(10);
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificatesError {
     /// The Secret cannot be read or written.
-    #[error("the Secret {name} cannot be {action}: {source}")]
-    Secret {
-        /// Its name.
-        name: String,
-        /// What was tried.
-        action: &'static str,
-        /// What the API server said.
-        source: Box<kube::Error>,
-    },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The certificate authority or a certificate cannot be made or used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// rustls refuses the configuration.
-    #[error("TLS cannot be configured: {0}")]
-    Tls(#[source] rustls::Error),
+    /// Somebody put another authority there: the process ends, and begins again with it.
+    #[error("the Secret of the certificate authority holds another one than before; it is adopted by the next start")]
+    OtherAuthority,
 }
 
 /// The certificates of this replica.
 pub(crate) struct Certificates {
-    authority: Authority,
+    authorities: Authorities,
+    kept: Kept,
+    plan: Plan,
     names: Vec<String>,
     serving: Arc<Serving>,
     bundle: Bundle,
+    counting: watch::Sender<Vec<String>>,
 }
 
 /// The serving certificate of the moment.
 #[derive(Debug)]
 struct Serving {
-    current: RwLock<(Arc<CertifiedKey>, Timestamp)>,
+    current: RwLock<Served>,
+}
+
+#[derive(Debug)]
+struct Served {
+    certificate: Arc<CertifiedKey>,
+    renew: Timestamp,
+    /// The certificate of who issued it.
+    issuer: String,
 }
 
 impl ResolvesServerCert for Serving {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).0))
+        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).certificate))
     }
 }
 
 impl Certificates {
     /// Adopts the certificate authority from the Secret, or makes one and keeps it there.
     pub(crate) async fn establish(client: Client, config: &Config) -> Result<Self, CertificatesError> {
-        let secrets: Api<Secret> = Api::namespaced(client.clone(), &config.namespace);
-        let authority = authority_of(&secrets, &config.tls_secret).await?;
-        let names = names(config);
-        let serving = authority.issue(&names, Timestamp::now())?;
-        let bundle = Bundle::new(client, &config.webhook_configuration, authority.certificate_pem());
-        Ok(Self { authority, names, serving: Arc::new(Serving { current: RwLock::new(serving) }), bundle })
+        let kept = Kept::new(client.clone(), &config.namespace, &config.tls_secret);
+        let authorities = authorities_of(&kept).await?;
+        let (names, plan) = (names(config), Plan { age: config.authority_age, overlap: config.key_overlap });
+        let served = serve(&authorities, &plan, &names, Timestamp::now())?;
+        let counting = watch::Sender::new(authorities.pems());
+        let bundle = Bundle::new(client, &config.webhook_configuration);
+        Ok(Self { authorities, kept, plan, names, serving: Arc::new(Serving { current: RwLock::new(served) }), bundle, counting })
     }
 
     /// Those of a replica of a test, of a new authority.
     #[cfg(test)]
     pub(crate) fn of_a_test(client: Client, config: &Config) -> Self {
-        let authority = Authority::create(Timestamp::now()).unwrap();
-        let names = names(config);
-        let serving = authority.issue(&names, Timestamp::now()).unwrap();
-        let bundle = Bundle::new(client, &config.webhook_configuration, authority.certificate_pem());
-        Self { authority, names, serving: Arc::new(Serving { current: RwLock::new(serving) }), bundle }
+        let (kept, authorities) =
+            (Kept::new(client.clone(), &config.namespace, &config.tls_secret), Authorities::create(Timestamp::now()).unwrap());
+        let (names, plan) = (names(config), Plan { age: config.authority_age, overlap: config.key_overlap });
+        let served = serve(&authorities, &plan, &names, Timestamp::now()).unwrap();
+        let counting = watch::Sender::new(authorities.pems());
+        let bundle = Bundle::new(client, &config.webhook_configuration);
+        Self { authorities, kept, plan, names, serving: Arc::new(Serving { current: RwLock::new(served) }), bundle, counting }
     }
 
-    /// The certificate of the authority, in PEM.
-    pub(crate) fn authority_pem(&self) -> String {
-        self.authority.certificate_pem().to_owned()
+    /// The certificates of the authorities that count, in PEM, now and from now on.
+    pub(crate) fn authorities(&self) -> watch::Receiver<Vec<String>> {
+        self.counting.subscribe()
     }
 
     /// The configuration of both servers.
@@ -102,17 +107,18 @@ impl Certificates {
         Arc::new(config)
     }
 
-    /// Renews the serving certificate in time, and keeps the authority in the webhook configuration.
-    pub(crate) async fn run(self, mut gate: Option<Gate>) -> Result<(), CertificatesError> {
+    /// Replaces the authority and renews the serving certificate in time, and keeps the authorities that count in the webhook
+    /// configuration.
+    pub(crate) async fn run(mut self, mut gate: Option<Gate>) -> Result<(), CertificatesError> {
         loop {
-            let now = Timestamp::now();
-            let renew = self.serving.current.read().unwrap_or_else(PoisonError::into_inner).1;
-            if now >= renew {
-                let renewed = self.authority.issue(&self.names, now)?;
-                *self.serving.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
-                info!("the serving certificate was renewed");
+            match self.look_at_authorities().await {
+                Err(CertificatesError::Secret(problem)) => {
+                    warn!(%problem, "the certificate authority is not looked after for now")
+                }
+                other => other?,
             }
-            let written = self.bundle.write().await;
+            self.look_at_serving()?;
+            let written = self.bundle.write(&self.authorities.pems().concat()).await;
             match &written {
                 Ok(()) => {
                     gate = gate.and_then(|gate| {
@@ -125,6 +131,50 @@ impl Certificates {
             tokio::time::sleep(if written.is_ok() { ROUND } else { ROUND / 10 }).await;
         }
     }
+
+    /// The Secret has what is in memory, and what is in memory is of its time.
+    async fn look_at_authorities(&mut self) -> Result<(), CertificatesError> {
+        let now = Timestamp::now();
+        let present = self.kept.read().await?;
+        let there = present.as_ref().map(|present| Authorities::read(&present.data, now)).transpose()?.flatten();
+        if there.as_ref().is_some_and(|there| there.pems() != self.authorities.pems()) {
+            return Err(CertificatesError::OtherAuthority);
+        }
+        let asked = present.as_ref().is_some_and(|present| present.rotate);
+        let mut next = Authorities::read(&self.authorities.data(), now)?.ok_or(AuthorityError::Incomplete)?;
+        let stepped = next.step(&self.plan, asked, now)?;
+        if !stepped && !asked && present.as_ref().is_some_and(|present| present.data == next.data()) {
+            return Ok(());
+        }
+        // written before anybody hears of it
+        if self.kept.write(&next.data(), present.as_ref()).await? {
+            info!(stepped, authorities = next.pems().len(), "the Secret of the certificate authority was written");
+            self.authorities = next;
+            self.counting.send_if_modified(|counting| std::mem::replace(counting, self.authorities.pems()) != *counting);
+        }
+        Ok(())
+    }
+
+    fn look_at_serving(&self) -> Result<(), CertificatesError> {
+        let now = Timestamp::now();
+        let issuer = self.authorities.issuer(&self.plan, now).certificate_pem();
+        let due = {
+            let served = self.serving.current.read().unwrap_or_else(PoisonError::into_inner);
+            now >= served.renew || served.issuer != issuer
+        };
+        if due {
+            let renewed = serve(&self.authorities, &self.plan, &self.names, now)?;
+            *self.serving.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+            info!("the serving certificate was renewed");
+        }
+        Ok(())
+    }
+}
+
+fn serve(authorities: &Authorities, plan: &Plan, names: &[String], now: Timestamp) -> Result<Served, AuthorityError> {
+    let issuer = authorities.issuer(plan, now);
+    let (certificate, renew) = issuer.issue(names, now)?;
+    Ok(Served { certificate, renew, issuer: issuer.certificate_pem().to_owned() })
 }
 
 /// The names under which the servers are reached.
@@ -141,49 +191,21 @@ fn names(config: &Config) -> Vec<String> {
     [&config.policy_service, &config.webhook_service].into_iter().flat_map(of).collect()
 }
 
-/// The authority that is in the Secret, or a new one. Of two replicas that make one at a time, the second finds the Secret
+/// The authorities that are in the Secret, or a new one. Of two replicas that make one at a time, the second finds the Secret
 /// there and adopts it.
-async fn authority_of(secrets: &Api<Secret>, name: &str) -> Result<Authority, CertificatesError> {
-    let failed = |action| move |source| CertificatesError::Secret { name: name.to_owned(), action, source: Box::new(source) };
+async fn authorities_of(kept: &Kept) -> Result<Authorities, CertificatesError> {
     loop {
-        let present = secrets.get_opt(name).await.map_err(failed("read"))?;
-        if let Some(authority) = present.as_ref().map(adopt).transpose()?.flatten() {
-            info!(secret = name, "the certificate authority was adopted");
-            return Ok(authority);
+        let now = Timestamp::now();
+        let present = kept.read().await?;
+        if let Some(authorities) = present.as_ref().map(|present| Authorities::read(&present.data, now)).transpose()?.flatten() {
+            info!("the certificate authority was adopted");
+            return Ok(authorities);
         }
-        let authority = Authority::create(Timestamp::now())?;
-        let mut secret = present.unwrap_or_else(|| Secret {
-            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
-            type_: Some("Opaque".into()),
-            ..Secret::default()
-        });
-        let entries = [(CERTIFICATE, authority.certificate_pem()), (KEY, &authority.key_pem())];
-        let entries = entries.map(|(name, text)| (name.to_owned(), ByteString(text.as_bytes().to_vec())));
-        secret.data.get_or_insert_default().extend(entries);
-        let written = match secret.resource_version() {
-            None => secrets.create(&PostParams::default(), &secret).await,
-            Some(_) => secrets.replace(name, &PostParams::default(), &secret).await,
-        };
-        match written {
-            Ok(_) => {
-                info!(secret = name, "a certificate authority was made");
-                return Ok(authority);
-            }
-            // another replica was faster: its authority is the one
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(problem) => return Err(failed("written")(problem)),
+        let authorities = Authorities::create(now)?;
+        if kept.write(&authorities.data(), present.as_ref()).await? {
+            info!("a certificate authority was made");
+            return Ok(authorities);
         }
-    }
-}
-
-/// The authority in a Secret; none in one without entries. Half of one is an error: sidecars may pin what was there.
-fn adopt(secret: &Secret) -> Result<Option<Authority>, AuthorityError> {
-    let empty = BTreeMap::new();
-    let data = secret.data.as_ref().unwrap_or(&empty);
-    let text = |name: &str| data.get(name).map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned());
-    match (text(CERTIFICATE), text(KEY)) {
-        (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => Authority::from_pem(certificate, &key).map(Some),
-        _ => Err(AuthorityError::Incomplete),
+        // another replica was faster: its authority is the one
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration, from environment variables alone.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -37,6 +38,14 @@ pub struct Config {
     pub webhook_configuration: String,
     /// The Secret that keeps the certificate authority, in the operator's namespace (`SHEKARA_TLS_SECRET`).
     pub tls_secret: String,
+    /// The Secret that keeps the root key and the document keys, in the operator's namespace (`SHEKARA_KEYS_SECRET`).
+    pub keys_secret: String,
+    /// How old a document key becomes before it is replaced (`SHEKARA_DOCUMENT_KEY_AGE`, in seconds).
+    pub document_key_age: Duration,
+    /// How old the certificate authority becomes before it is replaced (`SHEKARA_AUTHORITY_AGE`, in seconds).
+    pub authority_age: Duration,
+    /// How long a key or an authority that was replaced still counts (`SHEKARA_KEY_OVERLAP`, in seconds).
+    pub key_overlap: Duration,
     /// How often a sidecar sends a checkpoint, in seconds (`SHEKARA_CHECKPOINT_INTERVAL`).
     pub checkpoint_interval: u32,
 }
@@ -83,6 +92,10 @@ impl Config {
             webhook_service: or("SHEKARA_WEBHOOK_SERVICE", "shekara-webhook"),
             webhook_configuration: or("SHEKARA_WEBHOOK_CONFIGURATION", "zz-shekara-sidecar-injector"),
             tls_secret: or("SHEKARA_TLS_SECRET", "shekara-tls"),
+            keys_secret: or("SHEKARA_KEYS_SECRET", "shekara-keys"),
+            document_key_age: seconds("SHEKARA_DOCUMENT_KEY_AGE", or("SHEKARA_DOCUMENT_KEY_AGE", "2592000"))?,
+            authority_age: seconds("SHEKARA_AUTHORITY_AGE", or("SHEKARA_AUTHORITY_AGE", "31536000"))?,
+            key_overlap: seconds("SHEKARA_KEY_OVERLAP", or("SHEKARA_KEY_OVERLAP", "3600"))?,
             checkpoint_interval: interval(or("SHEKARA_CHECKPOINT_INTERVAL", "10"))?,
         })
     }
@@ -117,6 +130,12 @@ fn resources(value: String) -> Result<ResourceRequirements, ConfigError> {
 fn interval(value: String) -> Result<u32, ConfigError> {
     let seconds = value.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
     seconds.ok_or_else(|| invalid("SHEKARA_CHECKPOINT_INTERVAL", &value, "it is a number of seconds from 1 to 3600"))
+}
+
+/// Not less than a minute: the kubelet takes about as long to bring a changed file to a pod.
+fn seconds(variable: &'static str, value: String) -> Result<Duration, ConfigError> {
+    let seconds = value.parse().ok().filter(|seconds| (60..=10 * 365 * 86_400).contains(seconds)).map(Duration::from_secs);
+    seconds.ok_or_else(|| invalid(variable, &value, "it is a number of seconds from 60 to ten years"))
 }
 
 fn networks(value: String) -> Result<Vec<IpNet>, ConfigError> {
@@ -176,6 +195,8 @@ mod tests {
         assert_eq!(config.tls_secret, "shekara-tls");
         assert_eq!(config.webhook_configuration, "zz-shekara-sidecar-injector");
         assert_eq!(config.checkpoint_interval, 10);
+        assert_eq!(config.keys_secret, "shekara-keys");
+        assert_eq!((config.document_key_age, config.key_overlap), (Duration::from_secs(30 * 86_400), Duration::from_secs(3600)));
         assert_eq!(config.sidecar_resources, ResourceRequirements::default());
     }
 
@@ -210,6 +231,7 @@ mod tests {
         r#"SHEKARA_SIDECAR_RESOURCES is "{\"limit\":{}}": it is an object with requests and limits, quantities written as texts"#
     )]
     #[case("SHEKARA_CHECKPOINT_INTERVAL", "0", "SHEKARA_CHECKPOINT_INTERVAL is \"0\": it is a number of seconds from 1 to 3600")]
+    #[case("SHEKARA_KEY_OVERLAP", "10", "SHEKARA_KEY_OVERLAP is \"10\": it is a number of seconds from 60 to ten years")]
     #[case("SHEKARA_DNS_SERVICE", "kube-dns", "SHEKARA_DNS_SERVICE is \"kube-dns\": it is written namespace/name")]
     fn each_fault_names_its_variable(#[case] variable: &'static str, #[case] value: &'static str, #[case] message: &str) {
         let mut variables = sound();

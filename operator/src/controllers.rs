@@ -18,6 +18,7 @@ use tracing::warn;
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::documents::Documents;
+use crate::keys::Keys;
 use crate::ledger::Ledger;
 use crate::ledger::store::Resumed;
 use crate::metrics::Metrics;
@@ -36,6 +37,8 @@ pub(crate) struct Queues {
     pub(crate) holdings: Queue<Key>,
     pub(crate) recipients: Queue<Key>,
     pub(crate) standards: Queue<Key>,
+    /// The holdings whose file is to be looked at.
+    pub(crate) files: Queue<Key>,
 }
 
 /// What every controller stands on.
@@ -44,6 +47,7 @@ struct Context {
     config: Arc<Config>,
     caches: Arc<Caches>,
     documents: Arc<Documents>,
+    keys: Arc<Keys>,
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     queues: Arc<Queues>,
@@ -72,21 +76,29 @@ enum Visited {
 }
 
 impl Controllers {
+    #[allow(clippy::too_many_arguments, reason = "each is one part that the controllers join")]
     pub(crate) fn new(
         client: Client,
         config: &Arc<Config>,
         caches: &Arc<Caches>,
         documents: &Arc<Documents>,
+        keys: &Arc<Keys>,
         ledger: &Arc<Ledger>,
         metrics: &Arc<Metrics>,
         resumed: Resumed,
     ) -> Self {
-        let queues = Queues { holdings: Queue::new(INTERVAL), recipients: Queue::new(INTERVAL), standards: Queue::new(INTERVAL) };
+        let queues = Queues {
+            holdings: Queue::new(INTERVAL),
+            recipients: Queue::new(INTERVAL),
+            standards: Queue::new(INTERVAL),
+            files: Queue::new(INTERVAL),
+        };
         Self(Arc::new(Context {
             client,
             config: Arc::clone(config),
             caches: Arc::clone(caches),
             documents: Arc::clone(documents),
+            keys: Arc::clone(keys),
             ledger: Arc::clone(ledger),
             metrics: Arc::clone(metrics),
             queues: Arc::new(queues),

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_crds::DataHolding;
+use shekara_policy::document::DocumentError;
+use shekara_policy::signed::SignedDocument;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, info};
@@ -13,13 +16,16 @@ use tracing::{error, info};
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::controllers::Queues;
-use crate::controllers::holding::{compile, dereference};
+use crate::controllers::holding::{Subject, compile, dereference};
 use crate::documents::{Documents, Published};
 use crate::events::{Notice, Notices};
+use crate::keys::Keys;
 use crate::ledger::Ledger;
 use crate::ledger::store::Resumed;
 use crate::peers::Peers;
+use crate::policy_files::holding_of;
 use crate::readiness::Gate;
+use crate::signer::{self, Signer, SignerError, Wish};
 use crate::watch::{Change, Key, Kind};
 
 /// How many changes are taken together at most.
@@ -32,9 +38,23 @@ pub(crate) struct Dispatcher {
     pub(crate) documents: Arc<Documents>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) notices: Notices,
     pub(crate) resumed: Resumed,
+}
+
+/// How often documents are looked at whose time is running.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// A document that cannot be published.
+#[derive(Debug, thiserror::Error)]
+enum PublishError {
+    #[error(transparent)]
+    Digest(#[from] DocumentError),
+    #[error(transparent)]
+    Sign(#[from] SignerError),
 }
 
 /// The caches ended, which they never should.
@@ -46,22 +66,61 @@ impl Dispatcher {
     /// Waits for the first complete listing of every kind, then follows the changes.
     pub(crate) async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>, synced: Gate) -> Result<(), ChangesEnded> {
         self.caches.wait_until_synced().await;
-        self.everything();
-        self.documents.set_complete();
-        synced.open();
-        info!("every holding is compiled");
-        let mut batch = Vec::with_capacity(64);
-        while changes.recv_many(&mut batch, BATCH).await > 0 {
-            self.take(&batch);
-            batch.clear();
+        self.keys.outlive(self.signer.newest_key_set());
+        let mut keys = self.keys.subscribe();
+        keys.borrow_and_update();
+        let mut unsigned = self.everything();
+        if unsigned.is_empty() {
+            self.documents.set_complete();
         }
-        Err(ChangesEnded)
+        // whether another replica has signed or this one is about to, it answers
+        synced.open();
+        info!(unsigned = unsigned.len(), "every holding is compiled");
+        let (mut resumed, mut leads) = (self.resumed.clone(), false);
+        let mut batch = Vec::with_capacity(64);
+        let mut round = tokio::time::interval(ROUND);
+        loop {
+            tokio::select! {
+                taken = changes.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        return Err(ChangesEnded);
+                    }
+                    let signed = self.take(&batch);
+                    unsigned.retain(|key| !signed.contains(key) && self.caches.holdings.get(key).is_some());
+                    batch.clear();
+                }
+                () = resumed.wait(), if !leads => {
+                    leads = true;
+                    unsigned = self.everything();
+                }
+                Ok(()) = keys.changed() => self.sign_again(|_| true),
+                _ = round.tick() => self.sign_again(|signed| signer::is_half_over(signed, Timestamp::now())),
+            }
+            if unsigned.is_empty() {
+                self.documents.set_complete();
+            }
+        }
     }
 
-    fn everything(&self) {
-        self.peers.everything();
+    /// Publishes again those whose signed document calls for it, and looks at their files.
+    fn sign_again(&self, wanted: impl Fn(&SignedDocument) -> bool) {
         for (key, _) in self.caches.holdings.all() {
-            self.publish(&key);
+            let documents = self.documents.of(&key.namespace);
+            if documents.get(&key.name).is_some_and(|published| wanted(&published.signed)) {
+                self.publish(&key);
+                self.queues.files.push(key);
+            }
+        }
+    }
+
+    /// Publishes every holding, and gives those that only the replica that leads can sign.
+    fn everything(&self) -> BTreeSet<Key> {
+        self.peers.everything();
+        let mut unsigned = BTreeSet::new();
+        for (key, _) in self.caches.holdings.all() {
+            if !self.publish(&key) {
+                unsigned.insert(key.clone());
+            }
             self.queues.holdings.push(key);
         }
         for (key, _) in self.caches.recipients.all() {
@@ -73,11 +132,13 @@ impl Dispatcher {
         // a standard that cannot be decoded has a stand-in among the others
         self.caches.holdings.all_unreadable().into_iter().for_each(|key| self.queues.holdings.push(key));
         self.caches.recipients.all_unreadable().into_iter().for_each(|key| self.queues.recipients.push(key));
+        unsigned
     }
 
-    fn take(&self, batch: &[Change]) {
-        // pods, endpoints and nodes change far more often than anything else, and no document depends on them
-        let often = |change: &Change| matches!(change.kind, Kind::Pod | Kind::EndpointSlice | Kind::Node);
+    /// Takes changes, and gives the holdings that were published by them.
+    fn take(&self, batch: &[Change]) -> BTreeSet<Key> {
+        // pods, endpoints and nodes change far more often than anything else, and no document depends on them or on files
+        let often = |change: &Change| matches!(change.kind, Kind::Pod | Kind::EndpointSlice | Kind::Node | Kind::ConfigMap);
         let anything_else = !batch.iter().all(often);
         let holdings = if anything_else { self.caches.holdings.all() } else { vec![] };
         let mut compiled = BTreeSet::new();
@@ -94,18 +155,30 @@ impl Dispatcher {
                 Kind::Recipient => self.queues.recipients.push(change.key.clone()),
                 Kind::SovereigntyStandard => self.queues.standards.push(change.key.clone()),
                 Kind::DataHolding => drop(visited.insert(change.key.clone())),
+                // somebody wrote there, perhaps not the operator
+                Kind::ConfigMap => self.file(&change.key, &mut compiled),
                 Kind::Namespace | Kind::Service | Kind::EndpointSlice | Kind::Node => {}
             }
         }
-        for key in &compiled {
-            self.publish(key);
-        }
-        visited.extend(compiled);
+        compiled.retain(|key| self.publish(key));
+        visited.extend(compiled.iter().cloned());
         for namespace in namespaces {
             visited.extend(self.caches.holdings.in_namespace(namespace).into_iter().map(|(key, _)| key));
         }
         for key in visited {
             self.queues.holdings.push(key);
+        }
+        compiled
+    }
+
+    /// A file of a holding has changed: what the replica that leads has signed is taken by the others, and what somebody else has
+    /// put there is put right by it.
+    fn file(&self, file: &Key, compiled: &mut BTreeSet<Key>) {
+        let Some(holding) = holding_of(&self.caches, file) else { return };
+        if self.resumed.is_so() {
+            self.queues.files.push(holding);
+        } else {
+            compiled.insert(holding);
         }
     }
 
@@ -135,29 +208,42 @@ impl Dispatcher {
             Kind::Service => matching(&|_, holding| {
                 holding.spec.in_cluster.iter().any(|listed| listed.namespace == *namespace && listed.service == *name)
             }),
-            Kind::Pod | Kind::EndpointSlice | Kind::Node => vec![],
+            Kind::Pod | Kind::EndpointSlice | Kind::Node | Kind::ConfigMap => vec![],
         }
     }
 
-    fn publish(&self, key: &Key) {
-        let published = dereference(&self.caches, &self.config, key).and_then(|subject| {
-            let compiled = compile(&subject, Timestamp::now());
-            match compiled.document.digest() {
-                Ok(digest) => {
-                    let (holding, document) = (Arc::clone(&subject.holding), compiled.document);
-                    Some(Published { holding, document, digest, since: Instant::now() })
-                }
-                Err(problem) => {
-                    error!(holding = %key, %problem, "no digest: the holding's pods get no document");
-                    None
-                }
-            }
-        });
-        let digest = published.as_ref().map(|published| published.digest.clone());
-        if self.documents.publish(&key.namespace, &key.name, published) {
-            info!(holding = %key, digest, "published");
-            self.peers.holding_changed(key);
+    /// Publishes the document of a holding, or that there is none. Says whether it could: what another replica has yet to sign
+    /// stays as it is.
+    fn publish(&self, key: &Key) -> bool {
+        let subject = dereference(&self.caches, &self.config, key);
+        if subject.is_none() {
+            self.signer.forget(key);
         }
+        let published = match subject.map(|subject| self.sign(key, &subject)).transpose() {
+            Ok(published) => published,
+            Err(PublishError::Sign(SignerError::NotSigned)) => return false,
+            Err(problem) => {
+                error!(holding = %key, %problem, "no document: nothing leaves the holding's pods");
+                None
+            }
+        };
+        let (digest, serial) = published.as_ref().map(|published| (published.digest.clone(), published.signed.serial)).unzip();
+        if self.documents.publish(&key.namespace, &key.name, published) {
+            info!(holding = %key, digest, serial, "published");
+            self.peers.holding_changed(key);
+            self.queues.files.push(key.clone());
+        }
+        true
+    }
+
+    /// Compiles and signs.
+    fn sign(&self, key: &Key, subject: &Subject) -> Result<Published, PublishError> {
+        let now = Timestamp::now();
+        let document = compile(subject, now).document;
+        let digest = document.digest()?;
+        let wish = Wish { namespace_uid: &subject.namespace.1, document: &document, digest: &digest, lasts: signer::LASTS };
+        let signed = self.signer.sign(key, &wish, now)?;
+        Ok(Published { holding: Arc::clone(&subject.holding), document, digest, signed, since: Instant::now() })
     }
 
     fn pod(&self, change: &Change) {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shekara_crds::DataHolding;
 use shekara_policy::PolicyDocument;
+use shekara_policy::signed::SignedDocument;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -19,14 +20,18 @@ pub(crate) struct Published {
     pub(crate) holding: Arc<DataHolding>,
     pub(crate) document: PolicyDocument,
     pub(crate) digest: String,
+    /// The document as it is handed out.
+    pub(crate) signed: Arc<SignedDocument>,
     /// Since when there is this document.
     pub(crate) since: Instant,
 }
 
 impl Published {
-    /// Whether another document says the same of the same pods.
+    /// Whether another one is the same document for the same pods.
     fn same(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.holding.spec.workload_selector == other.holding.spec.workload_selector
+        self.digest == other.digest
+            && self.signed == other.signed
+            && self.holding.spec.workload_selector == other.holding.spec.workload_selector
     }
 }
 
@@ -117,20 +122,7 @@ mod tests {
     use super::*;
 
     fn published(digest: &str) -> Published {
-        let holding = serde_json::json!({
-            "metadata": {"name": "h", "namespace": "n"},
-            "spec": {"title": "t", "controller": {"name": "c", "country": "KZ"}, "workloadSelector": {"matchLabels": {"app": "a"}}, "data": []}
-        });
-        let document = serde_json::json!({
-            "version": 1, "holding": {"namespace": "n", "name": "h", "uid": "u"}, "data": [], "standards": [], "routes": [], "inCluster": [],
-            "cluster": {"networks": [], "domain": "cluster.local", "resolvers": []}
-        });
-        Published {
-            holding: Arc::new(serde_json::from_value(holding).unwrap()),
-            document: serde_json::from_value(document).unwrap(),
-            digest: digest.into(),
-            since: Instant::now(),
-        }
+        crate::fixtures::published("h", "a", digest)
     }
 
     #[test]

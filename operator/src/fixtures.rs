@@ -1,10 +1,16 @@
 //! What tests of several modules need: a configuration, caches with objects, and a client without a cluster.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
+use shekara_policy::signed::{SignedDocument, SigningKey};
+use tokio::time::Instant;
 
 use crate::caches::Caches;
 use crate::config::Config;
+use crate::documents::Published;
 use crate::watch::{Cache, Cached};
 
 pub(crate) fn config() -> Config {
@@ -37,6 +43,7 @@ pub(crate) fn caches(objects: &[Value]) -> Caches {
     list(&caches.slices, of("EndpointSlice"));
     list(&caches.nodes, of("Node"));
     list(&caches.pods, of("Pod"));
+    list(&caches.policy_files, of("ConfigMap"));
     caches
 }
 
@@ -87,4 +94,22 @@ pub(crate) fn covered_pod(name: &str, app: &str, holdings: &str) -> Value {
             status("shekara-verify", json!({"terminated": {"exitCode": 0}}))
         ]}
     })
+}
+
+/// A document of a holding that was published under this digest, signed by nobody in particular.
+pub(crate) fn published(name: &str, app: &str, digest: &str) -> Published {
+    let document = json!({
+        "version": 1, "holding": {"namespace": "cameras", "name": name, "uid": format!("uid-of-{name}")}, "data": [], "standards": [], "routes": [],
+        "inCluster": [], "cluster": {"networks": [], "domain": "cluster.local", "resolvers": []}
+    });
+    let document = serde_json::from_value(document).unwrap();
+    let key = SigningKey::from_seed(&[7; 32]).unwrap();
+    let signed = SignedDocument::sign(&document, "", 1, Timestamp::UNIX_EPOCH, Timestamp::MAX, &key).unwrap();
+    Published {
+        holding: Arc::new(serde_json::from_value(holding(name, app)).unwrap()),
+        document,
+        digest: digest.to_owned(),
+        signed: Arc::new(signed),
+        since: Instant::now(),
+    }
 }

@@ -5,21 +5,28 @@
 //! The replica that leads keeps it, and writes it into a ConfigMap for each namespace, so that the next one goes on from there.
 
 mod counts;
+mod registrations;
 pub(crate) mod store;
 mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use shekara_policy::exchange::Checkpoint;
+use shekara_policy::Reason;
+use shekara_policy::exchange::{Checkpoint, Standing};
 
+pub(crate) use registrations::{Registering, Registrations};
 pub(crate) use totals::{Counted, Shared, Totals};
 
 use crate::watch::{Key, PodSummary};
 
 /// The checkpoints of every pod.
 #[derive(Default)]
-pub(crate) struct Ledger(Mutex<State>);
+pub(crate) struct Ledger {
+    /// The keys that they are signed with.
+    pub(crate) registrations: Registrations,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -92,6 +99,7 @@ impl Ledger {
 
     /// Says which pod now has a name, if any: another one that had it has ended.
     pub(crate) fn keep_only(&self, pod: &Key, uid: Option<&str>) {
+        self.registrations.keep_only(pod, uid);
         let mut state = self.lock();
         if state.pods.get(pod).is_some_and(|entry| Some(entry.uid.as_str()) != uid) {
             state.end(pod);
@@ -113,6 +121,14 @@ impl Ledger {
         Some(entry.newest.documents.clone())
     }
 
+    /// How sure the sidecar of a pod is of its documents, and why it refused what it was given last; absent before its first
+    /// checkpoint.
+    pub(crate) fn standing(&self, pod: &PodSummary) -> Option<(Standing, Option<Reason>)> {
+        let state = self.lock();
+        let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid)?;
+        Some((entry.newest.standing, entry.newest.refused))
+    }
+
     /// What all pods of a holding have counted.
     pub(crate) fn totals(&self, holding: &Key) -> Totals {
         let state = self.lock();
@@ -128,7 +144,7 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

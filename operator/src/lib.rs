@@ -1,8 +1,8 @@
 //! The operator of Shekara: compiles declarations into policy documents, serves them to the sidecars, puts the sidecar into
 //! the pods of a holding, and writes into the status of the objects what it found.
 //!
-//! The way of the data: [`watch`] keeps what the API server says in caches; `dispatch` compiles what a change affects and
-//! publishes it; `policy_api` streams it to the sidecars and takes their checkpoints into the `ledger`; `controllers` write
+//! The way of the data: [`watch`] keeps what the API server says in caches; `dispatch` compiles what a change affects, has
+//! it signed by the `signer` with the `keys`, and publishes it; `policy_files` keeps it beside the holdings; `policy_api` streams it to the sidecars and takes their checkpoints into the `ledger`; `controllers` write
 //! the status; `admission` answers the API server for pods that are created; `events` tells the owners of the pods.
 //! [`run`](run()) starts all of it and ends the process if any part ends.
 
@@ -17,16 +17,20 @@ mod documents;
 mod events;
 #[cfg(test)]
 mod fixtures;
+mod kept;
+mod keys;
 mod leadership;
 mod ledger;
 mod metrics;
 mod peers;
 mod policy_api;
+mod policy_files;
 pub mod probe;
 mod queue;
 mod readiness;
 pub mod run;
 mod serve;
+mod signer;
 mod watch;
 
 pub use config::Config;

@@ -25,7 +25,7 @@ labels! {
     /// What became of a token.
     TokenReview { Accepted = "accepted", Rejected = "rejected", Failed = "failed", }
     /// What became of a checkpoint.
-    CheckpointOutcome { Accepted = "accepted", Old = "old", Invalid = "invalid", }
+    CheckpointOutcome { Accepted = "accepted", Old = "old", Invalid = "invalid", Unsigned = "unsigned", }
     /// What became of a write to the API server.
     Write { Done = "done", Failed = "failed", }
     /// What became of an event.

@@ -13,13 +13,13 @@ use ipnet::IpNet;
 use shekara_policy::Peer;
 use shekara_policy::peer::{Cover, End, MOST_ENDS, ServiceName};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::controllers::holding::{LATE, LOADING, State as Coverage, state};
 use crate::documents::{Documents, Published};
 use crate::ledger::Ledger;
+use crate::ledger::store::Resumed;
 use crate::policy_api::holdings;
 use crate::watch::{Key, Kind, PodSummary};
 use index::{Found, Index, Lead};
@@ -36,7 +36,8 @@ pub(crate) struct Peers {
     documents: Arc<Documents>,
     ledger: Arc<Ledger>,
     networks: Vec<IpNet>,
-    started: Instant,
+    /// Since when this replica leads: sidecars say nothing to another.
+    resumed: Resumed,
     /// How long after the start sidecars may take to say again what they enforce.
     settled: Duration,
     index: Mutex<Index>,
@@ -57,13 +58,19 @@ pub(crate) struct Answer {
 }
 
 impl Peers {
-    pub(crate) fn new(config: &Config, caches: &Arc<Caches>, documents: &Arc<Documents>, ledger: &Arc<Ledger>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        caches: &Arc<Caches>,
+        documents: &Arc<Documents>,
+        ledger: &Arc<Ledger>,
+        resumed: Resumed,
+    ) -> Self {
         Self {
             caches: Arc::clone(caches),
             documents: Arc::clone(documents),
             ledger: Arc::clone(ledger),
             networks: config.cluster_networks.clone(),
-            started: Instant::now(),
+            resumed,
             settled: Duration::from_secs(config.checkpoint_interval.into()) + LATE,
             index: Mutex::default(),
             watching: Arc::default(),
@@ -106,7 +113,9 @@ impl Peers {
             Kind::Node => index.node(key, self.caches.nodes.get(key).as_deref()),
             Kind::Service => index.service(key, self.caches.services.get(key)),
             Kind::EndpointSlice => index.slice(key, self.caches.slices.get(key)),
-            Kind::DataHolding | Kind::Recipient | Kind::SovereigntyStandard | Kind::Namespace => BTreeSet::new(),
+            Kind::DataHolding | Kind::Recipient | Kind::SovereigntyStandard | Kind::Namespace | Kind::ConfigMap => {
+                BTreeSet::new()
+            }
         }
     }
 
@@ -166,7 +175,7 @@ impl Peers {
     /// The holdings that cover a pod; none where the operator has just started and the pod's sidecar has not been heard.
     fn covers(&self, key: &Key, pod: &PodSummary, again: &mut Option<Duration>) -> Option<BTreeSet<Cover>> {
         let loaded = self.ledger.loaded(pod);
-        if let Some(rest) = self.settled.checked_sub(self.started.elapsed())
+        if let Some(rest) = self.settled.checked_sub(self.resumed.elapsed())
             && pod.is_proven()
             && loaded.is_none()
         {

@@ -6,6 +6,7 @@ mod error;
 mod forward;
 mod identity;
 mod peers;
+mod registrations;
 mod stream;
 
 use std::collections::HashMap;
@@ -21,7 +22,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures::StreamExt as _;
 use kube::Client;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, PEERS_PATH, POLICY_PATH};
+use shekara_policy::exchange::{CHECKPOINTS_PATH, PEERS_PATH, POLICY_PATH, REGISTRATIONS_PATH};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -29,6 +31,7 @@ use crate::caches::Caches;
 use crate::config::Config;
 use crate::controllers::Queues;
 use crate::documents::Documents;
+use crate::keys::Keys;
 use crate::leadership::{Leader, Leadership};
 use crate::ledger::store::Resumed;
 use crate::ledger::{Ledger, Recorded};
@@ -45,7 +48,7 @@ pub(crate) use stream::holdings;
 
 /// The largest checkpoint that is read: a thousand sums of the greatest length are about half of it.
 const LARGEST: usize = 1 << 20;
-/// How long a checkpoint may take to come.
+/// How long the body of a request may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many streams of both kinds a pod may hold at once: the two in use, and some that the network has lost and nobody has noticed
 /// yet.
@@ -57,6 +60,7 @@ pub(crate) struct PolicyApi {
     caches: Arc<Caches>,
     documents: Arc<Documents>,
     peers: Arc<Peers>,
+    keys: Arc<Keys>,
     ledger: Arc<Ledger>,
     queues: Arc<Queues>,
     metrics: Arc<Metrics>,
@@ -74,13 +78,14 @@ pub(crate) struct Parts {
     pub(crate) caches: Arc<Caches>,
     pub(crate) documents: Arc<Documents>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) leadership: Leadership,
     pub(crate) resumed: Resumed,
-    /// The certificate authority of the replicas, in PEM.
-    pub(crate) authority: String,
+    /// The certificates of the replicas' authorities, in PEM.
+    pub(crate) authorities: watch::Receiver<Vec<String>>,
     /// The port on which every replica serves it.
     pub(crate) port: u16,
     pub(crate) stop: CancellationToken,
@@ -92,24 +97,26 @@ impl Parts {
     pub(crate) fn alone(config: Config, caches: Caches, documents: Documents) -> Self {
         let (client, metrics) = (crate::fixtures::client(), Arc::new(Metrics::new().unwrap()));
         let (config, caches, documents) = (Arc::new(config), Arc::new(caches), Arc::new(documents));
-        let (ledger, resumed) = (Arc::new(Ledger::default()), Resumed::always());
+        let (ledger, keys, resumed) = (Arc::new(Ledger::default()), Keys::of_test(), Resumed::always());
         let controllers = crate::controllers::Controllers::new(
             client.clone(),
             &config,
             &caches,
             &documents,
+            &keys,
             &ledger,
             &metrics,
             resumed.clone(),
         );
         Self {
-            authority: crate::certificates::Certificates::of_a_test(client.clone(), &config).authority_pem(),
-            peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger)),
+            authorities: watch::channel(vec![]).1,
+            peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger, resumed.clone())),
             queues: controllers.queues(),
             client,
             config,
             caches,
             documents,
+            keys,
             ledger,
             metrics,
             leadership: Leadership::of(Leader::Here),
@@ -130,22 +137,24 @@ impl PolicyApi {
             caches,
             documents,
             peers,
+            keys,
             ledger,
             queues,
             metrics,
             leadership,
             resumed,
-            authority,
+            authorities,
             port,
             stop,
         } = parts;
         let name = format!("{}.{}.svc", config.policy_service, config.namespace);
         Ok(Self {
             identities: Identities::new(client, Arc::clone(&caches), Arc::clone(&metrics)),
-            replicas: Replicas::new(&authority, name, port)?,
+            replicas: Replicas::new(authorities, name, port)?,
             caches,
             documents,
             peers,
+            keys,
             ledger,
             queues,
             metrics,
@@ -170,6 +179,7 @@ impl PolicyApi {
         Router::new()
             .route(POLICY_PATH, get(policy))
             .route(PEERS_PATH, get(converse))
+            .route(REGISTRATIONS_PATH, post(registrations::register))
             .route(CHECKPOINTS_PATH, post(checkpoint))
             .fallback(async || ApiError::NoSuchPath)
             .with_state(Arc::new(self))
@@ -213,11 +223,11 @@ async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Resu
     if let Some(leader) = api.elsewhere(request.headers())? {
         return api.replicas.hand_on(leader, request).await;
     }
-    let body = request.into_body();
-    let body = tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await;
-    let body = body.map_err(|_| ApiError::BadCheckpoint("it did not come in time".into()))?;
-    let body = body.map_err(|problem| ApiError::BadCheckpoint(problem.to_string()))?;
+    let (head, body) = request.into_parts();
+    let body = self::body(body, LARGEST).await.map_err(ApiError::BadCheckpoint)?;
     let checkpoint = checkpoints::read(&body).inspect_err(|_| api.metrics.checkpoint(CheckpointOutcome::Invalid))?;
+    registrations::check(&api, &pod, &head.headers, &body, &checkpoint)
+        .inspect_err(|_| api.metrics.checkpoint(CheckpointOutcome::Unsigned))?;
     let key = Key::new(&*pod.namespace, &*pod.name);
     let present = || api.caches.pods.get(&key).is_some_and(|now| now.uid == pod.uid);
     let before = api.ledger.loaded(&pod);
@@ -234,6 +244,12 @@ async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Resu
         Recorded::Old => api.metrics.checkpoint(CheckpointOutcome::Old),
     }
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The body of a request, within bounds of bytes and time.
+async fn body(body: Body, largest: usize) -> Result<bytes::Bytes, String> {
+    let read = tokio::time::timeout(PATIENCE, to_bytes(body, largest)).await;
+    read.map_err(|_| "it did not come in time".to_owned())?.map_err(|problem| problem.to_string())
 }
 
 #[cfg(test)]

@@ -11,20 +11,23 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Distributed};
 use crate::caches::Caches;
 use crate::certificates::{Certificates, CertificatesError};
 use crate::config::Config;
 use crate::controllers::Controllers;
 use crate::dispatch::Dispatcher;
 use crate::documents::Documents;
+use crate::keys::{Keeper, KeysError};
 use crate::leadership::Election;
 use crate::ledger::Ledger;
 use crate::ledger::store::Store;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::policy_api::{self, PolicyApi};
+use crate::policy_files::PolicyFiles;
 use crate::readiness::Readiness;
+use crate::signer::Signer;
 use crate::{admin, events, serve};
 
 /// The port of the policy API.
@@ -33,6 +36,8 @@ const POLICY_PORT: u16 = 8443;
 const WEBHOOK_PORT: u16 = 9443;
 /// The port of metrics, readiness and liveness.
 const ADMIN_PORT: u16 = 8080;
+/// How many files are written at once: after a change of keys all of them are.
+const FILE_WRITERS: usize = 4;
 /// How long connections may take to end after the process was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -62,6 +67,9 @@ pub enum RunError {
     /// The other replicas cannot be reached.
     #[error("the way to the other replicas cannot be set up: {0}")]
     Replicas(#[from] policy_api::ForwardError),
+    /// The keys cannot be made or read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// A part ended.
     #[error("{part}: {problem}")]
     Part {
@@ -110,6 +118,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
 
     let client = kube::Client::try_default().await.map_err(RunError::Client)?;
     let certificates = Certificates::establish(client.clone(), &config).await?;
+    let (keys, keeper) = Keeper::establish(client.clone(), &config, certificates.authorities()).await?;
     let caches = Arc::new(Caches::default());
     let changes = caches.follow(&client, &metrics, supervisor);
     let documents = Arc::new(Documents::default());
@@ -119,17 +128,19 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let kept = CancellationToken::new();
     supervisor.start("counts", store.run(stop.clone(), kept.clone()));
     supervisor.start("election", election.run(kept));
-    let peers = Arc::new(Peers::new(&config, &caches, &documents, &ledger));
+    let peers = Arc::new(Peers::new(&config, &caches, &documents, &ledger, resumed.clone()));
     let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
     supervisor.start("events", events.run());
 
-    let controllers = Controllers::new(client.clone(), &config, &caches, &documents, &ledger, &metrics, resumed.clone());
+    let controllers = Controllers::new(client.clone(), &config, &caches, &documents, &keys, &ledger, &metrics, resumed.clone());
     let dispatcher = Dispatcher {
         config: Arc::clone(&config),
         caches: Arc::clone(&caches),
         documents: Arc::clone(&documents),
         peers: Arc::clone(&peers),
         ledger: Arc::clone(&ledger),
+        signer: Arc::new(Signer::new(Arc::clone(&keys), Arc::clone(&caches), resumed.clone())),
+        keys: Arc::clone(&keys),
         queues: controllers.queues(),
         notices: notices.clone(),
         resumed: resumed.clone(),
@@ -137,27 +148,42 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     supervisor.start("dispatcher", dispatcher.run(changes, synced));
     let queues = controllers.queues();
     controllers.start(supervisor);
+    let files = Arc::new(PolicyFiles {
+        client: client.clone(),
+        caches: Arc::clone(&caches),
+        documents: Arc::clone(&documents),
+        keys: Arc::clone(&keys),
+        queues: Arc::clone(&queues),
+        metrics: Arc::clone(&metrics),
+        resumed: resumed.clone(),
+    });
+    for _ in 0..FILE_WRITERS {
+        supervisor.start("policy files", Arc::clone(&files).run());
+    }
 
     let policy = PolicyApi::new(policy_api::Parts {
         client: client.clone(),
         config: Arc::clone(&config),
         caches: Arc::clone(&caches),
-        documents,
+        documents: Arc::clone(&documents),
         peers,
+        keys: Arc::clone(&keys),
         ledger,
         queues,
         metrics: Arc::clone(&metrics),
         leadership,
         resumed,
-        authority: certificates.authority_pem(),
+        authorities: certificates.authorities(),
         port: POLICY_PORT,
         stop: stop.clone(),
     })?;
     let tls = certificates.server_config();
     supervisor.start("policy API", serve::tls(listen(POLICY_PORT).await?, policy.router(), Arc::clone(&tls), stop.clone()));
-    let admission = Admission::new(client, &config, &caches, certificates.authority_pem(), notices, &metrics);
+    let trust = Distributed { authorities: certificates.authorities(), keys, documents };
+    let admission = Admission::new(client, &config, &caches, trust, notices, &metrics);
     supervisor.start("webhook", serve::tls(listen(WEBHOOK_PORT).await?, admission.router(), tls, stop));
     supervisor.start("certificates", certificates.run(Some(bundle)));
+    supervisor.start("keys", keeper.run());
     Ok(())
 }
 

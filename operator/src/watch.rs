@@ -35,6 +35,7 @@ pub(crate) enum Kind {
     EndpointSlice,
     Node,
     Pod,
+    ConfigMap,
 }
 
 impl Kind {
@@ -48,6 +49,7 @@ impl Kind {
             Self::EndpointSlice => "EndpointSlice",
             Self::Node => "Node",
             Self::Pod => "Pod",
+            Self::ConfigMap => "ConfigMap",
         }
     }
 }
@@ -81,6 +83,8 @@ pub(crate) trait Cached: PartialEq + Send + Sync + Sized + 'static {
     type Object: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static;
     /// Its kind.
     const KIND: Kind;
+    /// Which of them are watched, as a selector of labels; all where it is absent.
+    const SELECTOR: Option<&str> = None;
 
     /// Keeps what is needed.
     fn keep(object: Self::Object) -> Self;
@@ -286,7 +290,8 @@ pub(crate) async fn follow<V: Cached>(
     metrics: Arc<Metrics>,
 ) -> Result<(), WatchEnded> {
     let ended = || WatchEnded(V::KIND.as_str());
-    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let config = V::SELECTOR.map_or_else(watcher::Config::default, |labels| watcher::Config::default().labels(labels));
+    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
     loop {
         match events.try_next().await {
             Ok(Some(event)) => {

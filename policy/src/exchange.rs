@@ -1,9 +1,12 @@
 //! What sidecar and operator say to each other, as JSON over HTTPS/2.
 //!
-//! - `GET /v1/policy?watch`: one [`PolicyEvent`] a line, the first at once, the next whenever the documents of the pod change.
+//! - `GET /v1/policy?watch`: one [`PolicyEvent`] a line, the first at once, the next whenever the documents of the pod or the
+//!   operator's keys change.
 //! - `GET /v1/peers?watch`: the sidecar sends a [`PeerQuestion`] a line in the request's body, at first with all addresses that it
 //!   uses, then whenever they are others; the operator sends a [`PeerEvent`] a line, at once and whenever an answer is another.
-//! - `POST /v1/checkpoints`: a [`Checkpoint`]; the answer is 204.
+//! - `POST /v1/registrations`: a [`Registration`], before anything else of a start; the answer is 204.
+//! - `POST /v1/checkpoints`: a [`Checkpoint`], with a signature of the registered key over the very bytes of the body in the
+//!   header [`SIGNATURE_HEADER`]; the answer is 204.
 //!
 //! All with `Authorization: Bearer` and the pod's projected token of the audience [`AUDIENCE`].
 
@@ -15,9 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::category::Category;
 use crate::country::Country;
-use crate::document::PolicyDocument;
 use crate::peer::Peer;
 use crate::reason::Reason;
+use crate::signed::{PublicKey, SignedDocument, SignedKeySet};
 
 /// The audience of the token by which a sidecar shows which pod it is in.
 pub const AUDIENCE: &str = "shekara";
@@ -34,13 +37,34 @@ pub const PEERS: usize = 1024;
 /// The path for checkpoints.
 pub const CHECKPOINTS_PATH: &str = "/v1/checkpoints";
 
+/// The path for the keys of sidecars.
+pub const REGISTRATIONS_PATH: &str = "/v1/registrations";
+
+/// The header with the signature of a checkpoint.
+pub const SIGNATURE_HEADER: &str = "shekara-signature";
+
+/// The key of a start of a sidecar, which it makes and registers before the application runs: its checkpoints count with it alone,
+/// so that a token that somebody gets hold of later says nothing in its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Registration {
+    /// The random name of the start, as its checkpoints have it.
+    pub instance: String,
+    /// When the start was.
+    pub started: Timestamp,
+    /// The key.
+    pub key: PublicKey,
+}
+
 /// The documents of a pod, all of them each time: what is not in the newest event no longer allows anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyEvent {
+    /// The operator's keys: looked at first, since the documents are verified with them.
+    pub keys: SignedKeySet,
     /// One document for each holding of the pod, in the order of namespace and name. Empty where a holding of the pod is gone:
     /// then nothing leaves.
-    pub documents: Vec<PolicyDocument>,
+    pub documents: Vec<SignedDocument>,
     /// How often the operator wants a checkpoint, in whole seconds; the first denial of a kind is reported at once.
     pub checkpoint_interval: u32,
 }
@@ -93,12 +117,30 @@ pub struct Checkpoint {
     pub sequence: u64,
     /// The digests of the documents that are enforced now, in the order of the documents.
     pub documents: Vec<String>,
+    /// The serials of those documents.
+    pub serials: Vec<u64>,
+    /// How sure the sidecar is that these are the newest.
+    pub standing: Standing,
+    /// Why what it was given last was refused; absent once something was accepted.
+    pub refused: Option<Reason>,
     /// The digest of the geo table in use.
     pub geo: Option<String>,
     /// Flows by what they have in common; at most 1,000 entries, the rest counted under the same reason with no destination.
     pub totals: Vec<FlowTotal>,
     /// UDP packets that reached the sink.
     pub datagrams_denied: u64,
+}
+
+/// How sure a sidecar is of its documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Standing {
+    /// It has none that it obeys, so nothing leaves.
+    #[default]
+    Absent,
+    /// They were read from the pod's files, and the operator has not confirmed them: an old one may have been put there.
+    Unconfirmed,
+    /// They came from the operator.
+    Confirmed,
 }
 
 /// Flows that have recipient, country, data and verdict in common.

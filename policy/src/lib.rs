@@ -16,6 +16,7 @@ pub mod host_name;
 pub mod peer;
 pub mod reason;
 pub mod record;
+pub mod signed;
 pub mod verdict;
 
 pub use address::{Address, Scope};

@@ -57,6 +57,9 @@ pub struct FlowRecord {
     /// The categories that the rules say it carried.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub data: BTreeSet<Category>,
+    /// The serials of the documents that were in force when it began, in the order of the documents.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub serials: Vec<u64>,
     /// Bytes from the pod to the destination.
     pub bytes_out: u64,
     /// Bytes from the destination to the pod.

@@ -85,7 +85,7 @@ fn respond(method: &Method, path: &str, context: &Context) -> Response<Full<Byte
             }
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        ("/ready", _) => match context.readiness.missing() {
+        ("/ready", _) => match context.missing() {
             None => text(StatusCode::OK, "ready\n"),
             Some(missing) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")),
         },

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use shekara_policy::HostName;
+use shekara_policy::signed::{Fingerprint, Stamp};
 use tracing::level_filters::LevelFilter;
 
 /// What the proxy must know before it starts.
@@ -13,6 +14,16 @@ pub struct Config {
     pub policy_api: PolicyApi,
     /// The PEM form of the authority that signed its certificate (`SHEKARA_POLICY_CA`).
     pub policy_ca: String,
+    /// The fingerprint of the root key, the one thing that the pod trusts for life (`SHEKARA_ROOT`).
+    pub root: Fingerprint,
+    /// The UID of the pod's namespace (`SHEKARA_NAMESPACE_UID`).
+    pub namespace_uid: String,
+    /// The pod's holdings with their lowest serials (`SHEKARA_DOCUMENTS`), at least one.
+    pub stamps: Vec<Stamp>,
+    /// The lowest version of a key set that is accepted (`SHEKARA_KEY_SET`).
+    pub key_set: u64,
+    /// The folder with the signed documents, as they were last written beside the holdings (`SHEKARA_FILES`).
+    pub files: PathBuf,
     /// Who resolves its name before the first document (`SHEKARA_RESOLVERS`), at least one.
     pub resolvers: Vec<SocketAddr>,
     /// The file with the token that says which pod this is (`SHEKARA_TOKEN`).
@@ -85,6 +96,11 @@ impl Config {
         Ok(Self {
             policy_api: policy_api(&required("SHEKARA_POLICY_API")?)?,
             policy_ca: policy_ca(required("SHEKARA_POLICY_CA")?)?,
+            root: root(&required("SHEKARA_ROOT")?)?,
+            namespace_uid: required("SHEKARA_NAMESPACE_UID")?,
+            stamps: stamps(&required("SHEKARA_DOCUMENTS")?)?,
+            key_set: key_set(&or("SHEKARA_KEY_SET", "0"))?,
+            files: or("SHEKARA_FILES", "/var/run/shekara.dev/policy").into(),
             resolvers: resolvers(&required("SHEKARA_RESOLVERS")?)?,
             token: or("SHEKARA_TOKEN", "/var/run/secrets/shekara.dev/token").into(),
             geo: or("SHEKARA_GEO", "/geo").into(),
@@ -112,6 +128,19 @@ fn policy_ca(value: String) -> Result<String, ConfigError> {
         return Ok(value);
     }
     Err(invalid("SHEKARA_POLICY_CA", &value.chars().take(40).collect::<String>(), "it is a certificate in PEM form"))
+}
+
+fn root(value: &str) -> Result<Fingerprint, ConfigError> {
+    value.parse().map_err(|error| invalid("SHEKARA_ROOT", value, error))
+}
+
+fn stamps(value: &str) -> Result<Vec<Stamp>, ConfigError> {
+    let stamps = value.split(',').map(|stamp| stamp.trim().parse());
+    stamps.collect::<Result<_, _>>().map_err(|error| invalid("SHEKARA_DOCUMENTS", value, error))
+}
+
+fn key_set(value: &str) -> Result<u64, ConfigError> {
+    value.parse().map_err(|_| invalid("SHEKARA_KEY_SET", value, "it is the version of a key set, a number"))
 }
 
 fn resolvers(value: &str) -> Result<Vec<SocketAddr>, ConfigError> {
@@ -142,6 +171,9 @@ mod tests {
             ("SHEKARA_POLICY_API", "shekara-policy.shekara-system.svc.cluster.local:8443"),
             ("SHEKARA_POLICY_CA", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"),
             ("SHEKARA_RESOLVERS", "10.96.0.10:53, [fd00::a]:53,"),
+            ("SHEKARA_ROOT", "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"),
+            ("SHEKARA_NAMESPACE_UID", "u"),
+            ("SHEKARA_DOCUMENTS", "faces=u1:7, plates=u2:0"),
         ])
     }
 
@@ -154,7 +186,9 @@ mod tests {
         let config = read(&sound()).unwrap();
         assert_eq!(config.policy_api.host.as_str(), "shekara-policy.shekara-system.svc.cluster.local");
         assert_eq!((config.policy_api.port, config.resolvers.len()), (8443, 2));
+        assert_eq!((config.stamps.len(), config.stamps[0].serial, config.key_set), (2, 7, 0));
         assert_eq!(config.geo, PathBuf::from("/geo"));
+        assert_eq!(config.files, PathBuf::from("/var/run/shekara.dev/policy"));
         assert_eq!(config.log, LevelFilter::INFO);
         assert_eq!(config.ports, Ports { flow: 15001, dns: 15053, sink: 15009, admin: 15020 });
     }
@@ -170,6 +204,11 @@ mod tests {
         "10.0.0.1",
         "SHEKARA_RESOLVERS is \"10.0.0.1\": \"10.0.0.1\" is not address:port, as in 10.96.0.10:53 or [fd00::a]:53"
     )]
+    #[case("SHEKARA_ROOT", "", "SHEKARA_ROOT is not set")]
+    #[case("SHEKARA_ROOT", "ab", "SHEKARA_ROOT is \"ab\": it is not 64 lower-case hexadecimal digits")]
+    #[case("SHEKARA_NAMESPACE_UID", "", "SHEKARA_NAMESPACE_UID is not set")]
+    #[case("SHEKARA_DOCUMENTS", "faces", "SHEKARA_DOCUMENTS is \"faces\": \"faces\" is not written name=uid:serial")]
+    #[case("SHEKARA_KEY_SET", "-1", "SHEKARA_KEY_SET is \"-1\": it is the version of a key set, a number")]
     #[case("SHEKARA_LOG", "loud", "SHEKARA_LOG is \"loud\": it is off, error, warn, info, debug or trace")]
     fn each_fault_names_its_variable(#[case] variable: &'static str, #[case] value: &'static str, #[case] message: &str) {
         let mut variables = sound();

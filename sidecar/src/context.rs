@@ -4,12 +4,12 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use shekara_policy::decide::is_inside;
 use shekara_policy::verdict::Denial;
 use shekara_policy::{Address, Flow, Judge, Reason, Verdict, decide};
 use tokio::sync::watch;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns::forward::Forwarder;
 use crate::dns::pins::Pins;
@@ -31,7 +31,9 @@ use crate::spending::Spending;
 pub struct Context {
     /// What was configured.
     pub config: Config,
-    /// The documents in force.
+    /// The time, which never goes back.
+    pub clock: Clock,
+    /// The documents that were put in force last; [`Self::enforced`] says whether they still are.
     pub policy: watch::Receiver<Arc<Enforced>>,
     /// The countries of addresses.
     pub geo: Geo,
@@ -77,7 +79,8 @@ impl Context {
         let metrics = Metrics::new()?;
         Ok(Self {
             geo: Geo::open(&config.geo)?,
-            readiness: Readiness::new(policy.clone()),
+            clock: Clock::default(),
+            readiness: Readiness::default(),
             policy,
             peers: Peers::default(),
             forwarder: Forwarder::new(dialler.clone()),
@@ -95,22 +98,29 @@ impl Context {
         })
     }
 
-    /// The documents in force at this moment.
+    /// The documents in force at this moment: none past the end of one of them.
     #[must_use]
     pub fn enforced(&self) -> Arc<Enforced> {
-        self.policy.borrow().clone()
+        let enforced = self.policy.borrow().clone();
+        match enforced.not_after() {
+            Some(end) if self.clock.now() >= end => Arc::new(enforced.past_its_end()),
+            _ => enforced,
+        }
     }
 
     /// Judges a flow by the documents in force, at this moment.
     #[must_use]
     pub fn decide(&self, flow: &Flow) -> Verdict {
-        self.judge(|judge| decide(judge, flow))
+        match self.judge(|judge| decide(judge, flow)) {
+            Verdict::Deny(denial) => Verdict::Deny(self.enforced().explained(denial)),
+            allowed @ Verdict::Allow(_) => allowed,
+        }
     }
 
     /// Judges by the documents in force, at this moment.
     pub fn judge<T>(&self, decide: impl FnOnce(Judge<'_>) -> T) -> T {
         let enforced = self.enforced();
-        decide(Judge { documents: &enforced.documents, geo: &self.geo, peers: &self.peers, now: Timestamp::now() })
+        decide(Judge { documents: &enforced.documents, geo: &self.geo, peers: &self.peers, now: self.clock.now() })
     }
 
     /// Has it known who is at those of the addresses that are inside the cluster, as far as the operator says it in time.
@@ -133,11 +143,17 @@ impl Context {
     #[must_use]
     pub fn admit(&self, flow: &Flow) -> Verdict {
         match self.decide(flow) {
-            Verdict::Allow(grant) => match self.spending.spent(&grant.budgets, Timestamp::now()) {
+            Verdict::Allow(grant) => match self.spending.spent(&grant.budgets, self.clock.now()) {
                 Some(denial) => Verdict::Deny(Denial { country: grant.country, ..denial }),
                 None => Verdict::Allow(grant),
             },
             denied @ Verdict::Deny(_) => denied,
         }
+    }
+
+    /// What is still missing before the pod may start, in words; `None` when it may.
+    #[must_use]
+    pub fn missing(&self) -> Option<&'static str> {
+        self.readiness.missing(&self.enforced())
     }
 }

@@ -1,6 +1,8 @@
 //! What the sidecar counts, for Prometheus. Label values come from closed enums alone, so their number is bounded.
 
 use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use shekara_policy::exchange::Standing;
+use shekara_policy::signed::Held;
 use shekara_policy::{Protocol, Reason};
 
 /// A value of a label.
@@ -54,6 +56,13 @@ pub struct Metrics {
     questions: IntCounterVec,
     policy_events: IntCounterVec,
     checkpoints: IntCounterVec,
+    refusals: IntCounterVec,
+    policy_confirmed: IntGauge,
+    policy_documents: IntGauge,
+    policy_serial: IntGauge,
+    policy_not_after: IntGauge,
+    /// The version of the key set that is known.
+    pub policy_key_set: IntGauge,
     /// Bytes from the pod to destinations.
     pub bytes_out: IntCounter,
     /// Bytes from destinations to the pod.
@@ -97,6 +106,12 @@ impl Metrics {
             questions: counters("dns_questions_total", "DNS questions by what became of them", &["outcome"])?,
             policy_events: counters("policy_events_total", "Events of the policy stream", &["outcome"])?,
             checkpoints: counters("checkpoints_total", "Checkpoints by what became of them", &["outcome"])?,
+            refusals: counters("policy_refusals_total", "Documents and key sets that were refused", &["reason"])?,
+            policy_confirmed: gauge("policy_confirmed", "1 while the documents are those that the operator sent last")?,
+            policy_documents: gauge("policy_documents", "Documents that were put in force last")?,
+            policy_serial: gauge("policy_serial", "The highest serial of those documents")?,
+            policy_not_after: gauge("policy_not_after_seconds", "When the first of those documents ends, in seconds since 1970")?,
+            policy_key_set: gauge("policy_key_set", "The version of the key set that is known")?,
             bytes_out: bytes.with_label_values(&["out"]),
             bytes_in: bytes.with_label_values(&["in"]),
             live_flows: gauge("live_flows", "Flows that are open")?,
@@ -126,6 +141,21 @@ impl Metrics {
     /// Counts a checkpoint.
     pub fn checkpoint(&self, outcome: CheckpointOutcome) {
         self.checkpoints.with_label_values(&[outcome.text()]).inc();
+    }
+
+    /// Counts something signed that was refused.
+    pub fn refused(&self, reason: Reason) {
+        self.refusals.with_label_values(&[reason.code()]).inc();
+    }
+
+    /// Shows which documents are in force.
+    pub fn documents(&self, held: &[Held], standing: Standing) {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.policy_confirmed.set((standing == Standing::Confirmed).into());
+        self.policy_documents.set(number(held.len() as u64));
+        self.policy_serial.set(number(held.iter().map(|held| held.serial).max().unwrap_or_default()));
+        let end = held.iter().map(|held| held.not_after.as_second()).min();
+        self.policy_not_after.set(end.unwrap_or_default());
     }
 
     /// Every metric in the text form of Prometheus.

@@ -1,4 +1,5 @@
-//! The documents in force, and how they come.
+//! The documents in force, and how they come: by the stream of the policy API, or from the pod's files while that is away. Each
+//! is verified before it counts, whichever way it came.
 
 mod backoff;
 mod body;
@@ -6,6 +7,9 @@ mod checkpoints;
 pub mod client;
 mod connect;
 mod event;
+mod files;
+mod force;
+mod keeper;
 mod lines;
 mod peers;
 mod request;
@@ -13,7 +17,11 @@ mod request;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use shekara_policy::PolicyDocument;
+use jiff::Timestamp;
+use shekara_policy::exchange::Standing;
+use shekara_policy::signed::Held;
+use shekara_policy::verdict::Denial;
+use shekara_policy::{PolicyDocument, Reason};
 use tokio::sync::watch;
 
 /// What is enforced now: the documents of all holdings of the pod, all or none.
@@ -21,13 +29,53 @@ use tokio::sync::watch;
 pub struct Enforced {
     /// The documents. Empty before the first arrives, or when a holding of the pod is gone: then nothing leaves.
     pub documents: Vec<PolicyDocument>,
-    /// The digests of the documents, in their order.
-    pub digests: Vec<String>,
+    /// What is known of each besides, in their order.
+    pub held: Vec<Held>,
     /// How many sets of documents have been put in force since the start; 0 means that none has arrived.
     pub serial: u64,
+    /// How sure it is that these are the newest.
+    pub standing: Standing,
+    /// Why what was given last was refused; absent once something was accepted.
+    pub refused: Option<Reason>,
 }
 
 impl Enforced {
+    /// The first instant at which one of the documents is no longer obeyed.
+    #[must_use]
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.held.iter().map(|held| held.not_after).min()
+    }
+
+    /// The same past its end: nothing leaves.
+    #[must_use]
+    pub fn past_its_end(&self) -> Self {
+        Self { serial: self.serial, refused: Some(Reason::DocumentStale), ..Self::default() }
+    }
+
+    /// A denial for want of documents says why there are none.
+    #[must_use]
+    pub fn explained(&self, denial: Denial) -> Denial {
+        Denial { reason: self.explain(denial.reason), ..denial }
+    }
+
+    /// The same for a reason alone.
+    #[must_use]
+    pub fn explain(&self, reason: Reason) -> Reason {
+        if reason == Reason::NoDocument { self.refused.unwrap_or(reason) } else { reason }
+    }
+
+    /// The digests of the documents, in their order.
+    #[must_use]
+    pub fn digests(&self) -> Vec<String> {
+        self.held.iter().map(|held| held.digest.clone()).collect()
+    }
+
+    /// The serials of the documents, in their order.
+    #[must_use]
+    pub fn serials(&self) -> Vec<u64> {
+        self.held.iter().map(|held| held.serial).collect()
+    }
+
     /// Who resolves names, in the order of the documents and of their preference.
     #[must_use]
     pub fn resolvers(&self) -> Vec<SocketAddr> {

@@ -1,8 +1,9 @@
-//! Names that nobody can guess.
+//! Names and keys that nobody can guess.
 
 use std::time::Duration;
 
 use rustls::crypto::ring;
+use shekara_policy::signed::SigningKey;
 
 /// The kernel gives no random bytes.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,16 @@ pub fn name() -> Result<String, RandomError> {
     let mut bytes = [0; 16];
     ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| RandomError)?;
     Ok(bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// A key that nobody else has.
+///
+/// # Errors
+/// When the kernel gives no random bytes.
+pub fn key() -> Result<SigningKey, RandomError> {
+    let mut seed = [0; SigningKey::SEED];
+    ring::default_provider().secure_random.fill(&mut seed).map_err(|_| RandomError)?;
+    SigningKey::from_seed(&seed).ok_or(RandomError)
 }
 
 /// A duration in the upper half of this one, so that those who wait for the same thing do not all come at once.

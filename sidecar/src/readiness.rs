@@ -1,38 +1,30 @@
 //! Whether the sidecar can judge and carry flows.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::watch;
+use shekara_policy::Reason;
 
 use crate::policy::Enforced;
 
 /// Ready means: every listener is bound, and there is a document to judge by.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Readiness {
     bound: AtomicBool,
-    policy: watch::Receiver<Arc<Enforced>>,
 }
 
 impl Readiness {
-    /// Not ready, until listeners and documents are there.
-    #[must_use]
-    pub fn new(policy: watch::Receiver<Arc<Enforced>>) -> Self {
-        Self { bound: AtomicBool::new(false), policy }
-    }
-
     /// Every listener is bound.
     pub fn listeners_bound(&self) {
         self.bound.store(true, Ordering::Release);
     }
 
-    /// What is still missing, in words; `None` when ready.
+    /// What is still missing, in words, with these documents in force; `None` when ready.
     #[must_use]
-    pub fn missing(&self) -> Option<&'static str> {
+    pub fn missing(&self, enforced: &Enforced) -> Option<&'static str> {
         if !self.bound.load(Ordering::Acquire) {
             Some("the listeners are not bound yet")
-        } else if self.policy.borrow().documents.is_empty() {
-            Some("there is no policy document")
+        } else if enforced.documents.is_empty() {
+            Some(enforced.refused.map_or("there is no policy document", Reason::sentence))
         } else {
             None
         }
@@ -45,14 +37,13 @@ mod tests {
 
     #[test]
     fn documents_alone_or_listeners_alone_are_not_enough() {
-        let (sender, receiver) = crate::policy::channel();
-        let readiness = Readiness::new(receiver);
-        assert_eq!(readiness.missing(), Some("the listeners are not bound yet"));
+        let readiness = Readiness::default();
+        let with = Enforced { documents: vec![crate::flow::tests::document()], ..Enforced::default() };
+        assert_eq!(readiness.missing(&with), Some("the listeners are not bound yet"));
         readiness.listeners_bound();
-        assert_eq!(readiness.missing(), Some("there is no policy document"));
-        sender.send_replace(Arc::new(Enforced { documents: vec![crate::flow::tests::document()], ..Enforced::default() }));
-        assert_eq!(readiness.missing(), None);
-        sender.send_replace(Arc::new(Enforced { serial: 2, ..Enforced::default() }));
-        assert_eq!(readiness.missing(), Some("there is no policy document"));
+        assert_eq!(readiness.missing(&Enforced::default()), Some("there is no policy document"));
+        assert_eq!(readiness.missing(&with), None);
+        let refused = Enforced { refused: Some(Reason::DocumentForged), ..Enforced::default() };
+        assert_eq!(readiness.missing(&refused), Some(Reason::DocumentForged.sentence()));
     }
 }

@@ -121,6 +121,7 @@ pub(crate) mod tests {
             denied_by: None,
             standard: None,
             data: std::collections::BTreeSet::new(),
+            serials: vec![],
             bytes_out: 0,
             bytes_in: 0,
             end: End::Completed,

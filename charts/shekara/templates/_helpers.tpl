@@ -57,13 +57,17 @@ matchExpressions:
     variables.first[index].?command.orValue([]) == [["/shekara-sidecar", "init"], ["/shekara-sidecar", "run"], ["/shekara-sidecar", "verify"]][index] &&
     variables.first[index].?securityContext.capabilities.add.orValue([]) == [["NET_ADMIN"], ["NET_RAW"], []][index] &&
     !variables.first[index].?securityContext.privileged.orValue(false) &&
-    variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/secrets/kubernetes.io/serviceaccount"]) &&
+    variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/shekara.dev/policy", "/var/run/secrets/kubernetes.io/serviceaccount"] &&
+    !has(mount.subPath) && !has(mount.subPathExpr)) &&
     !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom) &&
     (index == 1 || variables.first[index].?env.orValue([]) == []))
 - name: injected
   expression: >-
     variables.genuine && variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")
-    .map(variable, variable.?value.orValue("")) == [{{ printf "shekara-policy.%s.svc.%s:8443" .Release.Namespace .Values.cluster.domain | quote }}]
+    .map(variable, variable.?value.orValue("")) == [{{ printf "shekara-policy.%s.svc.%s:8443" .Release.Namespace .Values.cluster.domain | quote }}] &&
+    ["SHEKARA_ROOT", "SHEKARA_NAMESPACE_UID", "SHEKARA_DOCUMENTS"].all(name,
+    variables.first[1].?env.orValue([]).filter(variable, variable.name == name && size(variable.?value.orValue("")) > 0).size() == 1) &&
+    variables.first[1].?env.orValue([]).exists(variable, variable.name == "SHEKARA_ROOT" && variable.?value.orValue("").matches("^[0-9a-f]{64}$"))
 - name: applications
   expression: >-
     object.spec.containers + variables.first.filter(container, !(container.name in ["shekara-init", "shekara-proxy", "shekara-verify"]))

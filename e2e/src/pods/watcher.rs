@@ -4,10 +4,11 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Pod, SecurityContext};
 use kube::api::PostParams;
 
-use super::Client;
 use super::workload::Cover;
+use super::{Client, START};
 use crate::records::SIDECAR;
 use crate::scenario::Scenario;
+use crate::wait::{Seen, until};
 
 /// A privileged pod with the node's processes, which no holding covers.
 pub struct Watcher(Client);
@@ -62,6 +63,41 @@ impl Watcher {
         self.0.run(&["kill", "-9", &process]).await?.success().map(drop)
     }
 
+    /// Kills a pod's sidecar as the kernel does when memory is short, and waits until another one has passed its startup probe.
+    ///
+    /// # Errors
+    /// When the pod has no sidecar, or none is started again in time.
+    pub async fn kill_sidecar(&self, client: &Client) -> Result<()> {
+        self.kill_and_wait(client, true).await
+    }
+
+    /// The same where the next one is not to become ready: waits until it runs.
+    ///
+    /// # Errors
+    /// When the pod has no sidecar, or none is started again in time.
+    pub async fn kill_and_forget(&self, client: &Client) -> Result<()> {
+        self.kill_and_wait(client, false).await
+    }
+
+    async fn kill_and_wait(&self, client: &Client, ready: bool) -> Result<()> {
+        let before = restarts(client).await?;
+        self.kill(client, SIDECAR).await?;
+        until(&format!("the sidecar of {} was started again", client.name), START, async || {
+            let now = restarts(client).await?;
+            Ok(Seen::some_or((now.0 > before.0 && now.1 && (now.2 || !ready)).then_some(()), now))
+        })
+        .await
+    }
+
+    /// What a file says that a pod's sidecar sees.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn file_of_sidecar(&self, client: &Client, path: &str) -> Result<String> {
+        let process = self.process(client, SIDECAR).await?;
+        self.0.run(&["cat", &format!("/proc/{process}/root{path}")]).await?.success()
+    }
+
     /// The number of the first process of a container, as the node counts.
     async fn process(&self, client: &Client, container: &str) -> Result<u64> {
         let status = client.object().await?.status.unwrap_or_default();
@@ -82,4 +118,13 @@ impl Watcher {
         let found = self.0.python(&program).await?.success()?;
         found.trim().parse().with_context(|| format!("not a number: {found:?}"))
     }
+}
+
+/// How often the sidecar of a pod was started again, whether it runs, and whether it has passed its startup probe.
+async fn restarts(client: &Client) -> Result<(i32, bool, bool)> {
+    let status = client.object().await?.status.unwrap_or_default();
+    let sidecar = status.init_container_statuses.into_iter().flatten().find(|status| status.name == SIDECAR);
+    let sidecar = sidecar.with_context(|| format!("{} has no sidecar", client.name))?;
+    let runs = sidecar.state.is_some_and(|state| state.running.is_some());
+    Ok((sidecar.restart_count, runs, sidecar.started == Some(true)))
 }

@@ -3,8 +3,10 @@
 
 mod counts;
 mod idle;
+mod keys_rotated;
 mod operator_stopped;
 mod random_objects;
+mod signed_documents;
 mod undecodable_object;
 mod uninstall;
 
@@ -20,6 +22,8 @@ fn main() -> ExitCode {
         scenario("undecodable_object", Own, undecodable_object::run),
         scenario("counts", Own, counts::run),
         scenario("operator_stopped", Own, operator_stopped::run),
+        scenario("signed_documents", Own, signed_documents::run),
+        scenario("keys_rotated", Own, keys_rotated::run),
         // the last: it installs anew at its end
         scenario("uninstall", Own, uninstall::run),
     ])

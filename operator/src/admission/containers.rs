@@ -7,6 +7,10 @@ use std::net::SocketAddr;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
+use shekara_policy::signed::{Fingerprint, Stamp};
+
+use crate::policy_files::ENTRY;
+use crate::signer::file_name;
 
 /// Sets the packet filter.
 pub(crate) const INIT: &str = "shekara-init";
@@ -20,9 +24,18 @@ pub(crate) const RESERVED: &str = "shekara-";
 pub(crate) const TOKEN_VOLUME: &str = "shekara-token";
 /// The variable of the proxy that fixes the pod's holdings: unlike an annotation it cannot change in a running pod.
 pub(crate) const HOLDINGS_VARIABLE: &str = "SHEKARA_HOLDINGS";
+/// The variable of the proxy with the fingerprint of the root key.
+pub(crate) const ROOT_VARIABLE: &str = "SHEKARA_ROOT";
+/// The variable of the proxy with the UIDs of its holdings and the lowest serials.
+pub(crate) const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
+/// The variable of the proxy with the lowest version of the key set.
+const KEY_SET_VARIABLE: &str = "SHEKARA_KEY_SET";
+/// The volume with the signed documents as they were last written beside the holdings.
+pub(crate) const FILES_VOLUME: &str = "shekara-policy";
 
 /// Where the API server's own admission mounts the token of the service account.
 const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const FILES_FOLDER: &str = "/var/run/shekara.dev/policy";
 const TOKEN_FOLDER: &str = "/var/run/secrets/shekara.dev";
 const TOKEN_SECONDS: u32 = 3600;
 /// The port of the sidecar's metrics, readiness and liveness on the pod's address.
@@ -44,6 +57,14 @@ pub(crate) struct Settings {
     /// The certificate of the authority that signs the policy API's, in PEM.
     pub(crate) authority: String,
     pub(crate) resolvers: Vec<SocketAddr>,
+    /// What the pod trusts for life.
+    pub(crate) root: Fingerprint,
+    /// The version of the key set of the moment: no older one counts.
+    pub(crate) key_set: u64,
+    /// The UID of the pod's namespace.
+    pub(crate) namespace_uid: String,
+    /// Its holdings, each with the serial of the document of the moment: no older one counts.
+    pub(crate) stamps: Vec<Stamp>,
 }
 
 /// The three containers, in their order.
@@ -57,8 +78,18 @@ pub(super) fn token_volume() -> Value {
     json!({"name": TOKEN_VOLUME, "projected": {"defaultMode": 0o644, "sources": [{"serviceAccountToken": token}]}})
 }
 
+/// The volume with the documents of these holdings, which only the proxy mounts: whole, so that what is written later arrives, and
+/// optional, so that nothing waits for it.
+pub(super) fn files_volume(holdings: &BTreeSet<String>) -> Value {
+    let source = |holding: &String| {
+        let items = json!([{"key": ENTRY, "path": format!("{holding}.json")}]);
+        json!({"configMap": {"name": file_name(holding), "items": items, "optional": true}})
+    };
+    json!({"name": FILES_VOLUME, "projected": {"defaultMode": 0o644, "sources": holdings.iter().map(source).collect::<Vec<_>>()}})
+}
+
 /// Whether a container of a pod is this one of ours. What the API server and its own admission add or settle is no difference,
-/// nor are the holdings, which an earlier call of the webhook may have seen otherwise.
+/// nor are the holdings and their documents, which an earlier call of the webhook may have seen otherwise.
 pub(super) fn same(container: &Value, ours: &Value) -> bool {
     canonical(container) == canonical(ours)
 }
@@ -72,6 +103,7 @@ fn init(settings: &Settings) -> Value {
 fn proxy(settings: &Settings, holdings: &BTreeSet<String>) -> Value {
     let mut container = base(settings, PROXY, "run", &root(&["NET_RAW"]));
     let resolvers: Vec<String> = settings.resolvers.iter().map(ToString::to_string).collect();
+    let stamps: Vec<String> = settings.stamps.iter().map(ToString::to_string).collect();
     let holdings: Vec<&str> = holdings.iter().map(String::as_str).collect();
     let field = |path: &str| json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
     let probe = json!({"timeoutSeconds": 5, "successThreshold": 1});
@@ -89,6 +121,11 @@ fn proxy(settings: &Settings, holdings: &BTreeSet<String>) -> Value {
         json!([
             {"name": "SHEKARA_POLICY_API", "value": settings.policy_api},
             {"name": "SHEKARA_POLICY_CA", "value": settings.authority},
+            {"name": ROOT_VARIABLE, "value": settings.root.to_string()},
+            {"name": "SHEKARA_NAMESPACE_UID", "value": settings.namespace_uid},
+            {"name": DOCUMENTS_VARIABLE, "value": stamps.join(",")},
+            {"name": KEY_SET_VARIABLE, "value": settings.key_set.to_string()},
+            {"name": "SHEKARA_FILES", "value": FILES_FOLDER},
             {"name": "SHEKARA_RESOLVERS", "value": resolvers.join(",")},
             {"name": "SHEKARA_TOKEN", "value": format!("{TOKEN_FOLDER}/token")},
             {"name": "SHEKARA_GEO", "value": "/geo"},
@@ -104,7 +141,14 @@ fn proxy(settings: &Settings, holdings: &BTreeSet<String>) -> Value {
     // no readiness probe: flows go on by the last document while the operator is away, so the pod stays in its Services
     let live = json!({"path": "/live", "port": ADMIN_PORT, "scheme": "HTTP"});
     set(&mut container, "livenessProbe", probe("httpGet", live, 10, 6));
-    set(&mut container, "volumeMounts", json!([{"name": TOKEN_VOLUME, "mountPath": TOKEN_FOLDER, "readOnly": true}]));
+    set(
+        &mut container,
+        "volumeMounts",
+        json!([
+            {"name": TOKEN_VOLUME, "mountPath": TOKEN_FOLDER, "readOnly": true},
+            {"name": FILES_VOLUME, "mountPath": FILES_FOLDER, "readOnly": true},
+        ]),
+    );
     container
 }
 
@@ -153,7 +197,8 @@ fn canonical(container: &Value) -> Value {
             fields.remove(settled);
         }
         without(fields, "volumeMounts", |mount| mount.get("mountPath").and_then(Value::as_str) == Some(API_TOKEN));
-        without(fields, "env", |variable| variable.get("name").and_then(Value::as_str) == Some(HOLDINGS_VARIABLE));
+        let changing = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE];
+        without(fields, "env", |variable| changing.iter().any(|name| variable.get("name").is_some_and(|found| found == name)));
     }
     container
 }

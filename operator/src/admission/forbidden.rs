@@ -41,8 +41,8 @@ const MESHES: &[&str] = &[
 
 const WITHOUT: &str = "remove the field";
 
-/// The faults of a pod's spec outside its containers, but for the volume that is ours.
-pub(super) fn spec(spec: &PodSpec, ours: Option<usize>, faults: &mut Faults) {
+/// The faults of a pod's spec outside its containers, but for the volumes that are ours.
+pub(super) fn spec(spec: &PodSpec, ours: &[Option<usize>], faults: &mut Faults) {
     let shares = |what: &str| format!("it would share {what} of the node, where no packet filter of its own holds; {WITHOUT}");
     faults.when(spec.host_network == Some(true), "spec.hostNetwork", shares("the network"));
     faults.when(spec.host_pid == Some(true), "spec.hostPID", shares("the processes"));
@@ -57,7 +57,7 @@ pub(super) fn spec(spec: &PodSpec, ours: Option<usize>, faults: &mut Faults) {
     let profile = spec.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
     unconfined(profile.map(|profile| profile.type_.as_str()), "spec", faults);
     let volumes = spec.volumes.iter().flatten().enumerate();
-    for (index, volume) in volumes.filter(|(index, _)| Some(*index) != ours) {
+    for (index, volume) in volumes.filter(|(index, _)| !ours.contains(&Some(*index))) {
         self::volume(volume, &format!("spec.volumes[{index}]"), faults);
     }
 }

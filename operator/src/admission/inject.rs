@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use serde_json::{Map, Value, json};
 use shekara_crds::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 
-use super::containers::{Settings, containers, same, token_volume};
+use super::containers::{FILES_VOLUME, Settings, containers, files_volume, same, token_volume};
 use super::forbidden;
 use super::refusal::{Fault, Faults, Refusal};
 
@@ -33,9 +33,17 @@ pub(crate) fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settin
         put_in(&mut edit, &ours);
     }
     confine(&mut edit, ours.len());
-    if standing.volume.is_none() {
-        edit.list("/spec/volumes");
-        edit.add("/spec/volumes/-", token_volume());
+    let files = files_volume(holdings);
+    if let Some(index) = standing.files.filter(|index| edit.get(&format!("/spec/volumes/{index}")) != Some(&files)) {
+        // of an earlier call that saw other holdings
+        edit.remove(&format!("/spec/volumes/{index}"));
+        edit.add(&format!("/spec/volumes/{index}"), files.clone());
+    }
+    edit.list("/spec/volumes");
+    for (missing, volume) in [(standing.token.is_none(), token_volume()), (standing.files.is_none(), files)] {
+        if missing {
+            edit.add("/spec/volumes/-", volume);
+        }
     }
     edit.object("/metadata/labels");
     edit.put("/metadata/labels", COVERED_LABEL, json!("true"));
@@ -54,8 +62,10 @@ fn unreadable(holdings: &BTreeSet<String>, problem: impl std::fmt::Display) -> R
 struct Standing {
     /// The places of our containers among the init containers.
     containers: Vec<usize>,
-    /// The place of our volume.
-    volume: Option<usize>,
+    /// The place of the volume with the token.
+    token: Option<usize>,
+    /// The place of the volume with the documents.
+    files: Option<usize>,
 }
 
 impl Standing {
@@ -65,7 +75,8 @@ impl Standing {
         let found = list("/spec/initContainers").iter().enumerate().filter(|(_, container)| is_ours(container));
         Self {
             containers: found.map(|(index, _)| index).collect(),
-            volume: list("/spec/volumes").iter().position(|volume| *volume == token_volume()),
+            token: list("/spec/volumes").iter().position(|volume| *volume == token_volume()),
+            files: list("/spec/volumes").iter().position(is_files),
         }
     }
 
@@ -82,9 +93,17 @@ impl Standing {
     }
 }
 
+/// Whether a volume is ours, for whichever holdings.
+fn is_files(volume: &Value) -> bool {
+    let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
+    let paths = sources.into_iter().flatten().filter_map(|source| source.pointer("/configMap/items/0/path")?.as_str());
+    let holdings = paths.filter_map(|path| path.strip_suffix(".json")).map(str::to_owned).collect();
+    volume.get("name").is_some_and(|name| name == FILES_VOLUME) && *volume == files_volume(&holdings)
+}
+
 fn check(spec: &PodSpec, standing: &Standing) -> Faults {
     let mut faults = Faults::default();
-    forbidden::spec(spec, standing.volume, &mut faults);
+    forbidden::spec(spec, &[standing.token, standing.files], &mut faults);
     for (index, container) in spec.init_containers.iter().flatten().enumerate() {
         if !standing.containers.contains(&index) {
             forbidden::container(container, &format!("spec.initContainers[{index}]"), &mut faults);

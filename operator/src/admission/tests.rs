@@ -3,13 +3,17 @@ use serde_json::json;
 
 use super::*;
 use crate::events;
-use crate::fixtures::{caches, client, config, holding, namespace};
+use crate::fixtures::{caches, client, config, holding, namespace, published};
 
 fn admission() -> (Admission, events::Events) {
     let objects = [namespace("cameras", json!({"shekara.dev/protect": "true"})), holding("faces", "recognizer")];
     let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
     let (notices, events) = events::channel(client(), &config, Arc::clone(&metrics));
-    (Admission::new(client(), &config, &Arc::new(caches(&objects)), "PEM".into(), notices, &metrics), events)
+    let documents = Arc::new(Documents::default());
+    documents.publish("cameras", "faces", Some(published("faces", "recognizer", "sha256:1")));
+    let authorities = watch::channel(vec!["PEM".to_owned()]).1;
+    let distributed = Distributed { authorities, keys: Keys::of_test(), documents };
+    (Admission::new(client(), &config, &Arc::new(caches(&objects)), distributed, notices, &metrics), events)
 }
 
 fn review(pod: Value) -> AdmissionReview<DynamicObject> {

@@ -11,28 +11,27 @@ use tracing::{debug, info};
 /// Under this name the operator owns the field.
 const FIELD_MANAGER: &str = "shekara-operator";
 
-/// The authority and the configuration that is to have it.
+/// The configuration that is to have it.
 pub(super) struct Bundle {
     api: Api<MutatingWebhookConfiguration>,
     name: String,
-    certificate: String,
 }
 
 impl Bundle {
-    pub(super) fn new(client: Client, name: &str, certificate: &str) -> Self {
-        Self { api: Api::all(client), name: name.to_owned(), certificate: certificate.to_owned() }
+    pub(super) fn new(client: Client, name: &str) -> Self {
+        Self { api: Api::all(client), name: name.to_owned() }
     }
 
-    /// Writes the authority where it is missing. A configuration that does not exist is nothing to wait for.
+    /// Writes the certificates where they are missing. A configuration that does not exist is nothing to wait for.
     ///
     /// # Errors
     /// When the API server refuses.
-    pub(super) async fn write(&self) -> Result<(), kube::Error> {
+    pub(super) async fn write(&self, certificates: &str) -> Result<(), kube::Error> {
         let Some(present) = self.api.get_opt(&self.name).await? else {
             debug!(name = self.name, "there is no webhook configuration");
             return Ok(());
         };
-        let Some(patch) = patch(&present, &self.name, &self.certificate) else { return Ok(()) };
+        let Some(patch) = patch(&present, &self.name, certificates) else { return Ok(()) };
         self.api.patch(&self.name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await?;
         info!(name = self.name, "the webhook configuration has the certificate authority");
         Ok(())

@@ -20,8 +20,8 @@ use super::{ApplyError, Context, Visited, apply};
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::watch::{Key, Kind, NamespaceLabels};
-use coverage::Survey;
 pub(crate) use coverage::{State, state};
+use coverage::{Survey, Trust};
 use status::View;
 
 /// How long the sidecars may take to load a new document before the holding counts as not enforced.
@@ -34,7 +34,7 @@ const FAR: Duration = Duration::from_secs(24 * 3600);
 /// A holding with everything that its compilation depends on.
 pub(crate) struct Subject {
     pub(crate) holding: Arc<DataHolding>,
-    namespace: Arc<NamespaceLabels>,
+    pub(crate) namespace: Arc<NamespaceLabels>,
     standards: Vec<SovereigntyStandard>,
     recipients: BTreeMap<String, Recipient>,
     services: Vec<ListedService>,
@@ -93,7 +93,9 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let now = Timestamp::now();
     let compiled = compile(&subject, now);
     let pods = caches.pods.in_namespace(&key.namespace);
-    let survey = Survey::of(&holding, &published.digest, pods.iter().map(|(_, pod)| &**pod), |pod| context.ledger.loaded(pod));
+    let trust = Trust { root: context.keys.current().root.to_string(), standing: &|pod| context.ledger.standing(pod) };
+    let pods = pods.iter().map(|(_, pod)| &**pod);
+    let survey = Survey::of(&holding, &published.digest, pods, |pod| context.ledger.loaded(pod), &trust);
 
     let settled = Duration::from_secs(context.config.checkpoint_interval.into()) + LATE;
     if let Some(rest) = settled.checked_sub(context.resumed.elapsed())

@@ -22,10 +22,14 @@ impl Fixture {
         let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
         let (caches, documents, ledger) =
             (Arc::new(caches(&objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
-        let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics, Resumed::always()).queues();
+        let keys = Keys::of_test();
+        let queues =
+            Controllers::new(client(), &config, &caches, &documents, &keys, &ledger, &metrics, Resumed::always()).queues();
         let (notices, events) = events::channel(client(), &config, metrics);
         let dispatcher = Dispatcher {
-            peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger)),
+            peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger, Resumed::always())),
+            signer: Arc::new(Signer::new(Arc::clone(&keys), Arc::clone(&caches), Resumed::always())),
+            keys,
             config,
             caches,
             documents,

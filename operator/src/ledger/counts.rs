@@ -158,7 +158,7 @@ mod tests {
 
     fn checkpoint(instance: &str, started: &str, sequence: u64, flows: u64) -> Checkpoint {
         serde_json::from_value(json!({
-            "instance": instance, "started": started, "sequence": sequence, "documents": [], "geo": null, "datagramsDenied": 0,
+            "instance": instance, "started": started, "sequence": sequence, "documents": [], "serials": [], "standing": "Absent", "refused": null, "geo": null, "datagramsDenied": 0,
             "totals": [{"recipients": ["clinic"], "country": "KZ", "data": [], "reason": null, "flows": flows, "bytesOut": 10 * flows, "bytesIn": 0, "last": started, "lastDestination": "a.kz"}]
         }))
         .unwrap()

@@ -15,7 +15,7 @@ fn pod(uid: &str) -> PodSummary {
 
 fn checkpoint(instance: &str, started: &str, sequence: u64, flows: u64) -> Checkpoint {
     serde_json::from_value(json!({
-        "instance": instance, "started": format!("2026-06-01T{started}:00Z"), "sequence": sequence, "documents": ["sha256:1"], "geo": null,
+        "instance": instance, "started": format!("2026-06-01T{started}:00Z"), "sequence": sequence, "documents": ["sha256:1"], "serials": [1], "standing": "Confirmed", "refused": null, "geo": null,
         "totals": [{"recipients": ["clinic"], "country": "KZ", "data": [], "reason": null, "flows": flows, "bytesOut": 10 * flows, "bytesIn": 0, "last": "2026-06-01T12:00:00Z", "lastDestination": "a.kz"}],
         "datagramsDenied": 0
     }))

@@ -1,10 +1,10 @@
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shekara_policy::exchange::Checkpoint;
+use shekara_policy::exchange::{Checkpoint, Standing};
 
 use super::*;
-use crate::fixtures::{apply, caches, config, covered_pod, delete, holding};
+use crate::fixtures::{apply, caches, config, covered_pod, delete};
 
 fn pod(name: &str, address: &str) -> Value {
     let mut pod = covered_pod(name, "a", "faces");
@@ -31,16 +31,9 @@ fn slice(namespace: &str, service: &str, endpoints: &[&str], port: u16) -> Value
 }
 
 fn published(digest: &str) -> Published {
-    let document = json!({
-        "version": 1, "holding": {"namespace": "cameras", "name": "faces", "uid": "u"}, "data": ["biometric.face"], "standards": [], "routes": [],
-        "inCluster": [], "cluster": {"networks": [], "domain": "cluster.local", "resolvers": []}
-    });
-    Published {
-        holding: Arc::new(serde_json::from_value(holding("faces", "a")).unwrap()),
-        document: serde_json::from_value(document).unwrap(),
-        digest: digest.into(),
-        since: Instant::now(),
-    }
+    let mut published = crate::fixtures::published("faces", "a", digest);
+    published.document.data = ["biometric.face".parse().unwrap()].into();
+    published
 }
 
 /// The holding `faces` covers pods of the application `a`.
@@ -61,7 +54,7 @@ impl Fixture {
     fn young(objects: &[Value]) -> Self {
         let (caches, documents, ledger) =
             (Arc::new(caches(objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
-        let fixture = Self { peers: Peers::new(&config(), &caches, &documents, &ledger), sequence: 0.into() };
+        let fixture = Self { peers: Peers::new(&config(), &caches, &documents, &ledger, Resumed::always()), sequence: 0.into() };
         fixture.publish("1");
         fixture.peers.everything();
         fixture
@@ -82,6 +75,9 @@ impl Fixture {
             started: Timestamp::UNIX_EPOCH,
             sequence: self.sequence.get(),
             documents: vec![digest.into()],
+            serials: vec![1],
+            standing: Standing::default(),
+            refused: None,
             geo: None,
             totals: vec![],
             datagrams_denied: 0,

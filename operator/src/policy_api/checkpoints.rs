@@ -22,12 +22,12 @@ pub(super) fn read(body: &[u8]) -> Result<Checkpoint, ApiError> {
 }
 
 fn excess(checkpoint: &Checkpoint) -> Option<&'static str> {
-    let Checkpoint { instance, started: _, sequence: _, documents, geo, totals, datagrams_denied: _ } = checkpoint;
+    let Checkpoint { instance, documents, serials, geo, totals, .. } = checkpoint;
     let long = |text: &String| text.len() > NAME;
     if long(instance) || instance.is_empty() {
         return Some("instance");
     }
-    if documents.len() > LIST || documents.iter().any(long) {
+    if documents.len() > LIST || serials.len() > LIST || documents.iter().any(long) {
         return Some("documents");
     }
     if geo.as_ref().is_some_and(long) {
@@ -50,7 +50,7 @@ mod tests {
 
     fn sound() -> Value {
         json!({
-            "instance": "i", "started": "2026-06-01T10:00:00Z", "sequence": 1, "documents": ["sha256:1"], "geo": null, "datagramsDenied": 0,
+            "instance": "i", "started": "2026-06-01T10:00:00Z", "sequence": 1, "documents": ["sha256:1"], "serials": [1], "standing": "Confirmed", "refused": null, "geo": null, "datagramsDenied": 0,
             "totals": [{"recipients": ["clinic"], "country": "KZ", "data": ["biometric.face"], "reason": null, "flows": 1, "bytesOut": 1, "bytesIn": 1, "last": "2026-06-01T10:00:00Z", "lastDestination": "a.kz"}]
         })
     }
@@ -63,6 +63,7 @@ mod tests {
     #[rstest]
     #[case("/instance", json!(""), "instance is out of bounds")]
     #[case("/documents", json!(vec!["d"; 65]), "documents is out of bounds")]
+    #[case("/serials", json!(vec![1; 65]), "documents is out of bounds")]
     #[case("/geo", json!("g".repeat(400)), "geo is out of bounds")]
     #[case("/totals/0/recipients", json!((0..65).map(|n| n.to_string()).collect::<Vec<_>>()), "a flow in totals is out of bounds")]
     #[case("/totals/0/lastDestination", json!("d".repeat(400)), "a flow in totals is out of bounds")]

@@ -26,6 +26,14 @@ pub(super) enum ApiError {
     BadCheckpoint(String),
     #[error("No replica of the operator leads at the moment; try again.")]
     NoLeader,
+    #[error("The registration cannot be read: {0}.")]
+    BadRegistration(String),
+    #[error("Another key is registered for this start of the sidecar.")]
+    AlreadyRegistered,
+    #[error("No key is registered for this start of the sidecar; register it first.")]
+    NotRegistered,
+    #[error("The checkpoint is not signed with the key that is registered for this start of the sidecar.")]
+    BadSignature,
     #[error("There is nothing at this path.")]
     NoSuchPath,
 }
@@ -42,6 +50,10 @@ impl ApiError {
             Self::TooManyStreams => "TooManyStreams",
             Self::BadCheckpoint(_) => "BadCheckpoint",
             Self::NoLeader => "NoLeader",
+            Self::BadRegistration(_) => "BadRegistration",
+            Self::AlreadyRegistered => "AlreadyRegistered",
+            Self::NotRegistered => "NotRegistered",
+            Self::BadSignature => "BadSignature",
             Self::NoSuchPath => "NoSuchPath",
         }
     }
@@ -49,10 +61,12 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoToken | Self::BadToken => StatusCode::UNAUTHORIZED,
-            Self::NotBound | Self::NoSuchPod(_) | Self::NotCovered(_) => StatusCode::FORBIDDEN,
+            Self::NotBound | Self::NoSuchPod(_) | Self::NotCovered(_) | Self::BadSignature => StatusCode::FORBIDDEN,
             Self::ReviewFailed | Self::NoLeader => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
-            Self::BadCheckpoint(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::BadCheckpoint(_) | Self::BadRegistration(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::AlreadyRegistered => StatusCode::CONFLICT,
+            Self::NotRegistered => StatusCode::PRECONDITION_REQUIRED,
             Self::NoSuchPath => StatusCode::NOT_FOUND,
         }
     }

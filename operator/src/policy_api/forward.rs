@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
 use http_body_util::BodyDataStream;
@@ -17,7 +17,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use shekara_policy::exchange::SIGNATURE_HEADER;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -31,18 +33,15 @@ type Driver = Connection<TokioIo<TlsStream<TcpStream>>, Body, TokioExecutor>;
 /// Says that a request was forwarded once, which is as often as it may be.
 pub(super) const FORWARDED: &str = "shekara-forwarded";
 
-/// How long the other replica may take.
+/// How long the other replica may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it may take to answer: it may have to wait for the kubelet.
+const ANSWER: Duration = Duration::from_secs(12);
 
 /// The way to other replicas cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
-    /// The authority is not in PEM.
-    #[error("the certificate authority cannot be read: {0}")]
-    Pem(#[from] rustls::pki_types::pem::Error),
-    /// rustls refuses the authority or the configuration.
-    #[error("the certificate authority cannot be used: {0}")]
-    Tls(#[from] rustls::Error),
     /// The Service or namespace cannot be part of a name.
     #[error("the name of the policy API is none: {0}")]
     Name(#[from] InvalidDnsNameError),
@@ -50,23 +49,28 @@ pub enum ForwardError {
 
 /// The other replicas, as this one reaches them.
 pub(super) struct Replicas {
-    tls: Arc<ClientConfig>,
+    authorities: watch::Receiver<Vec<String>>,
     name: ServerName<'static>,
     port: u16,
 }
 
 impl Replicas {
-    /// By their certificate authority, the name that their certificates have, and their port.
-    pub(super) fn new(authority: &str, name: String, port: u16) -> Result<Self, ForwardError> {
+    /// By the certificate authorities that count, the name that their certificates have, and their port.
+    pub(super) fn new(authorities: watch::Receiver<Vec<String>>, name: String, port: u16) -> Result<Self, ForwardError> {
+        Ok(Self { authorities, name: ServerName::try_from(name)?, port })
+    }
+
+    /// TLS as it is now: authorities are replaced.
+    fn tls(&self) -> io::Result<TlsConnector> {
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
-            roots.add(certificate?)?;
+        for pem in self.authorities.borrow().iter() {
+            roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).map_err(io::Error::other)?).map_err(io::Error::other)?;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let versions = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
-        let mut tls = versions.with_root_certificates(roots).with_no_client_auth();
+        let versions = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
+        let mut tls = versions.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth();
         tls.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self { tls: Arc::new(tls), name: ServerName::try_from(name)?, port })
+        Ok(TlsConnector::from(Arc::new(tls)))
     }
 
     /// Hands a request on, and gives the answer. Both bodies go on as they come.
@@ -86,7 +90,7 @@ impl Replicas {
                 _ = &mut connection => Err(gone(&"the connection ended")),
             }
         };
-        let answer = timeout(PATIENCE, answered).await.map_err(late)??;
+        let answer = timeout(ANSWER, answered).await.map_err(late)??;
         let (head, body) = answer.into_parts();
         // the connection makes progress only while somebody reads the answer, and lasts as long
         let state = (BodyDataStream::new(body), connection, false);
@@ -104,7 +108,7 @@ impl Replicas {
 
     async fn connect(&self, to: IpAddr) -> io::Result<(SendRequest<Body>, Driver)> {
         let stream = TcpStream::connect(SocketAddr::new(to, self.port)).await?;
-        let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(self.name.clone(), stream).await?;
+        let stream = self.tls()?.connect(self.name.clone(), stream).await?;
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PATIENCE)
@@ -119,7 +123,7 @@ impl Replicas {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = format!("https://{}:{}{path}", self.name.to_str(), self.port);
         let mut onward = axum::http::Request::builder().method(head.method).uri(uri).header(FORWARDED, "1");
-        for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
+        for name in [header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static(SIGNATURE_HEADER)] {
             if let Some(value) = head.headers.get(&name) {
                 onward = onward.header(name, value);
             }

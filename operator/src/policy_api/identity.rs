@@ -1,11 +1,15 @@
-//! Which pod a request comes from: its projected token is reviewed by the API server, and the pod that the token is bound to
-//! must be in the cache under the same UID.
+//! Which pod a request comes from: its projected token is verified with the cluster's keys, or reviewed by the API server where
+//! they do not tell, and the pod that the token is bound to must be in the cache under the same UID.
+
+mod tokens;
+mod verifier;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
+use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::Client;
 use kube::api::{Api, PostParams};
@@ -19,6 +23,7 @@ use super::error::ApiError;
 use crate::caches::Caches;
 use crate::metrics::{self, Metrics};
 use crate::watch::{Key, PodSummary};
+use tokens::{Token, Tokens};
 
 /// How long the answer of a review holds. A pod that goes is known by the cache at once.
 const ACCEPTED: Duration = Duration::from_secs(60);
@@ -41,6 +46,7 @@ pub(super) struct Identities {
     client: Client,
     caches: Arc<Caches>,
     metrics: Arc<Metrics>,
+    tokens: Tokens,
     known: Mutex<HashMap<[u8; 32], Known>>,
     reviews: Semaphore,
 }
@@ -78,7 +84,8 @@ impl From<Rejected> for ApiError {
 
 impl Identities {
     pub(super) fn new(client: Client, caches: Arc<Caches>, metrics: Arc<Metrics>) -> Self {
-        Self { client, caches, metrics, known: Mutex::default(), reviews: Semaphore::new(REVIEWS) }
+        let tokens = Tokens::new(client.clone());
+        Self { client, caches, metrics, tokens, known: Mutex::default(), reviews: Semaphore::new(REVIEWS) }
     }
 
     /// The pod that sent a request with these headers.
@@ -95,6 +102,16 @@ impl Identities {
         let digest: [u8; 32] = Sha256::digest(token).into();
         if let Some(identity) = self.recall(&digest) {
             return Ok(identity?);
+        }
+        match self.tokens.look(token).await {
+            Token::Of(identity, until) => {
+                let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
+                let until = Instant::now() + left.min(ACCEPTED);
+                self.remember(digest, Known { identity: Ok(identity.clone()), until });
+                return Ok(identity);
+            }
+            Token::Rejected(rejected) => return Err(rejected.into()),
+            Token::Unknown => {}
         }
         // fails only for a closed semaphore, which this one never is
         let _turn = self.reviews.acquire().await.map_err(|_| ApiError::ReviewFailed)?;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::stream;
 use prometheus::IntGauge;
 use shekara_policy::exchange::PolicyEvent;
+use shekara_policy::signed::SignedDocument;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
@@ -15,6 +16,7 @@ use tracing::{debug, error};
 use super::PolicyApi;
 use crate::caches::Caches;
 use crate::documents::{Documents, NamespaceDocuments, Published};
+use crate::keys::Keyring;
 use crate::watch::{Key, PodSummary};
 
 /// The holdings of a pod, each with its document where there is one: those that admission put it into, and those that claim it
@@ -40,8 +42,9 @@ pub(super) struct Stream {
     uid: String,
     namespace: watch::Receiver<Arc<NamespaceDocuments>>,
     pod: watch::Receiver<()>,
-    /// The digests that were sent last.
-    sent: Option<Vec<String>>,
+    keys: watch::Receiver<Arc<Keyring>>,
+    /// The version of the key set and the documents that were sent last.
+    sent: Option<(u64, Vec<Arc<SignedDocument>>)>,
     _counted: Counted,
 }
 
@@ -66,6 +69,7 @@ impl Stream {
             key,
             uid,
             pod,
+            keys: api.keys.subscribe(),
             sent: None,
             _counted: Counted(api.metrics.streams.clone()),
         }
@@ -90,28 +94,31 @@ impl Stream {
     async fn line(&mut self) -> Option<Bytes> {
         self.documents.wait_until_complete().await;
         loop {
-            // both are marked as seen before they are looked at, so that no change falls between
+            // all are marked as seen before they are looked at, so that no change falls between
             self.pod.borrow_and_update();
+            let keyring = Arc::clone(&self.keys.borrow_and_update());
             let present = Arc::clone(&self.namespace.borrow_and_update());
             let pod = self.caches.pods.get(&self.key).filter(|pod| pod.uid == self.uid)?;
-            let documents = documents(&pod, &present);
-            let digests: Vec<String> = documents.iter().map(|published| published.digest.clone()).collect();
-            if self.sent.as_ref() != Some(&digests) {
-                debug!(pod = %self.key, ?digests, "documents are sent");
-                let line = self.write(&documents)?;
-                self.sent = Some(digests);
+            let documents = documents(&pod, &present).iter().map(|published| Arc::clone(&published.signed)).collect();
+            let next = (keyring.version, documents);
+            if self.sent.as_ref() != Some(&next) {
+                let serials: Vec<u64> = next.1.iter().map(|signed| signed.serial).collect();
+                debug!(pod = %self.key, key_set = next.0, ?serials, "documents are sent");
+                let line = self.write(&keyring, &next.1)?;
+                self.sent = Some(next);
                 return Some(line);
             }
             tokio::select! {
                 changed = self.namespace.changed() => changed.ok()?,
                 changed = self.pod.changed() => changed.ok()?,
+                changed = self.keys.changed() => changed.ok()?,
             }
         }
     }
 
-    fn write(&self, documents: &[Arc<Published>]) -> Option<Bytes> {
-        let documents = documents.iter().map(|published| published.document.clone()).collect();
-        let event = PolicyEvent { documents, checkpoint_interval: self.interval };
+    fn write(&self, keyring: &Keyring, documents: &[Arc<SignedDocument>]) -> Option<Bytes> {
+        let documents = documents.iter().map(|signed| (**signed).clone()).collect();
+        let event = PolicyEvent { keys: keyring.signed.clone(), documents, checkpoint_interval: self.interval };
         match serde_json::to_vec(&event) {
             Ok(mut line) => {
                 line.push(b'\n');

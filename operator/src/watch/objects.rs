@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::{ContainerStatus, Namespace, Pod, PodStatus};
 use kube::ResourceExt as _;
 use shekara_crds::{DataHolding, HOLDINGS_ANNOTATION, Recipient, SovereigntyStandard};
+use shekara_policy::signed::Stamp;
 
 use super::{Cached, Kind};
-use crate::admission::containers::{HOLDINGS_VARIABLE, PROXY, VERIFY};
+use crate::admission::containers::{DOCUMENTS_VARIABLE, HOLDINGS_VARIABLE, PROXY, ROOT_VARIABLE, VERIFY};
 
-/// The labels of a namespace.
+/// The labels of a namespace, and its UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct NamespaceLabels(pub(crate) BTreeMap<String, String>);
+pub(crate) struct NamespaceLabels(pub(crate) BTreeMap<String, String>, pub(crate) String);
 
 /// What there is to know of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) struct PodSummary {
     pub(crate) ended: bool,
     /// Whether the kubelet has seen the proxy start, in its present run.
     pub(crate) proxy_started: bool,
+    /// How often the kubelet has started the proxy again.
+    pub(crate) restarts: i32,
     /// How the proof that every way out is closed ended.
     pub(crate) proof: Proof,
     /// The object that controls the pod.
@@ -39,6 +42,17 @@ pub(crate) struct PodSummary {
     /// The holdings that admission put the pod into: those in its annotation and those in the proxy's environment, which nobody
     /// can change in a running pod.
     pub(crate) holdings: BTreeSet<String>,
+    /// The root key that it was admitted with, and the UIDs of its holdings then: it obeys nothing else.
+    pub(crate) trust: Stamped,
+}
+
+/// What admission stamped into the proxy of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamped {
+    /// The fingerprint of the root key.
+    pub(crate) root: String,
+    /// The holdings.
+    pub(crate) stamps: Vec<Stamp>,
 }
 
 impl PodSummary {
@@ -124,7 +138,7 @@ impl Cached for NamespaceLabels {
     const KIND: Kind = Kind::Namespace;
 
     fn keep(object: Namespace) -> Self {
-        Self(object.metadata.labels.unwrap_or_default())
+        Self(object.metadata.labels.unwrap_or_default(), object.metadata.uid.unwrap_or_default())
     }
 }
 
@@ -142,10 +156,17 @@ impl Cached for PodSummary {
             .collect();
         let spec = object.spec.as_ref();
         let proxy = spec.and_then(|spec| spec.init_containers.iter().flatten().find(|container| container.name == PROXY));
-        let variables = proxy.into_iter().flat_map(|proxy| proxy.env.iter().flatten());
-        let fixed =
-            variables.filter(|variable| variable.name == HOLDINGS_VARIABLE).filter_map(|variable| variable.value.as_ref());
-        let holdings = fixed.chain(annotations.get(HOLDINGS_ANNOTATION)).flat_map(|names| split(names)).collect();
+        let value = |name: &str| {
+            let mut variables = proxy.into_iter().flat_map(|proxy| proxy.env.iter().flatten());
+            variables.find(|variable| variable.name == name).and_then(|variable| variable.value.clone())
+        };
+        let fixed = value(HOLDINGS_VARIABLE);
+        let stamps = value(DOCUMENTS_VARIABLE)
+            .iter()
+            .flat_map(|stamps| stamps.split(',').filter_map(|stamp| stamp.parse().ok()))
+            .collect();
+        let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps };
+        let holdings = fixed.iter().chain(annotations.get(HOLDINGS_ANNOTATION)).flat_map(|names| split(names)).collect();
         let status = object.status.as_ref();
         let deleting = object.metadata.deletion_timestamp.is_some();
         Self {
@@ -156,10 +177,12 @@ impl Cached for PodSummary {
             service_account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_else(|| "default".into()),
             ended: ended(status, deleting),
             proxy_started: status.is_some_and(proxy_started),
+            restarts: status.and_then(|status| init_container(status, PROXY)).map_or(0, |proxy| proxy.restart_count),
             proof: status.map(proof).unwrap_or_default(),
             owner,
             injected: proxy.is_some(),
             holdings,
+            trust,
             labels: object.metadata.labels.unwrap_or_default(),
             annotations,
         }

@@ -58,6 +58,7 @@ pub async fn respond(context: &Arc<Context>, bytes: &[u8]) -> Option<Response> {
             return Some(Response { request: None, answer: answer::unreadable(number) });
         }
         Judged::Denied(request, name, reason) => {
+            let reason = enforced.explain(reason);
             denied(context, name, reason);
             let answer = answer::denied(&request, reason);
             (request, answer)

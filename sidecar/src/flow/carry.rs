@@ -89,6 +89,7 @@ impl Carrier<'_> {
         let planned = self.context.judge(|judge| plan(judge, self.address, self.port, &pins));
         match planned {
             Plan::Refuse(denial, name) => {
+                let denial = self.context.enforced().explained(denial);
                 story.name = name;
                 story.refused(&denial);
                 Closing::Reset
@@ -100,6 +101,7 @@ impl Carrier<'_> {
             Plan::Read { as_chosen } => match self.read(client, story, as_chosen).await {
                 Ok((flows, said)) => self.dial(client, story, flows, said).await,
                 Err(Refusal { denial, told }) => {
+                    let denial = self.context.enforced().explained(denial);
                     story.refused(&denial);
                     if told { Closing::Refuse(denial) } else { Closing::Reset }
                 }

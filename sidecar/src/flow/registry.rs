@@ -1,5 +1,5 @@
-//! The flows that live now. They are judged again whenever the documents or the peers change or a permit begins or ends, and one that is no
-//! longer allowed hears of it at once.
+//! The flows that live now. They are judged again whenever the documents or the peers change, documents end, or a permit begins or
+//! ends, and one that is no longer allowed hears of it at once.
 
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
@@ -13,6 +13,7 @@ use shekara_policy::{Flow, PolicyDocument, Verdict};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::spending::Bounds;
 
@@ -138,23 +139,27 @@ impl Drop for Entry<'_> {
 pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
     let (mut policy, mut answers) = (context.policy.clone(), context.peers.answers());
     // Taken before the flows are judged: a permit that ends while they are is still to come, and they are judged for it once more.
-    let mut judged = Timestamp::now();
+    let mut judged = context.clock.now();
     loop {
-        let boundary = next_boundary(&policy.borrow_and_update().documents, judged);
+        let boundary = {
+            let enforced = policy.borrow_and_update();
+            let end = enforced.not_after().filter(|end| *end > judged);
+            next_boundary(&enforced.documents, judged).into_iter().chain(end).min()
+        };
         tokio::select! {
             changed = policy.changed() => changed?,
             changed = answers.changed() => changed?,
-            () = passing(boundary) => {}
+            () = passing(&context.clock, boundary) => {}
         }
-        judged = Timestamp::now();
+        judged = context.clock.now();
         context.registry.judge_again(|flow| context.decide(flow));
     }
 }
 
-/// Waits until a time has come, by the clock on the wall.
-async fn passing(boundary: Option<Timestamp>) {
+/// Waits until a time has come.
+async fn passing(clock: &Clock, boundary: Option<Timestamp>) {
     let Some(boundary) = boundary else { return std::future::pending().await };
-    while let Ok(left) = Duration::try_from(boundary.duration_since(Timestamp::now()))
+    while let Ok(left) = Duration::try_from(boundary.duration_since(clock.now()))
         && !left.is_zero()
     {
         sleep(left.min(SLICE)).await;

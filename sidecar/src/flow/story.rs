@@ -28,6 +28,7 @@ pub struct Story {
     grant: Option<Grant>,
     denial: Option<Denial>,
     end: End,
+    serials: Vec<u64>,
     bytes: Bytes,
     total: Option<Arc<Bytes>>,
 }
@@ -49,8 +50,10 @@ impl Story {
 
     fn new(context: Arc<Context>, protocol: Protocol, destination: Option<SocketAddr>, port: u16) -> Self {
         context.metrics.live_flows.inc();
+        let serials = context.enforced().serials();
         Self {
             context,
+            serials,
             began: Timestamp::now(),
             since: Instant::now(),
             destination,
@@ -164,6 +167,7 @@ impl Story {
             denied_by: denial.and_then(|denial| denial.holding.clone()),
             standard: denial.and_then(|denial| denial.standard.clone()),
             data: grant.map(|grant| grant.data.clone()).unwrap_or_default(),
+            serials: self.serials.clone(),
             bytes_out: self.bytes.out(),
             bytes_in: self.bytes.inward(),
             end: self.end,

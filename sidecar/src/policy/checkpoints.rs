@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use jiff::Timestamp;
-use shekara_policy::exchange::Checkpoint;
+use shekara_policy::exchange::{Checkpoint, Registration};
+use shekara_policy::signed::SigningKey;
 use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
@@ -27,6 +29,9 @@ const INTERVALS: std::ops::RangeInclusive<u32> = 1..=3600;
 pub(super) struct Checkpoints {
     instance: String,
     started: Timestamp,
+    key: SigningKey,
+    /// Whether the operator has to be told of the key before it takes a checkpoint.
+    unregistered: bool,
     sequence: u64,
     interval: Duration,
     due: Instant,
@@ -39,6 +44,8 @@ impl Checkpoints {
         Ok(Self {
             instance: random::name()?,
             started: Timestamp::now(),
+            key: random::key()?,
+            unregistered: true,
             sequence: 0,
             interval: UNTOLD,
             due: Instant::now() + UNTOLD,
@@ -47,9 +54,26 @@ impl Checkpoints {
         })
     }
 
-    /// The operator has said how often it wants one; documents have just come into force, so one is due now.
-    pub(super) fn documents_in_force(&mut self, interval: u32) {
-        self.interval = Duration::from_secs(interval.clamp(*INTERVALS.start(), *INTERVALS.end()).into());
+    /// Tells the operator of the key of this start. One that knows another key of this start refuses, and takes no checkpoint;
+    /// documents come all the same.
+    pub(super) async fn register(&mut self, requests: &mut Requests, context: &Context) -> Result<(), RequestError> {
+        let registration = Registration { instance: self.instance.clone(), started: self.started, key: self.key.public() };
+        match request::register(requests, &context.config, &registration).await {
+            Ok(()) => self.unregistered = false,
+            Err(RequestError::Refused(StatusCode::CONFLICT)) => {
+                self.unregistered = true;
+                tracing::error!("another key is registered for this start, so nothing that this sidecar says is believed");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Documents have just come into force or been refused, so one is due now. The operator may have said how often it wants one.
+    pub(super) fn news(&mut self, interval: Option<u32>) {
+        if let Some(interval) = interval {
+            self.interval = Duration::from_secs(interval.clamp(*INTERVALS.start(), *INTERVALS.end()).into());
+        }
         self.due = Instant::now();
     }
 
@@ -64,9 +88,14 @@ impl Checkpoints {
 
     /// Posts the newest numbers. If they do not arrive, newer ones are due soon.
     pub(super) async fn post(&mut self, requests: &mut Requests, context: &Context) -> Result<(), RequestError> {
+        if self.unregistered {
+            self.register(requests, context).await?;
+        }
         self.sequence += 1;
         let checkpoint = self.checkpoint(context);
-        let posted = request::post(requests, &context.config, &checkpoint).await;
+        let posted = request::post(requests, &context.config, &checkpoint, &self.key).await;
+        // an operator that has forgotten the key, since it is another one
+        self.unregistered = matches!(posted, Err(RequestError::Refused(StatusCode::PRECONDITION_REQUIRED)));
         let now = Instant::now();
         if posted.is_ok() {
             self.backoff.after_success();
@@ -81,11 +110,15 @@ impl Checkpoints {
     }
 
     fn checkpoint(&self, context: &Context) -> Checkpoint {
+        let enforced = context.enforced();
         Checkpoint {
             instance: self.instance.clone(),
             started: self.started,
             sequence: self.sequence,
-            documents: context.enforced().digests.clone(),
+            documents: enforced.digests(),
+            serials: enforced.serials(),
+            standing: enforced.standing,
+            refused: enforced.refused,
             geo: context.geo.digest().map(str::to_owned),
             totals: context.ledger.snapshot(),
             datagrams_denied: context.sink.datagrams(),

@@ -10,7 +10,10 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, PEERS_PATH, POLICY_PATH};
+use shekara_policy::exchange::{
+    CHECKPOINTS_PATH, Checkpoint, PEERS_PATH, POLICY_PATH, REGISTRATIONS_PATH, Registration, SIGNATURE_HEADER,
+};
+use shekara_policy::signed::{Message, Purpose, SigningKey};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -67,11 +70,27 @@ pub(super) async fn peers(
     Ok(answer.into_body())
 }
 
-/// Posts a checkpoint.
-pub(super) async fn post(requests: &mut Requests, config: &Config, checkpoint: &Checkpoint) -> Result<(), RequestError> {
-    let request = Request::post(uri(&config.policy_api, CHECKPOINTS_PATH)?)
+/// Registers the key of this start.
+pub(super) async fn register(requests: &mut Requests, config: &Config, registration: &Registration) -> Result<(), RequestError> {
+    let request = Request::post(uri(&config.policy_api, REGISTRATIONS_PATH)?)
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let answer = send(requests, &config.token, request, whole(json(checkpoint)?)).await?;
+    let answer = send(requests, &config.token, request, whole(json(registration)?)).await?;
+    expect(&answer, StatusCode::NO_CONTENT)
+}
+
+/// Posts a checkpoint, signed with the key of this start.
+pub(super) async fn post(
+    requests: &mut Requests,
+    config: &Config,
+    checkpoint: &Checkpoint,
+    key: &SigningKey,
+) -> Result<(), RequestError> {
+    let body = json(checkpoint)?;
+    let signature = key.sign(&Message::new(Purpose::Checkpoint, &[&body]));
+    let request = Request::post(uri(&config.policy_api, CHECKPOINTS_PATH)?)
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .header(SIGNATURE_HEADER, signature.to_string());
+    let answer = send(requests, &config.token, request, whole(body)).await?;
     expect(&answer, StatusCode::NO_CONTENT)
 }
 

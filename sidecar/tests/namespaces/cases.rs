@@ -19,3 +19,4 @@ mod own_ports;
 mod peers;
 mod proof;
 mod revocation;
+mod signed;

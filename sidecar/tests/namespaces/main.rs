@@ -24,6 +24,7 @@ mod place;
 mod policy_api;
 mod resolver;
 mod sidecar;
+mod signing;
 mod sniffer;
 mod wait;
 mod world;

@@ -21,6 +21,7 @@ use crate::namespace::{self, Namespace, ip};
 use crate::policy_api::{self, PolicyApi};
 use crate::resolver::{self, Questions};
 use crate::sidecar::Sidecar;
+use crate::signing;
 use crate::sniffer::{POD_HARDWARE, Packet, Sniffer};
 use crate::wait::within;
 use crate::world::{self, POLICY_API_NAME, RESOLVER};
@@ -43,6 +44,8 @@ pub(crate) struct Place {
     folder: TempDir,
     pub(crate) pod: Namespace,
     pub(crate) world: Namespace,
+    /// What the sidecar is told of its holdings, as admission stamps it.
+    pub(crate) stamps: String,
 }
 
 impl Place {
@@ -55,7 +58,17 @@ impl Place {
         let sniffer = Sniffer::new(&world);
         world::serve(&world, &mut tasks);
         let questions = resolver::serve(&world, &mut tasks);
-        let place = Self { sidecar: None, api: None, questions, sniffer, _tasks: tasks, folder, pod, world };
+        let place = Self {
+            sidecar: None,
+            api: None,
+            questions,
+            sniffer,
+            _tasks: tasks,
+            folder,
+            pod,
+            world,
+            stamps: "faces=1:0".to_owned(),
+        };
         place.etc("resolv.conf", &format!("nameserver {RESOLVER}\noptions attempts:1\n"));
         place.hosts("");
         place
@@ -107,11 +120,15 @@ impl Place {
         self.sidecar = Some(Sidecar::start(command));
     }
 
-    fn environment(&self) -> [(&'static str, String); 7] {
+    fn environment(&self) -> [(&'static str, String); 11] {
         let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
         [
             ("SHEKARA_POLICY_API", format!("{POLICY_API_NAME}:{}", policy_api::PORT)),
             ("SHEKARA_POLICY_CA", authority().pem.clone()),
+            ("SHEKARA_ROOT", signing::root().public().fingerprint().to_string()),
+            ("SHEKARA_NAMESPACE_UID", signing::NAMESPACE_UID.to_owned()),
+            ("SHEKARA_DOCUMENTS", self.stamps.clone()),
+            ("SHEKARA_FILES", path("policy")),
             ("SHEKARA_RESOLVERS", format!("{RESOLVER}:53")),
             ("SHEKARA_TOKEN", path("token")),
             ("SHEKARA_GEO", path("geo")),
@@ -227,6 +244,11 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    /// Writes the file of the holding `faces`, as the kubelet does after the ConfigMap has changed.
+    pub(crate) fn file(&self, text: &[u8]) {
+        fs::write(self.path("policy/faces.json"), text).unwrap();
+    }
+
     fn program(&self) -> String {
         self.path("shekara-sidecar").to_str().unwrap().to_owned()
     }
@@ -252,6 +274,7 @@ fn folder() -> TempDir {
         fs::copy(built, &program).unwrap();
     }
     fs::create_dir(folder.path().join("geo")).unwrap();
+    fs::create_dir(folder.path().join("policy")).unwrap();
     fs::write(folder.path().join("token"), TOKEN).unwrap();
     fs::write(folder.path().join("authority.pem"), &authority().pem).unwrap();
     folder

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -13,7 +13,10 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use shekara_policy::PolicyDocument;
-use shekara_policy::exchange::{CHECKPOINTS_PATH, Checkpoint, PEERS_PATH, POLICY_PATH, PolicyEvent};
+use shekara_policy::exchange::{
+    CHECKPOINTS_PATH, Checkpoint, PEERS_PATH, POLICY_PATH, REGISTRATIONS_PATH, Registration, SIGNATURE_HEADER,
+};
+use shekara_policy::signed::{Message, Purpose};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::authority::{Authority, authority};
 use crate::namespace::Namespace;
 use crate::peers::{self, Known};
+use crate::signing::{event, line};
 use crate::wait::within;
 use crate::world::{POLICY_API, POLICY_API_NAME, listen};
 
@@ -42,6 +46,7 @@ struct Shared {
     checkpoints: watch::Sender<Vec<Checkpoint>>,
     tokens: watch::Sender<Vec<String>>,
     known: watch::Sender<Known>,
+    registrations: Mutex<Vec<Registration>>,
 }
 
 impl PolicyApi {
@@ -55,14 +60,16 @@ impl PolicyApi {
         Self::with(&Authority::new(), world, documents)
     }
 
-    fn with(authority: &Authority, world: &Namespace, documents: &[PolicyDocument]) -> Self {
+    /// The same with a certificate of this authority.
+    pub(crate) fn with(authority: &Authority, world: &Namespace, documents: &[PolicyDocument]) -> Self {
         let place = SocketAddr::new(POLICY_API.parse().unwrap(), PORT);
         let listener = world.inside(|| std::net::TcpListener::bind(place).unwrap());
         let shared = Arc::new(Shared {
-            event: watch::Sender::new(line(documents)),
+            event: watch::Sender::new(line(&event(documents))),
             checkpoints: watch::Sender::new(Vec::new()),
             tokens: watch::Sender::new(Vec::new()),
             known: watch::Sender::new(Known::new()),
+            registrations: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         let tls = TlsAcceptor::from(authority.server(&[POLICY_API_NAME], &["h2"]));
@@ -72,7 +79,7 @@ impl PolicyApi {
 
     /// Sends these documents to every watch.
     pub(crate) fn set(&self, documents: &[PolicyDocument]) {
-        self.send(line(documents));
+        self.send(line(&event(documents)));
     }
 
     /// Changes what is known of the peers inside the cluster.
@@ -83,6 +90,16 @@ impl PolicyApi {
     /// Sends whatever this is.
     pub(crate) fn send(&self, line: Vec<u8>) {
         self.shared.event.send_replace(line);
+    }
+
+    /// The keys that were registered, in their order.
+    pub(crate) fn registrations(&self) -> Vec<Registration> {
+        self.shared.registrations.lock().unwrap().clone()
+    }
+
+    /// Has forgotten every key, as an operator that has restarted.
+    pub(crate) fn forget(&self) {
+        self.shared.registrations.lock().unwrap().clear();
     }
 
     /// Waits for a checkpoint like this.
@@ -104,10 +121,6 @@ impl PolicyApi {
         let mut tokens = self.shared.tokens.subscribe();
         within("a request with the token", tokens.wait_for(|tokens| tokens.contains(&expected))).await.unwrap();
     }
-}
-
-fn line(documents: &[PolicyDocument]) -> Vec<u8> {
-    serde_json::to_vec(&PolicyEvent { documents: documents.to_vec(), checkpoint_interval: INTERVAL }).unwrap()
 }
 
 async fn serve(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
@@ -141,11 +154,26 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
     if path == format!("{PEERS_PATH}?watch") {
         return Ok(Response::new(StreamBody::new(peers::events(request.into_body(), shared.known.subscribe())).boxed()));
     }
-    assert_eq!(path, CHECKPOINTS_PATH);
+    let signature = request.headers().get(SIGNATURE_HEADER).map(|value| value.to_str().unwrap().parse().unwrap());
     let body = request.into_body().collect().await.unwrap().to_bytes();
+    if path == REGISTRATIONS_PATH {
+        let registration = serde_json::from_slice(&body).unwrap();
+        shared.registrations.lock().unwrap().push(registration);
+        return Ok(done(StatusCode::NO_CONTENT));
+    }
+    assert_eq!(path, CHECKPOINTS_PATH);
+    let Some(registered) = shared.registrations.lock().unwrap().last().cloned() else {
+        return Ok(done(StatusCode::PRECONDITION_REQUIRED));
+    };
+    let message = Message::new(Purpose::Checkpoint, &[&body]);
+    assert!(registered.key.verifies(&message, &signature.unwrap()), "a checkpoint is not signed with the registered key");
     let checkpoint = serde_json::from_slice(&body).unwrap();
     shared.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
+    Ok(done(StatusCode::NO_CONTENT))
+}
+
+fn done(status: StatusCode) -> Response<BoxBody<Bytes, Infallible>> {
     let mut response = Response::new(Empty::new().boxed());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    *response.status_mut() = status;
+    response
 }

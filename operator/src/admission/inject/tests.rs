@@ -1,7 +1,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::admission::containers::{INIT, PROXY, TOKEN_VOLUME, VERIFY};
+use crate::admission::containers::{FILES_VOLUME, INIT, PROXY, TOKEN_VOLUME, VERIFY, files_volume};
 
 fn settings() -> Settings {
     Settings {
@@ -11,6 +11,10 @@ fn settings() -> Settings {
         log: "info".into(),
         policy_api: "shekara-policy.shekara-system.svc.cluster.local:8443".into(),
         authority: "PEM".into(),
+        root: "0".repeat(64).parse().unwrap(),
+        key_set: 3,
+        namespace_uid: "n1".into(),
+        stamps: vec!["cars=u1:5".parse().unwrap(), "faces=u2:7".parse().unwrap()],
         resolvers: vec!["10.96.0.10:53".parse().unwrap(), "[fd00:10:96::a]:53".parse().unwrap()],
     }
 }
@@ -48,7 +52,7 @@ fn the_sidecar_comes_first_and_everything_else_stays() {
     let pod = patched(&bare(), &["faces", "cars"]);
     assert_eq!(names(&pod, "initContainers"), [INIT, PROXY, VERIFY, "migrate"]);
     assert_eq!(names(&pod, "containers"), ["app", "strict"]);
-    assert_eq!(names(&pod, "volumes"), [TOKEN_VOLUME]);
+    assert_eq!(names(&pod, "volumes"), [TOKEN_VOLUME, FILES_VOLUME]);
     assert_eq!(pod["metadata"]["labels"], json!({"app": "recognizer", COVERED_LABEL: "true"}));
     assert_eq!(pod["metadata"]["annotations"], json!({HOLDINGS_ANNOTATION: "cars,faces"}));
     assert_eq!(pod["spec"]["securityContext"], json!({"seccompProfile": {"type": "RuntimeDefault"}}));
@@ -92,6 +96,14 @@ fn the_injected_containers_have_what_they_need_and_no_more() {
     assert_eq!(variable("SHEKARA_RESOLVERS"), "10.96.0.10:53,[fd00:10:96::a]:53");
     assert_eq!(variable("SHEKARA_TOKEN"), "/var/run/secrets/shekara.dev/token");
     assert_eq!(variable("SHEKARA_HOLDINGS"), "faces");
+    assert_eq!(variable("SHEKARA_ROOT"), "0".repeat(64));
+    assert_eq!((variable("SHEKARA_DOCUMENTS"), variable("SHEKARA_KEY_SET")), (json!("cars=u1:5,faces=u2:7"), json!("3")));
+    assert_eq!(
+        proxy["volumeMounts"][1],
+        json!({"name": FILES_VOLUME, "mountPath": "/var/run/shekara.dev/policy", "readOnly": true})
+    );
+    let file = json!({"configMap": {"name": "shekara-policy-faces", "items": [{"key": "document.json", "path": "faces.json"}], "optional": true}});
+    assert_eq!(pod["spec"]["volumes"][1]["projected"]["sources"], json!([file]));
 }
 
 #[test]
@@ -112,7 +124,8 @@ fn what_others_did_in_between_is_put_right_and_their_containers_stay() {
         json!([{"name": "kube-api-access-1", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]);
     let again = patched(&between, &["faces", "later"]);
     assert_eq!(names(&again, "initContainers"), [INIT, PROXY, VERIFY, "other-injector", "migrate"]);
-    assert_eq!(names(&again, "volumes"), [TOKEN_VOLUME]);
+    assert_eq!(names(&again, "volumes"), [TOKEN_VOLUME, FILES_VOLUME]);
+    assert_eq!(again["spec"]["volumes"][1], files_volume(&holdings(&["faces", "later"])));
     assert_eq!(again["metadata"]["annotations"][HOLDINGS_ANNOTATION], "faces,later");
     let fresh = patched(&bare(), &["faces", "later"]);
     for index in 0..3 {
@@ -203,7 +216,7 @@ fn a_token_volume_that_is_not_ours_is_refused_although_ours_is_there() {
         json!({"name": "own", "projected": {"sources": [{"serviceAccountToken": {"audience": "shekara", "path": "t"}}]}});
     pod["spec"]["volumes"].as_array_mut().unwrap().push(volume);
     let refusal = inject(&pod, &holdings(&["faces"]), &settings()).unwrap_err();
-    assert!(refusal.to_string().contains("spec.volumes[1].projected.sources[0].serviceAccountToken.audience: "), "{refusal}");
+    assert!(refusal.to_string().contains("spec.volumes[2].projected.sources[0].serviceAccountToken.audience: "), "{refusal}");
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use kube::ResourceExt as _;
 use shekara_crds::DataHolding;
 use shekara_crds::data_holding::status::{Coverage, UncoveredPod};
+use shekara_policy::Reason;
+use shekara_policy::exchange::Standing;
 
 use crate::watch::{PodSummary, Proof};
 
@@ -16,6 +18,10 @@ const NAMED: usize = 16;
 pub(crate) enum State {
     /// It has no sidecar.
     Bare,
+    /// It was admitted with another root key or for another holding of the name: it obeys nothing that is signed now.
+    RestartNeeded,
+    /// Its sidecar refuses what it is given, or goes by a document that was not confirmed or has ended.
+    Stale,
     /// Its sidecar enforces another document than the present.
     Outdated,
     /// The proof or the first document of its sidecar is outstanding, and nothing leaves.
@@ -25,11 +31,13 @@ pub(crate) enum State {
 }
 
 impl State {
-    const ALL: [Self; 4] = [Self::Enforcing, Self::Starting, Self::Outdated, Self::Bare];
+    const ALL: [Self; 6] = [Self::Enforcing, Self::Starting, Self::Outdated, Self::Stale, Self::RestartNeeded, Self::Bare];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Bare => "Bare",
+            Self::RestartNeeded => "RestartNeeded",
+            Self::Stale => "Stale",
             Self::Outdated => "Outdated",
             Self::Starting => "Starting",
             Self::Enforcing => "Enforcing",
@@ -48,6 +56,37 @@ pub(super) struct Survey {
     pub(super) unheard: usize,
 }
 
+/// How sure a sidecar is of its documents, and why it refused what it was given last.
+pub(crate) type Stands = (Standing, Option<Reason>);
+
+/// What is known of the signatures that pods obey.
+pub(super) struct Trust<'a> {
+    /// The fingerprint of the root key.
+    pub(super) root: String,
+    /// What the sidecar of a pod says of its documents; absent before its first checkpoint.
+    pub(super) standing: &'a (dyn Fn(&PodSummary) -> Option<Stands> + Sync),
+}
+
+impl Trust<'_> {
+    /// The state of a pod, given what it would be if every signature were obeyed, and why its sidecar refused what it got.
+    fn look(&self, holding: &DataHolding, pod: &PodSummary, state: State) -> (State, Option<Reason>) {
+        let (name, uid) = (holding.name_any(), holding.uid().unwrap_or_default());
+        let other = pod.trust.stamps.iter().any(|stamp| stamp.name == name && stamp.uid != uid);
+        if state == State::Bare {
+            return (state, None);
+        }
+        if pod.trust.root != self.root || other {
+            return (State::RestartNeeded, None);
+        }
+        match (self.standing)(pod) {
+            Some((standing, refused)) if state != State::Starting && (standing == Standing::Unconfirmed || refused.is_some()) => {
+                (State::Stale, refused)
+            }
+            _ => (state, None),
+        }
+    }
+}
+
 /// A pod in scope.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Surveyed {
@@ -55,6 +94,8 @@ pub(super) struct Surveyed {
     pub(super) name: String,
     /// The exit code of a proof that failed.
     pub(super) failed: Option<i32>,
+    /// Why its sidecar refused what it was given last.
+    pub(super) refused: Option<Reason>,
 }
 
 impl Survey {
@@ -64,6 +105,7 @@ impl Survey {
         digest: &str,
         pods: impl Iterator<Item = &'a PodSummary>,
         loaded: impl Fn(&PodSummary) -> Option<Vec<String>>,
+        trust: &Trust<'_>,
     ) -> Self {
         let name = holding.name_any();
         let in_scope =
@@ -74,9 +116,9 @@ impl Survey {
             survey.loaded +=
                 usize::from(enforced.as_ref().is_some_and(|digests| digests.iter().any(|enforced| enforced == digest)));
             survey.unheard += usize::from(pod.is_proven() && enforced.is_none());
-            let state = state(pod, enforced.as_deref(), digest);
+            let (state, refused) = trust.look(holding, pod, state(pod, enforced.as_deref(), digest));
             let failed = if let Proof::Failed(code) = pod.proof { Some(code) } else { None };
-            survey.pods.push(Surveyed { state, name: pod.name.clone(), failed });
+            survey.pods.push(Surveyed { state, name: pod.name.clone(), failed, refused });
         }
         survey.pods.sort();
         survey

@@ -2,6 +2,7 @@
 
 use shekara_crds::PROTECT_LABEL;
 use shekara_crds::declaration::Missing;
+use shekara_policy::Reason;
 
 use super::coverage::{State, Survey, Surveyed};
 use crate::controllers::conditions::{Said, Status, listed};
@@ -47,6 +48,23 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
     if survey.count(State::Bare) > 0 {
         let message = format!("{} have no sidecar; the condition Covered says what to do.", of(State::Bare));
         return say(Status::False, "BarePods", message);
+    }
+    if survey.count(State::RestartNeeded) > 0 {
+        let (which, pods) = (of(State::RestartNeeded), names(survey.in_state(State::RestartNeeded)));
+        let message = format!(
+            "{which} were admitted with another root key, or for a holding of this name that was deleted, so they obey nothing that is signed now and let nothing out once their last document has ended: {pods}. Delete them, and their owners create them again."
+        );
+        return say(Status::False, "RestartNeeded", message);
+    }
+    if survey.count(State::Stale) > 0 {
+        let (which, pods) = (of(State::Stale), names(survey.in_state(State::Stale)));
+        let refused = survey.in_state(State::Stale).find_map(|pod| pod.refused);
+        let why = refused.map_or("They have not reached the policy API since they started.", Reason::sentence);
+        return say(
+            Status::False,
+            "Stale",
+            format!("{which} go by a document that is not confirmed to be the newest: {pods}. {why}"),
+        );
     }
     if survey.outdated() > 0 {
         let (which, pods) = (of(State::Outdated), names(survey.in_state(State::Outdated)));

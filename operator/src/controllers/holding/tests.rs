@@ -58,9 +58,13 @@ impl Found {
 
     /// A checkpoint of a pod that enforces a document and counted these flows.
     fn checkpoint(&self, pod: &str, digest: &str, totals: Value) {
+        self.said(pod, digest, totals, "Confirmed", Value::Null);
+    }
+
+    fn said(&self, pod: &str, digest: &str, totals: Value, standing: &str, refused: Value) {
         let pod = self.caches.pods.get(&Key::new("cameras", pod)).unwrap();
         let checkpoint: Checkpoint = serde_json::from_value(json!({
-            "instance": "i", "started": NOW, "sequence": 1, "documents": [digest], "geo": null, "totals": totals, "datagramsDenied": 0
+            "instance": "i", "started": NOW, "sequence": 1, "documents": [digest], "serials": [1], "standing": standing, "refused": refused, "geo": null, "totals": totals, "datagramsDenied": 0
         }))
         .unwrap();
         self.ledger.record(&pod, checkpoint, || true);
@@ -73,7 +77,8 @@ impl Found {
         let compiled = compile(&subject, now);
         let pods: Vec<Arc<PodSummary>> = self.caches.pods.in_namespace("cameras").into_iter().map(|(_, pod)| pod).collect();
         let digest = self.digest();
-        let survey = Survey::of(&holding, &digest, pods.iter().map(|pod| &**pod), |pod| self.ledger.loaded(pod));
+        let trust = Trust { root: String::new(), standing: &|pod| self.ledger.standing(pod) };
+        let survey = Survey::of(&holding, &digest, pods.iter().map(|pod| &**pod), |pod| self.ledger.loaded(pod), &trust);
         status::of(&View {
             holding: &holding,
             compiled: &compiled,
@@ -174,6 +179,38 @@ fn a_document_that_is_not_loaded_is_waited_for_and_then_named() {
     let status = found.status();
     assert_eq!(said(&status)[2..], ["Enforcing=False/Outdated", "Ready=False/Outdated"]);
     assert!(message(&status, "Ready").starts_with("Enforcing: 1 of 1 pods in scope enforce an earlier document: 1."));
+}
+
+/// What a sidecar says of its documents, and the state that follows.
+#[rstest]
+#[case("Confirmed", json!(null), "Enforcing", "All pods in scope (1)")]
+#[case("Unconfirmed", json!(null), "Stale", "They have not reached the policy API since they started.")]
+#[case("Confirmed", json!("DocumentForged"), "Stale", "somebody changed it after the operator signed it.")]
+#[case("Absent", json!("DocumentStale"), "Stale", "look whether the operator runs and the pod reaches it.")]
+fn a_sidecar_that_is_not_sure_of_its_documents_is_stale(
+    #[case] standing: &str,
+    #[case] refused: Value,
+    #[case] state: &str,
+    #[case] words: &str,
+) {
+    let found = Found::new(&[covered_pod("1", "a", "faces")]);
+    found.said("1", &found.digest(), json!([]), standing, refused);
+    let status = found.status();
+    assert_eq!(status.coverage.as_ref().unwrap().states, BTreeMap::from([(state.to_owned(), 1)]));
+    assert!(message(&status, "Enforcing").contains(words), "{}", message(&status, "Enforcing"));
+}
+
+#[rstest]
+#[case("SHEKARA_ROOT", "another root")]
+#[case("SHEKARA_DOCUMENTS", "faces=uid-of-an-earlier-one:1")]
+fn a_pod_that_trusts_another_root_or_holding_has_to_be_replaced(#[case] name: &str, #[case] value: &str) {
+    let mut pod = covered_pod("1", "a", "faces");
+    pod["spec"]["initContainers"][0]["env"].as_array_mut().unwrap().push(json!({"name": name, "value": value}));
+    let found = Found::new(&[pod]);
+    found.checkpoint("1", &found.digest(), json!([]));
+    let status = found.status();
+    assert_eq!(status.coverage.as_ref().unwrap().states, BTreeMap::from([("RestartNeeded".to_owned(), 1)]));
+    assert_eq!(said(&status)[2..], ["Enforcing=False/RestartNeeded", "Ready=False/RestartNeeded"]);
 }
 
 #[rstest]

@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::super::Parts;
 use super::*;
-use crate::fixtures::{apply, caches, config, covered_pod, delete, holding};
+use crate::fixtures::{apply, caches, config, covered_pod, delete, published};
 
 type Lines = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Bytes, Infallible>> + Send>>;
 
@@ -24,11 +23,11 @@ impl Fixture {
     }
 
     fn publish(&self, name: &str, app: &str, digest: Option<&str>) {
-        let published = digest.map(|digest| Published {
-            holding: Arc::new(serde_json::from_value(holding(name, app)).unwrap()),
-            document: document(name),
-            digest: digest.to_owned(),
-            since: Instant::now(),
+        let published = digest.map(|digest| {
+            let mut published = published(name, app, digest);
+            // another digest is another document, and that has another serial
+            Arc::make_mut(&mut published.signed).serial = digest.parse().unwrap();
+            published
         });
         self.api.documents.publish("cameras", name, published);
     }
@@ -46,20 +45,13 @@ impl Fixture {
     }
 }
 
-fn document(name: &str) -> shekara_policy::PolicyDocument {
-    let document = json!({
-        "version": 1, "holding": {"namespace": "cameras", "name": name, "uid": "u"}, "data": [], "standards": [], "routes": [], "inCluster": [],
-        "cluster": {"networks": [], "domain": "cluster.local", "resolvers": []}
-    });
-    serde_json::from_value(document).unwrap()
-}
-
 async fn next(lines: &mut Lines) -> Option<Vec<String>> {
     let line = tokio::time::timeout(Duration::from_secs(5), lines.next()).await.expect("a line or the end comes")?.unwrap();
     assert!(line.ends_with(b"\n"));
     let event: PolicyEvent = serde_json::from_slice(&line).unwrap();
     assert_eq!(event.checkpoint_interval, 10);
-    Some(event.documents.into_iter().map(|document| document.holding.name).collect())
+    let holding = |document: shekara_policy::signed::SignedDocument| document.holding_uid.replace("uid-of-", "");
+    Some(event.documents.into_iter().map(holding).collect())
 }
 
 #[tokio::test]

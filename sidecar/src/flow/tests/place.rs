@@ -50,7 +50,7 @@ impl Place {
     /// Changes the documents.
     pub(crate) fn put_in_force(&self, documents: Vec<PolicyDocument>) {
         let serial = self.documents.borrow().serial + 1;
-        self.documents.send_replace(Arc::new(Enforced { documents, digests: vec![], serial }));
+        self.documents.send_replace(Arc::new(Enforced { documents, serial, ..Enforced::default() }));
     }
 
     /// Begins a task that lives as long as this.
@@ -88,6 +88,11 @@ pub(crate) fn config() -> Config {
     Config {
         policy_api: PolicyApi { host: "policy.example.kz".parse().unwrap(), port: 8443 },
         policy_ca: String::new(),
+        root: "0".repeat(64).parse().unwrap(),
+        namespace_uid: "n".into(),
+        stamps: vec![],
+        key_set: 0,
+        files: "/nonexistent".into(),
         resolvers: vec![RESOLVER.parse().unwrap()],
         token: "/nonexistent".into(),
         geo: "/nonexistent".into(),

@@ -61,3 +61,22 @@ async fn another_start_has_another_name() {
     assert_eq!(second.sequence, 1);
     assert!(second.totals.is_empty());
 }
+
+#[tokio::test]
+async fn each_start_registers_a_key_of_its_own_before_it_is_ready_and_again_where_it_was_forgotten() {
+    let mut place = Place::open();
+    place.enforce(&[document()]).await;
+    let registered = place.api().registrations();
+    let first = place.checkpoint(|_| true).await;
+    assert_eq!(registered.len(), 1);
+    assert_eq!((&registered[0].instance, registered[0].started), (&first.instance, first.started));
+    place.api().forget();
+    place.api().set(&[document_without("clinic")]);
+    place.checkpoint(|checkpoint| checkpoint.sequence > 1 && checkpoint.documents != first.documents).await;
+    assert_eq!(place.api().registrations(), registered);
+    place.sidecar.as_mut().unwrap().stop().await;
+    place.run();
+    place.checkpoint(|checkpoint| checkpoint.instance != first.instance).await;
+    let registrations = place.api().registrations();
+    assert!(registrations.len() == 2 && registrations[1].key != registrations[0].key);
+}

@@ -1,15 +1,14 @@
 //! Events that cannot be obeyed.
 
 use serde_json::{Value, json};
-use shekara_policy::exchange::PolicyEvent;
 
 use crate::document::{document, document_without};
 use crate::place::Place;
-use crate::policy_api::INTERVAL;
+use crate::signing;
 use crate::world::{CAMERA, CLINIC};
 
 fn event(documents: &[shekara_policy::PolicyDocument]) -> Value {
-    serde_json::to_value(PolicyEvent { documents: documents.to_vec(), checkpoint_interval: INTERVAL }).unwrap()
+    serde_json::to_value(signing::event(documents)).unwrap()
 }
 
 #[tokio::test]
@@ -20,7 +19,7 @@ async fn what_cannot_be_obeyed_changes_nothing_and_is_said() {
     unknown["documents"][0]["allowAll"] = json!(true);
     let mut version = event(&[document_without("clinic")]);
     version["documents"][0]["version"] = json!(2);
-    for (refused, words) in [(unknown, "allowAll"), (version, "has version 2"), (json!("nonsense"), "cannot be read")] {
+    for (refused, words) in [(unknown, "allowAll"), (version, "unknown version"), (json!("nonsense"), "invalid type")] {
         place.api().send(refused.to_string().into_bytes());
         place.said(words).await;
         place.curl(&["-4", &format!("https://{}/", CLINIC.name)]).await.served_by(CLINIC.v4);
@@ -46,7 +45,7 @@ async fn what_cannot_be_obeyed_changes_nothing_and_is_said() {
 async fn a_pod_in_two_holdings_may_do_only_what_both_allow() {
     let mut place = Place::open();
     let mut other = document_without("clinic");
-    other.holding.name = "plates".to_owned();
+    (other.holding.name, other.holding.uid) = ("plates".to_owned(), "2".to_owned());
     place.enforce(&[document(), other]).await;
     place
         .curl(&["--resolve", &format!("{}:443:{}", CLINIC.name, CLINIC.v4), &format!("https://{}/", CLINIC.name)])

@@ -1,0 +1,128 @@
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::*;
+use crate::fixtures::{apply, caches};
+
+fn document(version: u32) -> PolicyDocument {
+    let document = json!({
+        "version": 1, "holding": {"namespace": "cameras", "name": "faces", "uid": "u1"}, "data": [], "standards": [], "routes": [], "inCluster": [],
+        "cluster": {"networks": [], "domain": format!("v{version}.local"), "resolvers": []}
+    });
+    serde_json::from_value(document).unwrap()
+}
+
+fn start() -> Timestamp {
+    "2026-06-01T10:00:00Z".parse().unwrap()
+}
+
+fn hours(hours: i64) -> Timestamp {
+    start() + SignedDuration::from_hours(hours)
+}
+
+struct Fixture {
+    keys: Arc<Keys>,
+    caches: Arc<Caches>,
+    signer: Signer,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let (keys, caches) = (Keys::of_test(), Arc::new(caches(&[])));
+        let signer = Signer::new(Arc::clone(&keys), Arc::clone(&caches), Resumed::always());
+        Self { keys, caches, signer }
+    }
+
+    fn restarted(self) -> Self {
+        let signer = Signer::new(Arc::clone(&self.keys), Arc::clone(&self.caches), Resumed::always());
+        Self { signer, ..self }
+    }
+
+    fn sign(&self, version: u32, now: Timestamp) -> Arc<SignedDocument> {
+        self.try_to_sign(version, now).unwrap()
+    }
+
+    fn try_to_sign(&self, version: u32, now: Timestamp) -> Result<Arc<SignedDocument>, SignerError> {
+        let document = document(version);
+        let digest = document.digest().unwrap();
+        let wish = Wish { namespace_uid: "n1", document: &document, digest: &digest, lasts: LASTS };
+        self.signer.sign(&Key::new("cameras", "faces"), &wish, now)
+    }
+
+    /// Puts a document into the holding's file.
+    fn file(&self, document: &SignedDocument) {
+        let bundle = Bundle { keys: self.keys.current().signed.clone(), document: document.clone() };
+        let file = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": file_name("faces"), "namespace": "cameras"},
+            "data": {"document.json": bundle.to_json().unwrap()}
+        });
+        apply(&self.caches.policy_files, file);
+    }
+}
+
+#[test]
+fn a_document_stays_until_it_says_something_else_or_half_of_its_time_is_over() {
+    let fixture = Fixture::new();
+    let first = fixture.sign(1, start());
+    assert_eq!((first.issued_at, first.not_after), (start(), hours(24)));
+    assert_eq!(fixture.sign(1, hours(11)), first);
+    let again = fixture.sign(1, hours(12));
+    assert_eq!((again.not_after, again.digest()), (hours(36), first.digest()));
+    let other = fixture.sign(2, hours(12));
+    assert!(other.serial > again.serial && again.serial > first.serial);
+    fixture.signer.forget(&Key::new("cameras", "faces"));
+    assert!(fixture.sign(2, hours(13)).serial > other.serial, "though nothing is known of it any more");
+}
+
+#[test]
+fn after_a_restart_the_same_document_stands_and_the_serial_goes_on() {
+    let fixture = Fixture::new();
+    let first = fixture.sign(1, start());
+    fixture.file(&first);
+    let fixture = fixture.restarted();
+    assert_eq!(fixture.sign(1, hours(1)), first, "nothing is to be written");
+    let fixture = fixture.restarted();
+    // the clock of this machine is slow
+    assert!(fixture.sign(2, hours(-5)).serial > first.serial);
+    assert_eq!(fixture.signer.newest_key_set(), fixture.keys.current().version);
+}
+
+#[test]
+fn what_lies_in_a_file_and_is_not_genuine_counts_for_nothing() {
+    let fixture = Fixture::new();
+    let mut forged = (*fixture.sign(1, start())).clone();
+    forged.serial = u64::MAX;
+    fixture.file(&forged);
+    let fixture = fixture.restarted();
+    assert!(fixture.sign(1, hours(1)).serial < u64::MAX);
+    // the same keys in another cluster are not the same keys
+    let stranger = Fixture::new();
+    stranger.file(&fixture.sign(1, hours(1)));
+    let other = Fixture { signer: Signer::new(Keys::of_test(), Arc::clone(&stranger.caches), Resumed::always()), ..stranger };
+    assert_eq!(other.sign(1, hours(2)).issued_at, hours(2));
+}
+
+#[test]
+fn a_replica_that_does_not_lead_takes_what_the_leader_has_signed_and_signs_nothing() {
+    let leader = Fixture::new();
+    let follower = Fixture {
+        signer: Signer::new(Arc::clone(&leader.keys), Arc::clone(&leader.caches), Resumed::never()),
+        keys: Arc::clone(&leader.keys),
+        caches: Arc::clone(&leader.caches),
+    };
+    assert!(matches!(follower.try_to_sign(1, start()), Err(SignerError::NotSigned)));
+    let first = leader.sign(1, start());
+    leader.file(&first);
+    assert_eq!(follower.sign(1, start()), first);
+    assert!(matches!(follower.try_to_sign(2, start()), Err(SignerError::NotSigned)), "what the leader has yet to sign");
+    let second = leader.sign(2, hours(1));
+    leader.file(&second);
+    assert_eq!(follower.sign(2, hours(1)), second);
+}
+
+#[test]
+fn names_of_files_are_names() {
+    assert_eq!(file_name("faces"), "shekara-policy-faces");
+    let (long, longer) = (file_name(&"a".repeat(250)), file_name(&"a".repeat(251)));
+    assert!(long.len() <= 253 && longer.len() <= 253 && long != longer);
+}
