@@ -1,22 +1,26 @@
 //! The flows that live now. They are judged again whenever the documents or the peers change or a permit begins or ends, and one that is no
 //! longer allowed hears of it at once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shekara_policy::verdict::Denial;
-use shekara_policy::{Flow, PolicyDocument, Verdict};
+use shekara_policy::verdict::{Denial, Grant};
+use shekara_policy::{Flow, PolicyDocument, Reason, Verdict};
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::context::Context;
 
 /// The longest wait for the end of a permit: the clock may be set meanwhile.
 const SLICE: Duration = Duration::from_secs(10);
+
+/// A holding that holds more data tells its own pods by its document, and what its peers hold a moment later: the flows between
+/// its pods are not cut off for that moment.
+const SETTLING: Duration = Duration::from_millis(300);
 
 /// The flows that live now.
 #[derive(Debug, Default)]
@@ -125,16 +129,35 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
     let (mut policy, mut answers) = (context.policy.clone(), context.peers.answers());
     // Taken before the flows are judged: a permit that ends while they are is still to come, and they are judged for it once more.
     let mut judged = Timestamp::now();
+    let mut settled = None;
     loop {
         let boundary = next_boundary(&policy.borrow_and_update().documents, judged);
         tokio::select! {
-            changed = policy.changed() => changed?,
+            changed = policy.changed() => {
+                changed?;
+                settled.get_or_insert(Instant::now() + SETTLING);
+            }
             changed = answers.changed() => changed?,
             () = passing(boundary) => {}
+            () = settling(settled) => settled = None,
         }
         judged = Timestamp::now();
-        context.registry.judge_again(|flow| context.decide(flow));
+        context.registry.judge_again(|flow| match context.decide(flow) {
+            Verdict::Deny(denial) if settled.is_some() && denial.reason == Reason::PeerOtherData => goes_on(),
+            verdict => verdict,
+        });
     }
+}
+
+async fn settling(settled: Option<Instant>) {
+    match settled {
+        Some(settled) => sleep_until(settled).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn goes_on() -> Verdict {
+    Verdict::Allow(Grant { rules: vec![], data: BTreeSet::new(), country: None })
 }
 
 /// Waits until a time has come, by the clock on the wall.
@@ -157,7 +180,7 @@ fn next_boundary(documents: &[PolicyDocument], now: Timestamp) -> Option<Timesta
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
-    use shekara_policy::{Protocol, Reason};
+    use shekara_policy::Protocol;
 
     use super::*;
 
