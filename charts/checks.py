@@ -2,6 +2,7 @@
 """What is rendered from the chart, checked without a cluster. Run by charts/lint."""
 
 import functools
+import json
 import os
 import pathlib
 import re
@@ -49,7 +50,7 @@ class Rendered(unittest.TestCase):
     def test_every_object_is_valid_in_every_version(self):
         for case in CASES:
             for document in objects(case):
-                if document["kind"] == "ServiceMonitor":  # not of Kubernetes itself
+                if document["kind"] in ("ServiceMonitor", "SovereigntyStandard"):  # not of Kubernetes itself
                     continue
                 for version in VERSIONS:
                     with self.subTest(case=case, kind=document["kind"], name=document["metadata"]["name"], version=version):
@@ -145,6 +146,25 @@ class Operator(unittest.TestCase):
                 self.assertEqual(rule["resourceNames"], ["zz-shekara-sidecar-injector"])
 
 
+class Standards(unittest.TestCase):
+    def test_those_that_are_chosen_are_made_and_none_by_default(self):
+        self.assertEqual(objects("minimal", "SovereigntyStandard"), [])
+        names = {document["metadata"]["name"] for document in objects("full", "SovereigntyStandard")}
+        files = {path.stem for path in (CHART / "files/standards").glob("*.yaml")}
+        self.assertEqual(names, files)
+        choice = json.loads((CHART / "values.schema.json").read_text())["properties"]["standards"]["properties"]["presets"]["items"]["enum"]
+        self.assertEqual(set(choice), files)
+
+    def test_each_says_where_its_controls_come_from(self):
+        for document in objects("full", "SovereigntyStandard"):
+            self.assertTrue(document["spec"]["controls"])
+            for control in document["spec"]["controls"]:
+                with self.subTest(standard=document["metadata"]["name"], control=control["id"]):
+                    # nobody here has read the laws themselves
+                    self.assertTrue(control["source"].endswith("; read through secondary sources"))
+                    self.assertIn("reviewedAt", control)
+
+
 class Admission(unittest.TestCase):
     EXCLUDED = {"kube-system", "kube-public", "kube-node-lease", "cert-manager", "shekara-system"}
 
@@ -163,7 +183,7 @@ class Admission(unittest.TestCase):
 
     def test_every_policy_is_bound_and_fails_closed(self):
         policies = {policy["metadata"]["name"]: policy["spec"] for policy in objects("minimal", "ValidatingAdmissionPolicy")}
-        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-tokens"})
+        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-narrowing", "shekara-tokens"})
         self.assertEqual({spec["failurePolicy"] for spec in policies.values()}, {"Fail"})
         bindings = objects("minimal", "ValidatingAdmissionPolicyBinding")
         self.assertEqual({binding["spec"]["policyName"] for binding in bindings}, set(policies))

@@ -2,6 +2,9 @@
 //!
 //! Whatever cannot be compiled closes the routes that depend on it and is named by a [`Problem`]; it never widens anything.
 
+mod bar;
+mod declared;
+mod empty;
 mod problem;
 mod recipient;
 mod route;
@@ -12,10 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use shekara_policy::document::{Cluster, HoldingReference, InClusterRoute, StandardNetworks, VERSION};
-use shekara_policy::{Category, PolicyDocument};
+use shekara_policy::{Category, Country, PolicyDocument};
 
 pub use problem::{Problem, ProblemCode};
 pub use recipient::problems as recipient_problems;
+pub(crate) use standard::applies;
 pub use standard::problems as standard_problems;
 
 use crate::data_holding::{DataHolding, InCluster};
@@ -63,6 +67,19 @@ pub struct Compiled {
     pub problems: Vec<Problem>,
     /// When the first permit that a route uses expires.
     pub expires: Option<Timestamp>,
+    /// The recipients that the routes name, as far as there are such.
+    pub parties: BTreeMap<String, Party>,
+}
+
+/// What a recipient's declaration says of it, to be reported beside what it got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// The country under whose law it is.
+    pub country: Country,
+    /// The country of the entity that controls it, where it is another.
+    pub parent_country: Option<Country>,
+    /// Whether one of its endpoints serves many customers.
+    pub shared: bool,
 }
 
 /// Compiles a holding.
@@ -91,6 +108,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
             route::compile(transfer, &field, &reference, &data, &standards, around, &mut problems)
         })
         .collect();
+    declared::check(&holding.spec, &mut problems);
     let in_cluster = in_cluster(&holding.spec.in_cluster, around.services, &mut problems);
     let document = PolicyDocument {
         version: VERSION,
@@ -98,7 +116,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         standards: networks(&standards),
         routes: routes.iter().map(|routed| routed.route.clone()).collect(),
         in_cluster,
-        cluster_api: false, // until a holding can ask for it and the standards that apply can grant it
+        cluster_api: cluster_api(holding, &standards, &mut problems),
         cluster: around.cluster.clone(),
         data,
     };
@@ -107,7 +125,22 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         standards: standards.into_iter().map(|standard| standard.name).collect(),
         problems: problems.into_vec(),
         expires: routes.iter().filter_map(|routed| routed.expires).min(),
+        parties: routes.iter().filter_map(|routed| Some((routed.route.recipient.clone(), routed.party?))).collect(),
     }
+}
+
+/// Whether the workloads may reach the Kubernetes API: where the holding says so and every standard that applies leaves it to
+/// holdings.
+fn cluster_api(holding: &DataHolding, standards: &[Standard], problems: &mut Problems) -> bool {
+    if !holding.spec.cluster_api.as_ref().is_some_and(|wish| wish.allow) {
+        return false;
+    }
+    if let Some(standard) = standards.iter().find(|standard| standard.broken || !standard.leaves_cluster_api) {
+        let message = format!("SovereigntyStandard/{} does not leave the Kubernetes API to holdings", standard.name);
+        problems.add("spec.clusterAPI.allow", ProblemCode::ClusterApiDenied, message);
+        return false;
+    }
+    !standards.is_empty()
 }
 
 fn reference(holding: &DataHolding) -> HoldingReference {
@@ -134,6 +167,7 @@ fn networks(standards: &[Standard]) -> Vec<StandardNetworks> {
         standard: standard.name.clone(),
         networks: standard.networks.clone(),
         min_sources: standard.min_sources,
+        locates_shared: standard.locates_shared,
     };
     standards.iter().map(networks).collect()
 }

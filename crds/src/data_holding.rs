@@ -1,13 +1,25 @@
 //! `DataHolding`: workloads that hold biometric or vehicle data, declared by the data owner.
 
+pub mod assurance;
+pub mod collection;
+pub mod held;
+pub mod keeping;
+pub mod people;
 pub mod status;
+pub mod transfer;
 
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use assurance::{Certificate, ImpactAssessment, Software};
+use collection::Collection;
+pub use held::{Form, Held};
+use keeping::{Destruction, Retention, Storage};
+use people::{AuthorisedPersons, Processor, RemoteAccess};
 pub use status::DataHoldingStatus;
+pub use transfer::{Approval, ClusterApi, Transfer};
 
 use crate::schema;
 use crate::selector::Selector;
@@ -32,6 +44,12 @@ use crate::selector::Selector;
     printcolumn(name = "DENIED", type_ = "integer", json_path = ".status.denied"),
     printcolumn(name = "EXPIRES", type_ = "string", json_path = ".status.expires"),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "DECLARED",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='DeclarationComplete')].status",
+        priority = 1
+    ),
     printcolumn(name = "STANDARD", type_ = "string", json_path = ".status.standards", priority = 1),
     printcolumn(name = "POLICY", type_ = "string", json_path = ".status.policy.digest", priority = 1)
 )]
@@ -62,6 +80,45 @@ pub struct DataHoldingSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub in_cluster: Vec<InCluster>,
+    /// Whether the workloads may use the Kubernetes API.
+    #[serde(default, rename = "clusterAPI", skip_serializing_if = "Option::is_none")]
+    pub cluster_api: Option<ClusterApi>,
+    /// Where and by what the data are collected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<Collection>,
+    /// Where the data are stored, copies included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub storage: Vec<Storage>,
+    /// How long the data are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+    /// How the data are destroyed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destruction: Option<Destruction>,
+    /// The software that handles the data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub software: Vec<Software>,
+    /// The certificates of the system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub certificates: Vec<Certificate>,
+    /// The assessment of what the holding may cost the people whom it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact_assessment: Option<ImpactAssessment>,
+    /// The legal entities that process the data on behalf of the controller; absent where nothing was said, and empty where there
+    /// are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<Processor>", length(max = 64))]
+    pub processors: Option<Vec<Processor>>,
+    /// Who can reach the workloads from elsewhere; absent where nothing was said, and empty where nobody can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<RemoteAccess>", length(max = 64))]
+    pub remote_access: Option<Vec<RemoteAccess>>,
+    /// Who is authorised to handle the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorised_persons: Option<AuthorisedPersons>,
     /// Whether verdicts are enforced.
     #[serde(default)]
     pub enforcement: Enforcement,
@@ -132,49 +189,6 @@ pub struct WorkloadSelector {
     pub match_expressions: Vec<crate::selector::Requirement>,
 }
 
-/// A category of data that is held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Held {
-    /// The category.
-    #[schemars(schema_with = "schema::category")]
-    pub category: String,
-    /// What the data are used for, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    pub purpose: Option<String>,
-    /// Whether samples (images, recordings) or templates are held (ISO/IEC 2382-37).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Form")]
-    pub form: Option<Form>,
-}
-
-/// The form of biometric data (ISO/IEC 2382-37).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum Form {
-    /// Images and recordings.
-    Sample,
-    /// What an algorithm made of them.
-    Template,
-}
-
-/// A route: to whom, and what it carries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Transfer {
-    /// The name of the Recipient.
-    #[schemars(length(min = 1, max = 253))]
-    pub recipient: String,
-    /// The categories that the route carries. An empty list claims that it carries none of the holding's data: a claim, never a
-    /// proof.
-    #[schemars(schema_with = "schema::categories")]
-    pub data: Vec<String>,
-    /// What the transfer is for, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    pub purpose: Option<String>,
-}
-
 /// A Service inside the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -193,10 +207,15 @@ pub struct InCluster {
 /// Whether verdicts are enforced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.mode == 'Observe') == has(self.observeUntil)").message("observeUntil is given exactly where mode is Observe").field_path(".observeUntil"))]
 pub struct Enforcement {
     /// The mode.
     #[serde(default)]
     pub mode: Mode,
+    /// The first instant at which Observe is over and Enforce begins (RFC 3339); the standards bound it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub observe_until: Option<String>,
 }
 
 /// The mode of a holding.
@@ -205,6 +224,9 @@ pub enum Mode {
     /// What is not allowed does not leave.
     #[default]
     Enforce,
+    /// Verdicts are taken and recorded, and flows pass until `observeUntil`. As long as the data plane cannot observe, it is
+    /// enforced all the same, and the condition Accepted says so.
+    Observe,
 }
 
 impl WorkloadSelector {

@@ -5,17 +5,25 @@
 #![allow(unreachable_pub, reason = "the derived schemas repeat the types inside functions")]
 
 pub mod compile;
+pub mod control;
 pub mod data_holding;
+pub mod declaration;
 pub mod definitions;
+pub mod duration;
+pub mod quantity;
 pub mod recipient;
 pub mod schema;
 pub mod selector;
+pub mod simulate;
 pub mod sovereignty_standard;
 
 pub use compile::{Compiled, Problem, ProblemCode, Surroundings, compile};
+pub use control::ControlId;
 pub use data_holding::{DataHolding, DataHoldingSpec, DataHoldingStatus};
+pub use duration::duration;
 pub use recipient::{Recipient, RecipientSpec, RecipientStatus};
 pub use selector::Selector;
+pub use simulate::simulate;
 pub use sovereignty_standard::{SovereigntyStandard, SovereigntyStandardSpec, SovereigntyStandardStatus};
 
 /// The label of a namespace whose pods are matched against its holdings: value `true`.
@@ -30,5 +38,7 @@ pub const HOLDINGS_ANNOTATION: &str = "shekara.dev/holdings";
 /// The label that admission writes on covered pods: value `true`.
 pub const COVERED_LABEL: &str = "shekara.dev/covered";
 
+#[cfg(test)]
+mod presets_tests;
 #[cfg(test)]
 mod readme_tests;

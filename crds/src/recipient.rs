@@ -39,7 +39,7 @@ pub struct RecipientSpec {
     /// The country under whose law the entity is (ISO 3166-1 alpha-2).
     #[schemars(schema_with = "schema::country")]
     pub country: String,
-    /// The country of the entity that controls it (ISO 3166-1 alpha-2); reported, not judged.
+    /// The country of the entity that controls it (ISO 3166-1 alpha-2); reported, and not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::country")]
     pub parent_country: Option<String>,
@@ -67,7 +67,7 @@ pub enum Role {
     Controller,
     /// A public body that has a right to the data by law.
     PublicBody,
-    /// An emergency service.
+    /// An emergency service: its routes are told apart in the documents, so that they can survive a quarantine.
     Emergency,
 }
 
@@ -94,6 +94,20 @@ pub struct Endpoint {
     /// address for datagrams (`UDP`).
     #[schemars(schema_with = "endpoint_protocol")]
     pub protocol: EndpointProtocol,
+    /// Whether the name or network serves this entity alone.
+    #[serde(default)]
+    pub tenancy: Tenancy,
+}
+
+/// Whom a name or network serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Tenancy {
+    /// This entity alone.
+    #[default]
+    Single,
+    /// Many customers, as with object stores, content networks and push services: whom a flow reaches behind it is not in sight.
+    /// The country of such an address counts as unknown unless a standard declares its network, or says otherwise.
+    Shared,
 }
 
 fn endpoint_protocol(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -113,6 +127,11 @@ pub struct Permit {
     /// The document on which it rests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<PermitDocument>,
+    /// The purposes for which it may be used; any when empty. The purpose of a transfer must be one of them: compared without
+    /// regard to case and with every run of white space as one space, and otherwise word for word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 512)))]
+    pub purposes: Vec<String>,
     /// The holdings that may use the permit, as `namespace/name`, `namespace/*` or `*`; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 317)))]
@@ -127,7 +146,7 @@ pub struct Permit {
     pub valid_until: Option<String>,
 }
 
-/// The legal ground of a transfer (Law of Kazakhstan 94-V, articles 7, 8 and 16; GDPR, articles 6 and 49).
+/// The legal ground of a transfer (Law of Kazakhstan 94-V, articles 7, 8 and 16; GDPR, articles 6 and 45 to 49).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Ground {
     /// A law obliges or permits it.
@@ -136,6 +155,22 @@ pub enum Ground {
     Contract,
     /// The consent of the person.
     Consent,
+    /// A decision that the country protects such data well enough (GDPR, article 45).
+    Adequacy,
+    /// Standard contractual clauses, or a standard contract that was filed (GDPR, article 46).
+    StandardClauses,
+    /// Binding rules of a group of companies (GDPR, article 47).
+    BindingRules,
+    /// An international treaty (94-V, article 16; GDPR, article 48).
+    Treaty,
+    /// An assessment by the authority before the export.
+    SecurityAssessment,
+    /// A certification of the recipient for such transfers (GDPR, articles 42 and 46).
+    Certification,
+    /// Important reasons of public interest (GDPR, article 49).
+    PublicInterest,
+    /// The vital interests of a person who cannot consent (94-V, article 16; GDPR, article 49).
+    VitalInterest,
 }
 
 /// The document on which a permit rests.

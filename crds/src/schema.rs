@@ -36,6 +36,26 @@ pub fn instant(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
 }
 
+/// A day, as `2026-11-20`.
+pub fn date(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date", "maxLength": 10})
+}
+
+/// A duration, as [`crate::duration()`] reads it.
+pub fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "pattern": "^([0-9]{1,12}[dhms])+$", "maxLength": 32})
+}
+
+/// A size in bytes, as [`crate::quantity::bytes`] reads it.
+pub fn quantity(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?([kMGTPE]|[KMGTPE]i|[eE][0-9]{1,2})?$", "maxLength": 24})
+}
+
+/// Digests of images, each once.
+pub fn digests(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 64, "x-kubernetes-list-type": "set", "items": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "maxLength": 71}})
+}
+
 /// TCP or UDP ports, at least one, each once.
 pub fn ports(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "minItems": 1, "maxItems": 64, "x-kubernetes-list-type": "set", "items": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 65535}})

@@ -1,12 +1,18 @@
 //! `SovereigntyStandard`: rules set by the regulator or the platform.
 
+pub mod operation;
+pub mod requirements;
+pub mod transfers;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::recipient::Ground;
 use crate::schema;
 use crate::selector::Selector;
+use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
+use requirements::{ControlSource, MaxRetention, Requirement};
+pub use transfers::{EmptyTransfer, EmptyTransfers, MinTls, SharedTenancy, TransferRule};
 
 /// Rules for where data of certain categories may go. A standard binds by namespace and category, without being asked; of all
 /// that apply to a holding each must allow a transfer.
@@ -28,6 +34,7 @@ use crate::selector::Selector;
 )]
 #[kube(cel)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.emptyTransfers.home != 'Bounded' && self.emptyTransfers.abroad != 'Bounded') || has(self.maxEmptyOutPerDay)").message("emptyTransfers are Bounded and maxEmptyOutPerDay does not say by what").field_path(".maxEmptyOutPerDay"))]
 pub struct SovereigntyStandardSpec {
     /// What the standard is called.
     #[schemars(length(min = 1, max = 256))]
@@ -47,12 +54,54 @@ pub struct SovereigntyStandardSpec {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 8))]
     pub min_sources: i32,
-    /// Where data may go. Every rule whose data matches must agree; data that no rule matches may go nowhere.
+    /// Where data may go. Every rule whose data matches must agree; data that the standard binds and no rule matches may go
+    /// nowhere.
     #[schemars(length(min = 1, max = 64))]
     pub transfers: Vec<TransferRule>,
     /// What becomes of routes that a holding declares to carry none of its data.
     #[serde(default)]
     pub empty_transfers: EmptyTransfers,
+    /// How many bytes may leave by a route that claims to carry no data where that is `Bounded`, in each pod and each day of UTC:
+    /// a quantity such as `50Mi`. All such routes of a pod to one recipient share one count; the lowest bound of all standards
+    /// and transfers counts. It is a bound of a pod: so many pods, so many times may it leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub max_empty_out_per_day: Option<String>,
+    /// Where an endpoint that serves many customers is.
+    #[serde(default)]
+    pub shared_tenancy: SharedTenancy,
+    /// Whether and how long holdings may observe before they enforce. They may not where it is absent. Not used yet: everything is
+    /// enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observe: Option<Observe>,
+    /// Whether workloads may use the Kubernetes API.
+    #[serde(default, rename = "clusterAPI")]
+    pub cluster_api: ClusterApiUse,
+    /// What holdings must declare; what is missing is named by their condition DeclarationComplete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub requires: Vec<Requirement>,
+    /// How long data may be kept at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub max_retention: Vec<MaxRetention>,
+    /// How old a policy document may be before nothing leaves by it: a duration such as `24h`. Not used yet: documents have no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub max_staleness: Option<String>,
+    /// What is done about incidents. Not used yet: nothing is done by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Response>,
+    /// How often reports are made, and how long they are kept. Not used yet: no reports are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reporting: Option<Reporting>,
+    /// Whether pods that were there before their holding are restarted. Not used yet: none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// Which controls the standard asks for, and where each comes from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub controls: Vec<ControlSource>,
 }
 
 fn one() -> i32 {
@@ -71,7 +120,8 @@ pub struct Authority {
     pub country: String,
 }
 
-/// What a standard binds: holdings in these namespaces that hold any of this data.
+/// What a standard binds: holdings in these namespaces that hold any of this data. It judges the routes that carry such data, and
+/// all routes of such a holding that claim to carry none; data that no standard binds may go nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppliesTo {
@@ -100,55 +150,6 @@ pub struct Network {
     pub note: Option<String>,
 }
 
-/// Where data of certain categories may go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TransferRule {
-    /// The categories, or families such as `biometric.*`.
-    #[schemars(schema_with = "schema::category_patterns")]
-    pub data: Vec<String>,
-    /// The countries in which a destination may be (ISO 3166-1 alpha-2).
-    #[schemars(schema_with = "schema::countries")]
-    pub countries: Vec<String>,
-    /// The legal grounds on which a permit may rest.
-    #[schemars(length(min = 1, max = 8))]
-    pub grounds: Vec<Ground>,
-    /// The lowest TLS version; with it, plain connections are not allowed.
-    #[serde(default, rename = "minTLS", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "MinTls")]
-    pub min_tls: Option<MinTls>,
-}
-
-/// A TLS version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum MinTls {
-    /// TLS 1.2 or later.
-    #[serde(rename = "1.2")]
-    V12,
-    /// TLS 1.3 or later.
-    #[serde(rename = "1.3")]
-    V13,
-}
-
-/// What becomes of routes that a holding declares to carry none of its data.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EmptyTransfers {
-    /// To destinations in the home countries. Destinations abroad are denied.
-    #[serde(default)]
-    pub home: EmptyTransfer,
-}
-
-/// What becomes of a route that is declared to carry no data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum EmptyTransfer {
-    /// It is closed.
-    #[default]
-    Denied,
-    /// It is open.
-    Allowed,
-}
-
 /// What the operator found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -157,4 +158,34 @@ pub struct SovereigntyStandardStatus {
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+impl SovereigntyStandard {
+    /// A standard that binds everything and cannot be read, so that no route is open: for one of which nobody knows what it asks.
+    #[must_use]
+    pub fn stand_in(name: &str) -> Self {
+        let unknown = String::from("unreadable");
+        let spec = SovereigntyStandardSpec {
+            title: unknown.clone(),
+            authority: Authority { name: unknown.clone(), country: unknown.clone() },
+            applies_to: AppliesTo { namespace_selector: Selector::default(), data: vec![unknown] },
+            home_countries: vec![],
+            networks: vec![],
+            min_sources: 1,
+            transfers: vec![],
+            empty_transfers: EmptyTransfers::default(),
+            max_empty_out_per_day: None,
+            shared_tenancy: SharedTenancy::default(),
+            observe: None,
+            cluster_api: ClusterApiUse::default(),
+            requires: vec![],
+            max_retention: vec![],
+            max_staleness: None,
+            response: None,
+            reporting: None,
+            rollout: None,
+            controls: vec![],
+        };
+        Self::new(name, spec)
+    }
 }

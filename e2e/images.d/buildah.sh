@@ -32,7 +32,7 @@ make_base() {
   mapfile -t mirrors < <(debian_mirrors)
   [ ${#mirrors[@]} -gt 0 ] || die "apt of this machine knows no mirror of Debian bookworm"
   # shellcheck disable=SC2016 # the hook's own shell is meant; "$1" is the root
-  SOURCES=$sources mmdebstrap --quiet --format=tar --variant=minbase --include=usr-is-merged --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+  SOURCES=$sources "$root/tools/mmdebstrap" --quiet --format=tar --variant=minbase --include=usr-is-merged --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt=force-unsafe-io \

@@ -79,6 +79,16 @@ impl Certificates {
         Ok(Self { authority, names, serving: Arc::new(Serving { current: RwLock::new(serving) }), bundle })
     }
 
+    /// Those of a replica of a test, of a new authority.
+    #[cfg(test)]
+    pub(crate) fn of_a_test(client: Client, config: &Config) -> Self {
+        let authority = Authority::create(Timestamp::now()).unwrap();
+        let names = names(config);
+        let serving = authority.issue(&names, Timestamp::now()).unwrap();
+        let bundle = Bundle::new(client, &config.webhook_configuration, authority.certificate_pem());
+        Self { authority, names, serving: Arc::new(Serving { current: RwLock::new(serving) }), bundle }
+    }
+
     /// The certificate of the authority, in PEM.
     pub(crate) fn authority_pem(&self) -> String {
         self.authority.certificate_pem().to_owned()

@@ -1,5 +1,7 @@
 //! The configuration, from environment variables alone.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use shekara_policy::HostName;
@@ -11,6 +13,8 @@ pub struct Config {
     pub namespace: String,
     /// The name of the operator's own pod (`POD_NAME`): names the instance in events.
     pub pod_name: String,
+    /// The address of the operator's own pod (`POD_IP`): where other replicas reach this one.
+    pub pod_address: IpAddr,
     /// The image of the injected containers (`SHEKARA_SIDECAR_IMAGE`).
     pub sidecar_image: String,
     /// When the node pulls it (`SHEKARA_SIDECAR_PULL_POLICY`): `Always`, `IfNotPresent` or `Never`.
@@ -67,6 +71,7 @@ impl Config {
         Ok(Self {
             namespace: required("POD_NAMESPACE")?,
             pod_name: required("POD_NAME")?,
+            pod_address: address(&required("POD_IP")?)?,
             sidecar_image: required("SHEKARA_SIDECAR_IMAGE")?,
             sidecar_pull_policy: pull_policy(or("SHEKARA_SIDECAR_PULL_POLICY", "IfNotPresent"))?,
             sidecar_resources: resources(or("SHEKARA_SIDECAR_RESOURCES", "{}"))?,
@@ -85,6 +90,10 @@ impl Config {
 
 fn invalid(variable: &'static str, value: &str, problem: impl ToString) -> ConfigError {
     ConfigError::Invalid { variable, value: value.to_owned(), problem: problem.to_string() }
+}
+
+fn address(value: &str) -> Result<IpAddr, ConfigError> {
+    value.parse().map_err(|_| invalid("POD_IP", value, "it is not an IP address"))
 }
 
 fn pull_policy(value: String) -> Result<String, ConfigError> {
@@ -147,6 +156,7 @@ mod tests {
         HashMap::from([
             ("POD_NAMESPACE", "shekara-system"),
             ("POD_NAME", "shekara-operator-0"),
+            ("POD_IP", "10.244.0.2"),
             ("SHEKARA_SIDECAR_IMAGE", "shekara/sidecar:test"),
             ("SHEKARA_CLUSTER_NETWORKS", "10.244.0.0/16, fd00:10:244::/56,"),
         ])
@@ -181,6 +191,7 @@ mod tests {
     #[rstest]
     #[case("POD_NAMESPACE", "", "POD_NAMESPACE is not set")]
     #[case("POD_NAME", " ", "POD_NAME is not set")]
+    #[case("POD_IP", "localhost", "POD_IP is \"localhost\": it is not an IP address")]
     #[case("SHEKARA_SIDECAR_IMAGE", "", "SHEKARA_SIDECAR_IMAGE is not set")]
     #[case("SHEKARA_CLUSTER_NETWORKS", ",", "SHEKARA_CLUSTER_NETWORKS is not set")]
     #[case(

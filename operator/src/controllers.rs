@@ -5,19 +5,21 @@ mod conditions;
 pub(crate) mod holding;
 mod recipient;
 mod standard;
+mod unreadable;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use tokio::time::Instant;
+use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
 use tracing::warn;
 
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::documents::Documents;
 use crate::ledger::Ledger;
+use crate::ledger::store::Resumed;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::run::Supervisor;
@@ -45,7 +47,7 @@ struct Context {
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     queues: Arc<Queues>,
-    started: Instant,
+    resumed: Resumed,
 }
 
 /// The controllers, before they are started.
@@ -77,6 +79,7 @@ impl Controllers {
         documents: &Arc<Documents>,
         ledger: &Arc<Ledger>,
         metrics: &Arc<Metrics>,
+        resumed: Resumed,
     ) -> Self {
         let queues = Queues { holdings: Queue::new(INTERVAL), recipients: Queue::new(INTERVAL), standards: Queue::new(INTERVAL) };
         Self(Arc::new(Context {
@@ -87,7 +90,7 @@ impl Controllers {
             ledger: Arc::clone(ledger),
             metrics: Arc::clone(metrics),
             queues: Arc::new(queues),
-            started: Instant::now(),
+            resumed,
         }))
     }
 
@@ -113,13 +116,11 @@ async fn work(context: Arc<Context>, line: Line) -> Result<(), Infallible> {
         Line::Recipients => &context.queues.recipients,
         Line::Standards => &context.queues.standards,
     };
+    // one replica writes: the one that knows what was counted
+    context.resumed.clone().wait().await;
     loop {
         let key = queue.next().await;
-        let visited: Result<Visited, ApplyError> = match line {
-            Line::Holdings => holding::visit(&context, &key).await,
-            Line::Recipients => recipient::visit(&context, &key).await,
-            Line::Standards => standard::visit(&context, &key).await,
-        };
+        let visited = visit(&context, line, &key).await;
         queue.done(&key);
         match visited {
             Ok(Visited::Done) => queue.succeeded(&key),
@@ -133,5 +134,23 @@ async fn work(context: Arc<Context>, line: Line) -> Result<(), Infallible> {
                 queue.retry(key);
             }
         }
+    }
+}
+
+async fn visit(context: &Context, line: Line, key: &Key) -> Result<Visited, ApplyError> {
+    let caches = &context.caches;
+    match line {
+        Line::Holdings => match caches.holdings.unreadable(key) {
+            None => holding::visit(context, key).await,
+            Some(problem) => unreadable::visit::<DataHolding>(context, key, &problem).await,
+        },
+        Line::Recipients => match caches.recipients.unreadable(key) {
+            None => recipient::visit(context, key).await,
+            Some(problem) => unreadable::visit::<Recipient>(context, key, &problem).await,
+        },
+        Line::Standards => match caches.standards.unreadable(key) {
+            None => standard::visit(context, key).await,
+            Some(problem) => unreadable::visit::<SovereigntyStandard>(context, key, &problem).await,
+        },
     }
 }

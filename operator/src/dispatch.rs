@@ -17,6 +17,7 @@ use crate::controllers::holding::{compile, dereference};
 use crate::documents::{Documents, Published};
 use crate::events::{Notice, Notices};
 use crate::ledger::Ledger;
+use crate::ledger::store::Resumed;
 use crate::peers::Peers;
 use crate::readiness::Gate;
 use crate::watch::{Change, Key, Kind};
@@ -33,6 +34,7 @@ pub(crate) struct Dispatcher {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) notices: Notices,
+    pub(crate) resumed: Resumed,
 }
 
 /// The caches ended, which they never should.
@@ -68,6 +70,9 @@ impl Dispatcher {
         for (key, _) in self.caches.standards.all() {
             self.queues.standards.push(key);
         }
+        // a standard that cannot be decoded has a stand-in among the others
+        self.caches.holdings.all_unreadable().into_iter().for_each(|key| self.queues.holdings.push(key));
+        self.caches.recipients.all_unreadable().into_iter().for_each(|key| self.queues.recipients.push(key));
     }
 
     fn take(&self, batch: &[Change]) {
@@ -159,7 +164,8 @@ impl Dispatcher {
         let pod = self.caches.pods.get(&change.key);
         self.documents.pod_changed(&change.key);
         self.ledger.keep_only(&change.key, pod.as_ref().map(|pod| pod.uid.as_str()));
-        if let Some(pod) = pod.filter(|pod| change.created && pod.injected) {
+        // every replica sees the pod, and one tells of it
+        if let Some(pod) = pod.filter(|pod| change.created && pod.injected && self.resumed.is_so()) {
             self.notices.send(Notice::injected(&pod));
         }
     }

@@ -11,6 +11,7 @@ pub(crate) fn config() -> Config {
     let variables = [
         ("POD_NAMESPACE", "shekara-system"),
         ("POD_NAME", "shekara-operator-0"),
+        ("POD_IP", "10.244.0.2"),
         ("SHEKARA_SIDECAR_IMAGE", "shekara-sidecar:test"),
         ("SHEKARA_CLUSTER_NETWORKS", "10.244.0.0/16"),
     ];

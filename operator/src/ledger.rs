@@ -1,13 +1,14 @@
-//! What the sidecars say they did, kept in memory: the newest checkpoint of each pod, and the sums of starts and pods that have
-//! ended. Nothing is counted twice: the numbers of a start only grow and replace each other, and are added to a sum once, when
-//! the start or the pod has ended.
+//! What the sidecars say they did: the newest checkpoint of each pod, and the sums of starts and pods that have ended. Nothing
+//! is counted twice: the numbers of a start only grow and replace each other, and are added to a sum once, when the start or the
+//! pod has ended.
 //!
-//! The sums are lost when the operator restarts: sidecars that run send theirs again, those of ended pods and ended starts do
-//! not come back.
+//! The replica that leads keeps it, and writes it into a ConfigMap for each namespace, so that the next one goes on from there.
 
+mod counts;
+pub(crate) mod store;
 mod totals;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use shekara_policy::exchange::Checkpoint;
@@ -24,13 +25,18 @@ pub(crate) struct Ledger(Mutex<State>);
 struct State {
     pods: BTreeMap<Key, Entry>,
     /// What pods that are gone had counted, by holding.
-    ended: HashMap<Key, Totals>,
+    ended: BTreeMap<Key, Totals>,
+    /// The namespaces of which something has changed since it was last asked.
+    changed: BTreeSet<String>,
 }
 
+#[derive(Clone, Debug, PartialEq)]
 struct Entry {
     uid: String,
     holdings: BTreeSet<String>,
     newest: Checkpoint,
+    /// Whether the sidecar has said it to this operator, and not only to one before it.
+    heard: bool,
     /// What earlier starts of the sidecar in this pod had counted.
     earlier: Totals,
 }
@@ -58,7 +64,8 @@ impl Ledger {
         }
         let Some(entry) = state.pods.get_mut(&key) else {
             let (uid, holdings) = (pod.uid.clone(), pod.holdings.clone());
-            state.pods.insert(key, Entry { uid, holdings, newest: checkpoint, earlier: Totals::default() });
+            state.changed.insert(pod.namespace.clone());
+            state.pods.insert(key, Entry { uid, holdings, newest: checkpoint, heard: true, earlier: Totals::default() });
             return Recorded::Accepted;
         };
         let newer = if entry.newest.instance == checkpoint.instance {
@@ -69,10 +76,17 @@ impl Ledger {
         if !newer {
             return Recorded::Old;
         }
-        if entry.newest.instance != checkpoint.instance {
+        let another = entry.newest.instance != checkpoint.instance;
+        if another {
             entry.earlier.add_checkpoint(&entry.newest);
         }
+        let counted = |of: &Checkpoint| (of.totals.clone(), of.datagrams_denied);
+        let changed = another || counted(&entry.newest) != counted(&checkpoint);
         entry.newest = checkpoint;
+        entry.heard = true;
+        if changed {
+            state.changed.insert(pod.namespace.clone());
+        }
         Recorded::Accepted
     }
 
@@ -86,13 +100,16 @@ impl Ledger {
 
     /// Forgets the sums of a holding that is gone.
     pub(crate) fn forget(&self, holding: &Key) {
-        self.lock().ended.remove(holding);
+        let mut state = self.lock();
+        if state.ended.remove(holding).is_some() {
+            state.changed.insert(holding.namespace.clone());
+        }
     }
 
     /// The digests of the documents that the sidecar of a pod enforces; absent before its first checkpoint.
     pub(crate) fn loaded(&self, pod: &PodSummary) -> Option<Vec<String>> {
         let state = self.lock();
-        let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid)?;
+        let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid && entry.heard)?;
         Some(entry.newest.documents.clone())
     }
 
@@ -118,6 +135,7 @@ impl Ledger {
 impl State {
     fn end(&mut self, pod: &Key) {
         let Some(entry) = self.pods.remove(pod) else { return };
+        self.changed.insert(pod.namespace.clone());
         for holding in &entry.holdings {
             let sum = self.ended.entry(Key::new(&*pod.namespace, holding)).or_default();
             sum.add(&entry.earlier);

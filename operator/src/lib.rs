@@ -17,6 +17,7 @@ mod documents;
 mod events;
 #[cfg(test)]
 mod fixtures;
+mod leadership;
 mod ledger;
 mod metrics;
 mod peers;

@@ -1,6 +1,6 @@
 //! What the operator counts, for Prometheus. Label values come from closed enums alone, so their number is bounded.
 
-use prometheus::{Encoder as _, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::watch::Kind;
 
@@ -50,6 +50,10 @@ pub(crate) struct Metrics {
     unreadable: IntGaugeVec,
     /// Open policy streams.
     pub(crate) streams: IntGauge,
+    /// Writings of counts that failed.
+    pub(crate) counts_not_kept: IntCounter,
+    /// Whether this replica leads.
+    pub(crate) leads: IntGauge,
 }
 
 impl Metrics {
@@ -68,8 +72,12 @@ impl Metrics {
             Opts::new("unreadable_objects", "Objects that the operator cannot decode").namespace("shekara_operator"),
             &["kind"],
         )?;
-        let streams =
-            IntGauge::with_opts(Opts::new("policy_streams", "Open policy streams to sidecars").namespace("shekara_operator"))?;
+        let named = |name: &str, help: &str| Opts::new(name, help).namespace("shekara_operator");
+        let streams = IntGauge::with_opts(named("policy_streams", "Open policy streams to sidecars"))?;
+        let leads = IntGauge::with_opts(named("leads", "Whether this replica leads"))?;
+        let counts_not_kept = IntCounter::with_opts(named("counts_not_kept_total", "Writings of counts that failed"))?;
+        registry.register(Box::new(leads.clone()))?;
+        registry.register(Box::new(counts_not_kept.clone()))?;
         registry.register(Box::new(unreadable.clone()))?;
         registry.register(Box::new(streams.clone()))?;
         Ok(Self {
@@ -81,6 +89,8 @@ impl Metrics {
             watch_errors: counter("watch_errors_total", "Watches that broke off and were begun again", &["kind"])?,
             unreadable,
             streams,
+            counts_not_kept,
+            leads,
             registry,
         })
     }

@@ -3,11 +3,13 @@
 
 mod checkpoints;
 mod error;
+mod forward;
 mod identity;
 mod peers;
 mod stream;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +29,15 @@ use crate::caches::Caches;
 use crate::config::Config;
 use crate::controllers::Queues;
 use crate::documents::Documents;
+use crate::leadership::{Leader, Leadership};
+use crate::ledger::store::Resumed;
 use crate::ledger::{Ledger, Recorded};
 use crate::metrics::{CheckpointOutcome, Metrics};
 use crate::peers::Peers;
 use crate::watch::Key;
 use error::ApiError;
+pub(crate) use forward::ForwardError;
+use forward::Replicas;
 use identity::Identities;
 use peers::Conversation;
 use stream::Stream;
@@ -55,32 +61,107 @@ pub(crate) struct PolicyApi {
     queues: Arc<Queues>,
     metrics: Arc<Metrics>,
     interval: u32,
+    leadership: Leadership,
+    resumed: Resumed,
+    replicas: Replicas,
     stop: CancellationToken,
 }
 
-impl PolicyApi {
-    #[allow(clippy::too_many_arguments, reason = "each is one part that the API joins")]
-    pub(crate) fn new(
-        client: Client,
-        config: &Config,
-        caches: &Arc<Caches>,
-        documents: Arc<Documents>,
-        peers: Arc<Peers>,
-        ledger: Arc<Ledger>,
-        queues: Arc<Queues>,
-        metrics: &Arc<Metrics>,
-        stop: CancellationToken,
-    ) -> Self {
+/// What the policy API stands on.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) config: Arc<Config>,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) documents: Arc<Documents>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) leadership: Leadership,
+    pub(crate) resumed: Resumed,
+    /// The certificate authority of the replicas, in PEM.
+    pub(crate) authority: String,
+    /// The port on which every replica serves it.
+    pub(crate) port: u16,
+    pub(crate) stop: CancellationToken,
+}
+
+#[cfg(test)]
+impl Parts {
+    /// Those of the one replica, which leads.
+    pub(crate) fn alone(config: Config, caches: Caches, documents: Documents) -> Self {
+        let (client, metrics) = (crate::fixtures::client(), Arc::new(Metrics::new().unwrap()));
+        let (config, caches, documents) = (Arc::new(config), Arc::new(caches), Arc::new(documents));
+        let (ledger, resumed) = (Arc::new(Ledger::default()), Resumed::always());
+        let controllers = crate::controllers::Controllers::new(
+            client.clone(),
+            &config,
+            &caches,
+            &documents,
+            &ledger,
+            &metrics,
+            resumed.clone(),
+        );
         Self {
-            identities: Identities::new(client, Arc::clone(caches), Arc::clone(metrics)),
-            caches: Arc::clone(caches),
+            authority: crate::certificates::Certificates::of_a_test(client.clone(), &config).authority_pem(),
+            peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger)),
+            queues: controllers.queues(),
+            client,
+            config,
+            caches,
+            documents,
+            ledger,
+            metrics,
+            leadership: Leadership::of(Leader::Here),
+            resumed,
+            port: 8443,
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+impl PolicyApi {
+    /// # Errors
+    /// When the other replicas could not be reached in any case.
+    pub(crate) fn new(parts: Parts) -> Result<Self, ForwardError> {
+        let Parts {
+            client,
+            config,
+            caches,
             documents,
             peers,
             ledger,
             queues,
-            metrics: Arc::clone(metrics),
-            interval: config.checkpoint_interval,
+            metrics,
+            leadership,
+            resumed,
+            authority,
+            port,
             stop,
+        } = parts;
+        let name = format!("{}.{}.svc", config.policy_service, config.namespace);
+        Ok(Self {
+            identities: Identities::new(client, Arc::clone(&caches), Arc::clone(&metrics)),
+            replicas: Replicas::new(&authority, name, port)?,
+            caches,
+            documents,
+            peers,
+            ledger,
+            queues,
+            metrics,
+            interval: config.checkpoint_interval,
+            leadership,
+            resumed,
+            stop,
+        })
+    }
+
+    /// Where what sidecars say is known: none where it is here.
+    fn elsewhere(&self, headers: &HeaderMap) -> Result<Option<IpAddr>, ApiError> {
+        match self.leadership.leader() {
+            _ if self.resumed.is_so() => Ok(None),
+            Leader::At(address) if !headers.contains_key(forward::FORWARDED) => Ok(Some(address)),
+            _ => Err(ApiError::NoLeader),
         }
     }
 
@@ -113,8 +194,11 @@ async fn policy(
 
 /// Who is at the addresses that the body names, an event a line: at once and whenever it is another.
 async fn converse(State(api): State<Arc<PolicyApi>>, request: Request) -> Result<Response, ApiError> {
-    let (head, body) = request.into_parts();
-    let pod = api.identities.pod(&head.headers).await?;
+    let pod = api.identities.pod(request.headers()).await?;
+    if let Some(leader) = api.elsewhere(request.headers())? {
+        return api.replicas.hand_on(leader, request).await;
+    }
+    let body = request.into_body();
     let key = Key::new(&*pod.namespace, &*pod.name);
     let pod_changes = api.documents.follow_pod(&key, STREAMS).ok_or(ApiError::TooManyStreams)?;
     debug!(pod = %key, "a conversation about peers begins");
@@ -123,10 +207,13 @@ async fn converse(State(api): State<Arc<PolicyApi>>, request: Request) -> Result
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
-async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Result<StatusCode, ApiError> {
-    let (head, body) = request.into_parts();
+async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Result<Response, ApiError> {
     // nothing is read from somebody unknown
-    let pod = api.identities.pod(&head.headers).await?;
+    let pod = api.identities.pod(request.headers()).await?;
+    if let Some(leader) = api.elsewhere(request.headers())? {
+        return api.replicas.hand_on(leader, request).await;
+    }
+    let body = request.into_body();
     let body = tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await;
     let body = body.map_err(|_| ApiError::BadCheckpoint("it did not come in time".into()))?;
     let body = body.map_err(|problem| ApiError::BadCheckpoint(problem.to_string()))?;
@@ -146,7 +233,7 @@ async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Resu
         }
         Recorded::Old => api.metrics.checkpoint(CheckpointOutcome::Old),
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 #[cfg(test)]

@@ -18,10 +18,12 @@ use crate::config::Config;
 use crate::controllers::Controllers;
 use crate::dispatch::Dispatcher;
 use crate::documents::Documents;
+use crate::leadership::Election;
 use crate::ledger::Ledger;
+use crate::ledger::store::Store;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
-use crate::policy_api::PolicyApi;
+use crate::policy_api::{self, PolicyApi};
 use crate::readiness::Readiness;
 use crate::{admin, events, serve};
 
@@ -57,6 +59,9 @@ pub enum RunError {
     /// The certificate authority cannot be made or read.
     #[error(transparent)]
     Certificates(#[from] CertificatesError),
+    /// The other replicas cannot be reached.
+    #[error("the way to the other replicas cannot be set up: {0}")]
+    Replicas(#[from] policy_api::ForwardError),
     /// A part ended.
     #[error("{part}: {problem}")]
     Part {
@@ -109,11 +114,16 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let changes = caches.follow(&client, &metrics, supervisor);
     let documents = Arc::new(Documents::default());
     let ledger = Arc::new(Ledger::default());
+    let (election, leadership) = Election::new(client.clone(), &config);
+    let (store, resumed) = Store::new(client.clone(), &config, &ledger, &caches, &metrics, leadership.clone());
+    let kept = CancellationToken::new();
+    supervisor.start("counts", store.run(stop.clone(), kept.clone()));
+    supervisor.start("election", election.run(kept));
     let peers = Arc::new(Peers::new(&config, &caches, &documents, &ledger));
     let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
     supervisor.start("events", events.run());
 
-    let controllers = Controllers::new(client.clone(), &config, &caches, &documents, &ledger, &metrics);
+    let controllers = Controllers::new(client.clone(), &config, &caches, &documents, &ledger, &metrics, resumed.clone());
     let dispatcher = Dispatcher {
         config: Arc::clone(&config),
         caches: Arc::clone(&caches),
@@ -122,12 +132,27 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         ledger: Arc::clone(&ledger),
         queues: controllers.queues(),
         notices: notices.clone(),
+        resumed: resumed.clone(),
     };
     supervisor.start("dispatcher", dispatcher.run(changes, synced));
     let queues = controllers.queues();
     controllers.start(supervisor);
 
-    let policy = PolicyApi::new(client.clone(), &config, &caches, documents, peers, ledger, queues, &metrics, stop.clone());
+    let policy = PolicyApi::new(policy_api::Parts {
+        client: client.clone(),
+        config: Arc::clone(&config),
+        caches: Arc::clone(&caches),
+        documents,
+        peers,
+        ledger,
+        queues,
+        metrics: Arc::clone(&metrics),
+        leadership,
+        resumed,
+        authority: certificates.authority_pem(),
+        port: POLICY_PORT,
+        stop: stop.clone(),
+    })?;
     let tls = certificates.server_config();
     supervisor.start("policy API", serve::tls(listen(POLICY_PORT).await?, policy.router(), Arc::clone(&tls), stop.clone()));
     let admission = Admission::new(client, &config, &caches, certificates.authority_pem(), notices, &metrics);
@@ -182,7 +207,7 @@ impl Supervisor {
 
     /// Gives the parts that heed the stop signal time to end, and ends the others.
     async fn drain(&mut self, limit: Duration) {
-        let servers = ["policy API", "webhook", "administration port"];
+        let servers = ["policy API", "webhook", "administration port", "counts", "election"];
         let mut open: std::collections::HashSet<Id> =
             self.names.iter().filter(|(_, name)| servers.contains(name)).map(|(id, _)| *id).collect();
         let all_closed = async {

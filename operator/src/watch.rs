@@ -133,6 +133,16 @@ impl<V: Cached> Cache<V> {
         self.read(|state| state.objects.iter().map(|(key, object)| (key.clone(), Arc::clone(object))).collect())
     }
 
+    /// Why an object cannot be decoded, if that is so.
+    pub(crate) fn unreadable(&self, key: &Key) -> Option<String> {
+        self.read(|state| state.unreadable.get(key).cloned())
+    }
+
+    /// Every object that cannot be decoded.
+    pub(crate) fn all_unreadable(&self) -> Vec<Key> {
+        self.read(|state| state.unreadable.keys().cloned().collect())
+    }
+
     /// The name of every object.
     pub(crate) fn keys(&self) -> Vec<Key> {
         self.read(|state| state.objects.keys().cloned().collect())
@@ -214,8 +224,9 @@ impl<V: Cached> Cache<V> {
             }
             Event::Delete(object) => {
                 let key = Key::of(&object);
-                state.unreadable.remove(&key);
-                state.remove(key).into_iter().collect()
+                let was_unreadable = state.unreadable.remove(&key).is_some();
+                let change = Change { kind: V::KIND, key: key.clone(), created: false };
+                state.remove(key).or(was_unreadable.then_some(change)).into_iter().collect()
             }
         }
     }
@@ -229,11 +240,14 @@ impl<V: Cached> State<V> {
                 object
             }
             Err(problem) => {
-                self.unreadable.insert(key.clone(), problem);
-                match V::stand_in(&key.name) {
-                    Some(object) => Arc::new(object),
-                    None => return self.remove(key),
+                let news = self.unreadable.insert(key.clone(), problem.clone()).is_none_or(|before| before != problem);
+                let change = Change { kind: V::KIND, key: key.clone(), created: false };
+                let Some(object) = V::stand_in(&key.name) else { return self.remove(key).or(news.then_some(change)) };
+                if news {
+                    self.objects.insert(key, Arc::new(object));
+                    return Some(change);
                 }
+                Arc::new(object)
             }
         };
         let before = self.objects.insert(key.clone(), Arc::clone(&object));

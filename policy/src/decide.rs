@@ -2,6 +2,8 @@
 
 mod approach;
 mod country;
+mod empty;
+mod explain;
 mod peer;
 mod question;
 mod route;
@@ -11,6 +13,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 pub use approach::{Approach, approach};
+pub use explain::{Considered, Explained, explain};
 pub use peer::is_inside;
 pub use question::{Question, decide_question};
 
@@ -21,7 +24,7 @@ use crate::flow::Flow;
 use crate::geo::CountrySource;
 use crate::peer::PeerSource;
 use crate::reason::Reason;
-use crate::verdict::{Denial, Grant, Rule, Verdict};
+use crate::verdict::{Budget, Denial, Grant, Rule, Verdict};
 
 /// What a decision needs besides the flow.
 #[derive(Clone, Copy)]
@@ -54,21 +57,30 @@ pub fn decide(judge: Judge<'_>, flow: &Flow) -> Verdict {
 
 fn decide_outside(judge: Judge<'_>, flow: &Flow) -> Verdict {
     let place = flow.address.map(|address| country::locate(judge, address));
-    let country = place.map(|place| place.unwrap_or(Country::UNKNOWN));
+    let country = place.map(|place| place.located.unwrap_or(Country::UNKNOWN));
     let mut rules = Vec::with_capacity(judge.documents.len());
     let mut data = BTreeSet::new();
+    let mut budgets = Vec::new();
     for document in judge.documents {
+        let holding = document.holding.to_string();
         match route::best(document, flow, place, judge.now) {
-            Ok(route) => {
-                rules.push(Rule { holding: document.holding.to_string(), recipient: route.recipient.clone() });
+            Ok(route::Taken { route, budget, .. }) => {
+                let recipient = route.recipient.clone();
+                budgets.extend(budget.map(|max_out_per_day| Budget {
+                    holding: holding.clone(),
+                    recipient: recipient.clone(),
+                    max_out_per_day,
+                }));
                 data.extend(route.data.iter().copied());
+                rules.push(Rule { holding, recipient });
             }
-            Err(denial) => {
-                return Verdict::Deny(Denial { holding: Some(document.holding.to_string()), country, ..denial });
+            Err(route::Refused { denial, .. }) => {
+                let country = if denial.reason == Reason::SharedTenancy { Some(Country::UNKNOWN) } else { country };
+                return Verdict::Deny(Denial { holding: Some(holding), country, ..denial });
             }
         }
     }
-    Verdict::Allow(Grant { rules, data, country })
+    Verdict::Allow(Grant { rules, data, country, budgets })
 }
 
 /// Whether an address of this scope can be a party at all, given that a transfer lists a network that holds it.

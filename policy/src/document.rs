@@ -1,5 +1,7 @@
 //! The policy document: what the operator compiles for one holding, and all that the sidecar knows of it.
 
+mod empty;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,6 +10,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+pub use empty::{EmptyRoute, EmptyTerms, Leave};
 
 use crate::category::Category;
 use crate::country::Country;
@@ -69,6 +73,9 @@ pub struct StandardNetworks {
     pub networks: Vec<CountryNetwork>,
     /// How many geo sources must know an address.
     pub min_sources: u8,
+    /// Whether geo sources say where an endpoint is that serves many customers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locates_shared: bool,
 }
 
 /// A network and the country that it is in.
@@ -97,6 +104,15 @@ pub struct Route {
     pub permits: Option<Vec<PermitWindow>>,
     /// Why the route is closed whatever the destination: kept in the document, so that the denial says why.
     pub barred: Option<Reason>,
+    /// What the standards say of the route where it carries no data. One that carries none is closed without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty: Option<EmptyRoute>,
+    /// How many bytes the holding itself lets leave by the route, a pod and day of UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_out_per_day: Option<u64>,
+    /// Whether the recipient is an emergency service: such routes survive a quarantine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emergency: bool,
 }
 
 /// One way to reach a recipient.
@@ -109,6 +125,9 @@ pub struct Endpoint {
     pub ports: BTreeSet<u16>,
     /// The protocol spoken there.
     pub protocol: EndpointProtocol,
+    /// Whether many customers are served there, so that geo sources alone do not say in which country a flow ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 impl Endpoint {
@@ -165,6 +184,9 @@ pub struct Constraint {
     pub countries: BTreeSet<Country>,
     /// The lowest TLS version; with it, only TLS flows may use the route.
     pub min_tls: Option<TlsVersion>,
+    /// The number of the rule among those of the standard, from 0: absent where no rule of it is for the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<u32>,
 }
 
 /// A permit's categories and time.
@@ -177,6 +199,9 @@ pub struct PermitWindow {
     pub valid_from: Option<Timestamp>,
     /// The first instant at which it no longer is.
     pub valid_until: Option<Timestamp>,
+    /// The number of the permit among those of the recipient, from 0.
+    #[serde(default)]
+    pub permit: u32,
 }
 
 /// A Service inside the cluster that the holding lists. Where it leads changes far more often than a document, and is asked of

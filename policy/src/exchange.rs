@@ -80,7 +80,8 @@ pub struct PeerAnswer {
     pub peer: Peer,
 }
 
-/// What a sidecar has done since it started. All numbers only grow, so a checkpoint that is lost or comes twice changes nothing.
+/// What a sidecar has done since it started. Numbers stand for all of it, so a checkpoint that is lost or comes twice changes
+/// nothing. They only grow, but for bytes that were on their way when a flow was broken off and did not leave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Checkpoint {

@@ -52,6 +52,19 @@ pub struct Grant {
     pub data: BTreeSet<Category>,
     /// The country of the judged address.
     pub country: Option<Country>,
+    /// What bounds the bytes that may leave; whoever carries the flow keeps to each.
+    pub budgets: Vec<Budget>,
+}
+
+/// A bound on what may leave by a route. All routes of a pod to one recipient share one count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// `namespace/name` of the holding whose document sets it.
+    pub holding: String,
+    /// The recipient.
+    pub recipient: String,
+    /// How many bytes may leave a pod on a day of UTC.
+    pub max_out_per_day: u64,
 }
 
 /// Why a flow may not leave.
@@ -65,6 +78,8 @@ pub struct Denial {
     pub recipient: Option<String>,
     /// The standard that does not allow it.
     pub standard: Option<String>,
+    /// The number of its rule, from 0: absent where it is no single one.
+    pub rule: Option<u32>,
     /// The country of the judged address.
     pub country: Option<Country>,
 }
@@ -73,7 +88,7 @@ impl Denial {
     /// A denial that does not come from a document.
     #[must_use]
     pub fn of(reason: Reason) -> Self {
-        Self { reason, holding: None, recipient: None, standard: None, country: None }
+        Self { reason, holding: None, recipient: None, standard: None, rule: None, country: None }
     }
 }
 

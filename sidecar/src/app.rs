@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -21,7 +22,7 @@ use crate::context::Context;
 use crate::flow::dial::Dialler;
 use crate::flow::listener::{Origin, original_destination};
 use crate::policy::Enforced;
-use crate::{admin, dns, flow, mark, policy, sink};
+use crate::{admin, dns, flow, mark, policy, sink, spending};
 
 /// How long living flows may go on after the sidecar was told to stop. The application has ended before it is told, so what
 /// still lives waits for a destination.
@@ -85,6 +86,7 @@ impl App {
         let (documents, policy) = policy::channel();
         let listeners = Listeners::bind(config.ports).await?;
         let context = Arc::new(Context::new(config, policy, dialler, output)?);
+        context.spending.begin_with(spending::left_before(), Timestamp::now());
         context.readiness.listeners_bound();
         Ok(Self { context, documents, listeners, origin })
     }

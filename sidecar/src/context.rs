@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use shekara_policy::decide::is_inside;
+use shekara_policy::verdict::Denial;
 use shekara_policy::{Address, Flow, Judge, Reason, Verdict, decide};
 use tokio::sync::watch;
 
@@ -24,6 +25,7 @@ use crate::policy::Enforced;
 use crate::readiness::Readiness;
 use crate::record::Records;
 use crate::sink::Sink;
+use crate::spending::Spending;
 
 /// One of each, for as long as the process lives.
 pub struct Context {
@@ -45,6 +47,8 @@ pub struct Context {
     pub resolved: Resolved,
     /// The names that this pod was answered addresses for.
     pub pins: Pins,
+    /// What has left by bounded routes.
+    pub spending: Spending,
     /// The flows that live now.
     pub registry: Registry,
     /// The totals for checkpoints.
@@ -81,6 +85,7 @@ impl Context {
             waiting: Waiting::default(),
             resolved: Resolved::default(),
             pins: Pins::default(),
+            spending: Spending::default(),
             registry: Registry::default(),
             ledger: Ledger::default(),
             records: Records::new(output, metrics.records_lost.clone())?,
@@ -122,5 +127,17 @@ impl Context {
             return Ok(());
         }
         self.peers.know(&inside, || self.registry.destinations()).await
+    }
+
+    /// The same for a flow that is to begin: it also needs something left of every bound.
+    #[must_use]
+    pub fn admit(&self, flow: &Flow) -> Verdict {
+        match self.decide(flow) {
+            Verdict::Allow(grant) => match self.spending.spent(&grant.budgets, Timestamp::now()) {
+                Some(denial) => Verdict::Deny(Denial { country: grant.country, ..denial }),
+                None => Verdict::Allow(grant),
+            },
+            denied @ Verdict::Deny(_) => denied,
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod requests;
 pub mod resolve;
 pub mod source_ports;
 pub mod story;
+pub mod unsent;
 
 #[cfg(test)]
 pub(crate) mod tests;

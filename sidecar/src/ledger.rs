@@ -79,6 +79,11 @@ impl Bytes {
         self.to_pod.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts bytes no more that have not left and never will.
+    pub fn take_back(&self, bytes: u64) {
+        self.from_pod.fetch_sub(bytes.min(self.out()), Ordering::Relaxed);
+    }
+
     /// Bytes from the pod so far.
     #[must_use]
     pub fn out(&self) -> u64 {
@@ -165,6 +170,7 @@ mod tests {
             ],
             data: BTreeSet::from([Category::BiometricFace]),
             country: Some("KZ".parse().unwrap()),
+            budgets: vec![],
         }));
         let first = ledger.count(allowed.clone(), at(5), "one.example.kz");
         let second = ledger.count(allowed, at(4), "two.example.kz");

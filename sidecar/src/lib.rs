@@ -22,4 +22,5 @@ pub mod readiness;
 pub mod ready;
 pub mod record;
 pub mod sink;
+pub mod spending;
 pub mod verify;

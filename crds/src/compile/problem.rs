@@ -37,8 +37,16 @@ pub enum ProblemCode {
     GroundNotAllowed,
     /// A standard does not allow a route that carries nothing.
     EmptyTransferDenied,
+    /// A route abroad that carries nothing has no approval.
+    NoApproval,
+    /// The permits are for other purposes.
+    PurposeNotPermitted,
+    /// Observe is asked for and not to be had.
+    ObserveUnavailable,
     /// The recipient's own country is not allowed for the data.
     CrossBorder,
+    /// A standard does not leave the Kubernetes API to holdings.
+    ClusterApiDenied,
     /// An inCluster Service does not exist.
     ServiceNotFound,
     /// An inCluster Service leads outside the cluster by its name.
@@ -59,7 +67,11 @@ impl ProblemCode {
             Self::PermitNotYetValid => "PermitNotYetValid",
             Self::GroundNotAllowed => "GroundNotAllowed",
             Self::EmptyTransferDenied => "EmptyTransferDenied",
+            Self::NoApproval => "NoApproval",
+            Self::PurposeNotPermitted => "PurposeNotPermitted",
+            Self::ObserveUnavailable => "ObserveUnavailable",
             Self::CrossBorder => "CrossBorder",
+            Self::ClusterApiDenied => "ClusterAPIDenied",
             Self::ServiceNotFound => "ServiceNotFound",
             Self::ServiceWithoutAddress => "ServiceWithoutAddress",
         }
@@ -92,6 +104,21 @@ impl Problems {
     /// The value, or a problem with the field.
     pub(super) fn check<T, E: fmt::Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.add(field, ProblemCode::InvalidField, error)).ok()
+    }
+
+    /// A problem where the text is no instant.
+    pub(super) fn instant(&mut self, field: &str, text: Option<&str>) {
+        let _ = text.and_then(|text| self.check(field, text.parse::<jiff::Timestamp>()));
+    }
+
+    /// A problem where the text is no day.
+    pub(super) fn date(&mut self, field: &str, text: Option<&str>) {
+        let _ = text.and_then(|text| self.check(field, text.parse::<jiff::civil::Date>()));
+    }
+
+    /// A problem where the text is no duration.
+    pub(super) fn duration(&mut self, field: &str, text: Option<&str>) {
+        let _ = text.and_then(|text| self.check(field, crate::duration(text)));
     }
 }
 

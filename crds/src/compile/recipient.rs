@@ -9,12 +9,14 @@ use shekara_policy::{Country, HostPattern};
 
 use super::problem::{Problem, Problems, categories};
 use super::route::network;
-use crate::recipient::{self as api, Ground, Recipient, Role};
+use crate::recipient::{self as api, Ground, Recipient, Role, Tenancy};
 
 /// A recipient whose fields can be used.
 pub(super) struct Parsed {
     pub(super) country: Country,
+    pub(super) parent_country: Option<Country>,
     pub(super) needs_permit: bool,
+    pub(super) emergency: bool,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) permits: Vec<Permit>,
 }
@@ -24,6 +26,7 @@ pub(super) struct Permit {
     pub(super) window: PermitWindow,
     pub(super) ground: Ground,
     holders: Vec<String>,
+    purposes: Vec<String>,
 }
 
 /// What is wrong with a recipient by itself.
@@ -47,12 +50,17 @@ impl Parsed {
         let permits = spec.permits.iter().enumerate();
         Self {
             country: problems.check(&format!("{prefix}spec.country"), spec.country.parse()).unwrap_or(Country::UNKNOWN),
+            parent_country: spec
+                .parent_country
+                .as_ref()
+                .and_then(|country| problems.check(&format!("{prefix}spec.parentCountry"), country.parse())),
             needs_permit: spec.role != Role::Own,
+            emergency: spec.role == Role::Emergency,
             endpoints: endpoints
                 .filter_map(|(index, endpoint)| self::endpoint(endpoint, &format!("{prefix}spec.endpoints[{index}]"), problems))
                 .collect(),
             permits: permits
-                .filter_map(|(index, permit)| self::permit(permit, &format!("{prefix}spec.permits[{index}]"), problems))
+                .filter_map(|(index, permit)| self::permit(index, permit, &format!("{prefix}spec.permits[{index}]"), problems))
                 .collect(),
         }
     }
@@ -68,6 +76,17 @@ impl Permit {
         };
         self.holders.is_empty() || self.holders.iter().any(matches)
     }
+
+    /// Whether the permit may be used for a purpose. Purposes are words of a document, so case and the width of white space say
+    /// nothing and everything else does: one that begins like a permitted one may be quite another.
+    pub(super) fn is_for_purpose(&self, purpose: Option<&str>) -> bool {
+        self.purposes.is_empty() || purpose.is_some_and(|purpose| self.purposes.contains(&folded(purpose)))
+    }
+}
+
+/// A purpose in the form in which purposes are compared.
+fn folded(purpose: &str) -> String {
+    purpose.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 fn endpoint(endpoint: &api::Endpoint, field: &str, problems: &mut Problems) -> Option<Endpoint> {
@@ -81,10 +100,10 @@ fn endpoint(endpoint: &api::Endpoint, field: &str, problems: &mut Problems) -> O
         let port = u16::try_from(*port).ok().filter(|port| *port > 0).ok_or("a port is a number from 1 to 65535");
         ports.insert(problems.check(&format!("{field}.ports[{index}]"), port)?);
     }
-    Some(Endpoint { target, ports, protocol: endpoint.protocol })
+    Some(Endpoint { target, ports, protocol: endpoint.protocol, shared: endpoint.tenancy == Tenancy::Shared })
 }
 
-fn permit(permit: &api::Permit, field: &str, problems: &mut Problems) -> Option<Permit> {
+fn permit(index: usize, permit: &api::Permit, field: &str, problems: &mut Problems) -> Option<Permit> {
     let data = categories(&permit.data, &format!("{field}.data"), problems);
     let mut time = |name: &str, text: &Option<String>| match text {
         Some(text) => problems.check(&format!("{field}.{name}"), text.parse::<Timestamp>()).map(Some),
@@ -93,8 +112,21 @@ fn permit(permit: &api::Permit, field: &str, problems: &mut Problems) -> Option<
     let valid_from = time("validFrom", &permit.valid_from)?;
     let valid_until = time("validUntil", &permit.valid_until)?;
     Some(Permit {
-        window: PermitWindow { data, valid_from, valid_until },
+        window: PermitWindow { data, valid_from, valid_until, permit: u32::try_from(index).unwrap_or(u32::MAX) },
         ground: permit.ground,
         holders: permit.holders.clone(),
+        purposes: permit.purposes.iter().map(|purpose| folded(purpose)).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purposes_are_compared_by_their_words() {
+        assert_eq!(folded("  Search for\u{a0}\n missing  PEOPLE "), "search for missing people");
+        assert_eq!(folded("Поиск ЛЮДЕЙ"), "поиск людей");
+        assert_ne!(folded("identification of patients"), folded("identification"));
+    }
 }

@@ -8,17 +8,20 @@ use shekara_policy::address::Address;
 use shekara_policy::document::{HoldingReference, PermitWindow, Route};
 use shekara_policy::{Category, Reason};
 
-use super::Surroundings;
+use super::bar::{Asked, Bar, bar};
 use super::problem::{ProblemCode, Problems, categories};
 use super::recipient::{Parsed, Permit};
 use super::standard::Standard;
+use super::{Party, Surroundings, empty};
 use crate::data_holding::Transfer;
-use crate::sovereignty_standard::EmptyTransfer;
+use crate::quantity;
 
 /// A route, and when the first permit that it uses expires.
 pub(super) struct Routed {
     pub(super) route: Route,
     pub(super) expires: Option<Timestamp>,
+    /// Who the recipient is; none where there is no such recipient.
+    pub(super) party: Option<Party>,
 }
 
 /// Compiles a transfer. A route that cannot be open stays in the document, barred, so that its denials say why.
@@ -36,31 +39,54 @@ pub(super) fn compile(
     let Some(recipient) = around.recipients.get(&transfer.recipient) else {
         let message = format!("there is no Recipient {:?}", transfer.recipient);
         problems.add(&format!("{field}.recipient"), ProblemCode::RecipientNotFound, message);
-        return Routed { route: closed(transfer, data, Reason::RouteInvalid), expires: None };
+        return Routed { route: closed(transfer, data, Reason::RouteInvalid), expires: None, party: None };
     };
     if let Some(category) = data.difference(held).next() {
         let message = format!("the holding does not hold {category}: spec.data does not name it");
         problems.add(&format!("{field}.data"), ProblemCode::DataNotHeld, message);
     }
+    let approved = approval(transfer, field, problems);
+    let max_out_per_day = transfer.max_out_per_day.as_deref();
+    let max_out_per_day =
+        max_out_per_day.and_then(|text| problems.check(&format!("{field}.maxOutPerDay"), quantity::bytes(text)));
     let recipient = Parsed::parse(recipient, problems);
     let unreadable = problems.len() > before || standards.iter().any(|standard| standard.broken);
-    let permits = recipient.needs_permit.then(|| usable(&recipient.permits, holding, standards));
-    let barred = bar(&data, unreadable, &recipient, holding, standards);
+    let purpose = transfer.purpose.as_deref();
+    let permits = recipient.needs_permit.then(|| usable(&recipient.permits, holding, purpose, standards));
+    let empty = data.is_empty().then(|| empty::terms(standards, recipient.country, approved));
+    let asked = Asked { data: &data, empty: empty.as_ref(), purpose, recipient: &recipient, holding, standards, unreadable };
+    let barred = bar(&asked);
+    let party = Party {
+        country: recipient.country,
+        parent_country: recipient.parent_country.filter(|parent| *parent != recipient.country),
+        shared: recipient.endpoints.iter().any(|endpoint| endpoint.shared),
+    };
     let route = Route {
         recipient: transfer.recipient.clone(),
         endpoints: recipient.endpoints,
         constraints: standards.iter().flat_map(|standard| standard.constraints(&data)).collect(),
         permits: permits.clone(),
-        barred: barred.map(|(reason, _, _)| reason),
+        barred: barred.as_ref().map(|bar| bar.reason),
+        empty,
+        max_out_per_day,
+        emergency: recipient.emergency,
         data,
     };
-    if let Some((_, code, message)) =
-        barred.filter(|(reason, _, _)| *reason != Reason::NoStandard && *reason != Reason::RouteInvalid)
-    {
-        problems.add(field, code, format!("recipient {}: {message}", transfer.recipient));
+    let open = barred.is_none();
+    // what is wrong with the whole, or was named with its field, is not said once more
+    let said = |bar: &Bar| bar.code != ProblemCode::InvalidField && !standards.is_empty();
+    if let Some(bar) = barred.filter(said) {
+        let field = if bar.code == ProblemCode::NoApproval { format!("{field}.approval") } else { field.to_owned() };
+        problems.add(&field, bar.code, format!("recipient {}: {}", transfer.recipient, bar.message));
     }
-    let expires = check_time(&route, field, around.now, barred.is_none(), problems);
-    Routed { route, expires }
+    let expires = check_time(&route, field, around.now, open, problems);
+    Routed { route, expires, party: Some(party) }
+}
+
+/// Whether the transfer names who approved it, on a day that is one.
+fn approval(transfer: &Transfer, field: &str, problems: &mut Problems) -> bool {
+    let Some(approval) = &transfer.approval else { return false };
+    problems.check(&format!("{field}.approval.date"), approval.date.parse::<jiff::civil::Date>()).is_some()
 }
 
 fn closed(transfer: &Transfer, data: BTreeSet<Category>, reason: Reason) -> Route {
@@ -71,61 +97,20 @@ fn closed(transfer: &Transfer, data: BTreeSet<Category>, reason: Reason) -> Rout
         constraints: vec![],
         permits: None,
         barred: Some(reason),
+        empty: None,
+        max_out_per_day: None,
+        emergency: false,
     }
 }
 
-/// The permits that the holding may use, reduced to the categories for which every standard allows their ground.
-fn usable(permits: &[Permit], holding: &HoldingReference, standards: &[Standard]) -> Vec<PermitWindow> {
+/// The permits that the holding may use for the purpose, reduced to the categories for which every standard allows their ground.
+fn usable(permits: &[Permit], holding: &HoldingReference, purpose: Option<&str>, standards: &[Standard]) -> Vec<PermitWindow> {
     let reduce = |permit: &Permit| {
         let allowed = |category: &&Category| standards.iter().all(|standard| standard.allows_ground(**category, permit.ground));
         PermitWindow { data: permit.window.data.iter().filter(allowed).copied().collect(), ..permit.window.clone() }
     };
-    permits.iter().filter(|permit| permit.is_for(holding)).map(reduce).collect()
-}
-
-/// Why a route is closed whatever the destination and the time.
-fn bar(
-    data: &BTreeSet<Category>,
-    unreadable: bool,
-    recipient: &Parsed,
-    holding: &HoldingReference,
-    standards: &[Standard],
-) -> Option<(Reason, ProblemCode, &'static str)> {
-    if standards.is_empty() {
-        return Some((Reason::NoStandard, ProblemCode::NoStandard, "no standard applies"));
-    }
-    if unreadable {
-        return Some((Reason::RouteInvalid, ProblemCode::InvalidField, "the declaration cannot be compiled"));
-    }
-    if data.is_empty() && standards.iter().any(|standard| standard.empty_home == EmptyTransfer::Denied) {
-        let message = "a standard does not allow routes that claim to carry no data";
-        return Some((Reason::EmptyTransferDenied, ProblemCode::EmptyTransferDenied, message));
-    }
-    let constraints: Vec<_> = standards.iter().flat_map(|standard| standard.constraints(data)).collect();
-    if constraints.iter().any(|constraint| !constraint.countries.contains(&recipient.country)) {
-        let message = "the recipient's own country is not one that the standards allow for this data";
-        return Some((Reason::CrossBorder, ProblemCode::CrossBorder, message));
-    }
-    if recipient.needs_permit {
-        return data.iter().find_map(|category| permit_bar(*category, recipient, holding, standards));
-    }
-    None
-}
-
-fn permit_bar(
-    category: Category,
-    recipient: &Parsed,
-    holding: &HoldingReference,
-    standards: &[Standard],
-) -> Option<(Reason, ProblemCode, &'static str)> {
-    let mut covering =
-        recipient.permits.iter().filter(|permit| permit.is_for(holding) && permit.window.data.contains(&category)).peekable();
-    if covering.peek().is_none() {
-        return Some((Reason::NoPermit, ProblemCode::NoPermit, "no permit covers the route's data for this holding"));
-    }
-    let grounded = covering.any(|permit| standards.iter().all(|standard| standard.allows_ground(category, permit.ground)));
-    let message = "no permit rests on a ground that the standards allow for this data";
-    (!grounded).then_some((Reason::GroundNotAllowed, ProblemCode::GroundNotAllowed, message))
+    let may_use = |permit: &&Permit| permit.is_for(holding) && permit.is_for_purpose(purpose);
+    permits.iter().filter(may_use).map(reduce).collect()
 }
 
 /// Names permits that are out of time now, and says when the next of those in use expires.

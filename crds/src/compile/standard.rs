@@ -4,23 +4,33 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
 use shekara_policy::category::CategoryPattern;
-use shekara_policy::document::{Constraint, CountryNetwork};
+use shekara_policy::document::{Constraint, CountryNetwork, Leave};
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::{Category, Country};
 
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, ProblemCode, Problems};
+use crate::quantity;
 use crate::recipient::Ground;
-use crate::sovereignty_standard::{EmptyTransfer, MinTls, SovereigntyStandard, TransferRule};
+use crate::sovereignty_standard::operation::ClusterApiUse;
+use crate::sovereignty_standard::{
+    EmptyTransfer, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec, TransferRule,
+};
 
 /// A standard whose fields can be used.
 pub(super) struct Standard {
     pub(super) name: String,
     pub(super) networks: Vec<CountryNetwork>,
     pub(super) min_sources: u8,
-    pub(super) empty_home: EmptyTransfer,
+    /// Whether geo sources say where an endpoint is that serves many customers.
+    pub(super) locates_shared: bool,
+    pub(super) empty_home: Leave,
+    pub(super) empty_abroad: Leave,
     /// Whether a field could not be read: such a standard closes every route.
     pub(super) broken: bool,
-    home: BTreeSet<Country>,
+    /// Whether holdings may let their workloads reach the Kubernetes API.
+    pub(super) leaves_cluster_api: bool,
+    pub(super) home: BTreeSet<Country>,
+    bound: Vec<CategoryPattern>,
     rules: Vec<Rule>,
 }
 
@@ -33,7 +43,7 @@ struct Rule {
 
 /// Whether a standard binds a holding of this data in a namespace with these labels. A standard whose categories cannot be read
 /// binds everything: what it meant is not known.
-pub(super) fn applies(
+pub(crate) fn applies(
     standard: &SovereigntyStandard,
     data: &BTreeSet<Category>,
     namespace_labels: &BTreeMap<String, String>,
@@ -62,9 +72,10 @@ impl Standard {
     fn read(standard: &SovereigntyStandard, prefix: &str, problems: &mut Problems) -> Self {
         let spec = &standard.spec;
         let before = problems.len();
-        for (index, pattern) in spec.applies_to.data.iter().enumerate() {
-            problems.check(&format!("{prefix}spec.appliesTo.data[{index}]"), pattern.parse::<CategoryPattern>());
-        }
+        let bound = spec.applies_to.data.iter().enumerate();
+        let bound = bound
+            .filter_map(|(index, pattern)| problems.check(&format!("{prefix}spec.appliesTo.data[{index}]"), pattern.parse()))
+            .collect();
         let home = countries(&spec.home_countries, &format!("{prefix}spec.homeCountries"), problems);
         let mut networks = Vec::new();
         for (index, network) in spec.networks.iter().enumerate() {
@@ -81,32 +92,57 @@ impl Standard {
             .enumerate()
             .map(|(index, rule)| Rule::read(rule, &format!("{prefix}spec.transfers[{index}]"), problems))
             .collect();
+        let max_empty = spec.max_empty_out_per_day.as_deref();
+        let max_empty =
+            max_empty.and_then(|text| problems.check(&format!("{prefix}spec.maxEmptyOutPerDay"), quantity::bytes(text)));
+        let mut leave = |kind, name: &str| match (kind, max_empty) {
+            (EmptyTransfer::Denied, _) => Leave::Denied,
+            (EmptyTransfer::Allowed, _) => Leave::Allowed,
+            (EmptyTransfer::Bounded, Some(bytes)) => Leave::Bounded(bytes),
+            (EmptyTransfer::Bounded, None) => {
+                let message = "it is Bounded, and maxEmptyOutPerDay does not say by what";
+                problems.add(&format!("{prefix}spec.emptyTransfers.{name}"), ProblemCode::InvalidField, message);
+                Leave::Denied
+            }
+        };
+        let (empty_home, empty_abroad) = (leave(spec.empty_transfers.home, "home"), leave(spec.empty_transfers.abroad, "abroad"));
+        // what else cannot be read opens and closes nothing
+        let broken = problems.len() > before;
+        operation(spec, prefix, problems);
         Self {
             name: standard.name_any(),
+            leaves_cluster_api: spec.cluster_api == ClusterApiUse::PerHolding,
             networks,
             min_sources: u8::try_from(spec.min_sources).unwrap_or(u8::MAX),
-            empty_home: spec.empty_transfers.home,
-            broken: problems.len() > before,
+            locates_shared: spec.shared_tenancy == SharedTenancy::Located,
+            empty_home,
+            empty_abroad,
+            broken,
             home,
+            bound,
             rules,
         }
     }
 
-    /// What the standard asks of a route that carries this data: one constraint a matching rule. Data that no rule matches may
-    /// go to no country.
+    /// Whether the standard is for this category.
+    pub(super) fn binds(&self, category: Category) -> bool {
+        self.bound.iter().any(|pattern| pattern.matches(category))
+    }
+
+    /// What the standard asks of a route that carries this data: one constraint a matching rule. Data that it binds and no rule
+    /// matches may go to no country.
     pub(super) fn constraints(&self, data: &BTreeSet<Category>) -> Vec<Constraint> {
-        let constraint = |countries: &BTreeSet<Country>, min_tls| Constraint {
+        let constraint = |countries: &BTreeSet<Country>, min_tls, rule| Constraint {
             standard: self.name.clone(),
             countries: countries.clone(),
             min_tls,
+            rule,
         };
-        if data.is_empty() {
-            return vec![constraint(&self.home, None)];
-        }
-        let matching = self.rules.iter().filter(|rule| rule.matches_any(data));
-        let mut constraints: Vec<Constraint> = matching.map(|rule| constraint(&rule.countries, rule.min_tls)).collect();
-        if data.iter().any(|category| !self.rules.iter().any(|rule| rule.matches(*category))) {
-            constraints.push(constraint(&BTreeSet::new(), None));
+        let matching = (0u32..).zip(&self.rules).filter(|(_, rule)| rule.matches_any(data));
+        let mut constraints: Vec<Constraint> =
+            matching.map(|(number, rule)| constraint(&rule.countries, rule.min_tls, Some(number))).collect();
+        if data.iter().any(|category| self.binds(*category) && !self.rules.iter().any(|rule| rule.matches(*category))) {
+            constraints.push(constraint(&BTreeSet::new(), None, None));
         }
         constraints
     }
@@ -114,6 +150,27 @@ impl Standard {
     /// Whether every rule for this category allows the ground.
     pub(super) fn allows_ground(&self, category: Category, ground: Ground) -> bool {
         self.rules.iter().filter(|rule| rule.matches(category)).all(|rule| rule.grounds.contains(&ground))
+    }
+}
+
+/// Names what cannot be read of how the standard is put into operation.
+fn operation(spec: &SovereigntyStandardSpec, prefix: &str, problems: &mut Problems) {
+    problems.duration(&format!("{prefix}spec.maxStaleness"), spec.max_staleness.as_deref());
+    for (index, longest) in spec.max_retention.iter().enumerate() {
+        problems.duration(&format!("{prefix}spec.maxRetention[{index}].period"), Some(&longest.period));
+    }
+    if let Some(response) = &spec.response {
+        problems.duration(&format!("{prefix}spec.response.maxDuration"), response.max_duration.as_deref());
+        let within = response.escalation.as_ref().map(|escalation| escalation.within.as_str());
+        problems.duration(&format!("{prefix}spec.response.escalation.within"), within);
+    }
+    if let Some(reporting) = &spec.reporting {
+        problems.duration(&format!("{prefix}spec.reporting.period"), Some(&reporting.period));
+        problems.duration(&format!("{prefix}spec.reporting.keep"), reporting.keep.as_deref());
+    }
+    for (index, control) in spec.controls.iter().enumerate() {
+        problems.date(&format!("{prefix}spec.controls[{index}].effectiveFrom"), control.effective_from.as_deref());
+        problems.date(&format!("{prefix}spec.controls[{index}].reviewedAt"), control.reviewed_at.as_deref());
     }
 }
 

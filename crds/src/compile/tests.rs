@@ -3,12 +3,13 @@ use serde_json::{Value, json};
 use shekara_policy::decide::{Judge, decide};
 use shekara_policy::flow::{Flow, Protocol, TlsVersion};
 use shekara_policy::geo::CountrySource;
-use shekara_policy::{Address, Country, Reason};
+use shekara_policy::{Address, Country, Reason, Verdict};
 
 use super::*;
 
 const NOW: &str = "2026-06-01T00:00:00Z";
 
+#[derive(Clone)]
 struct Fixture {
     holding: Value,
     standards: Vec<Value>,
@@ -44,8 +45,27 @@ fn fixture() -> Fixture {
     }
 }
 
+struct Home;
+
+impl CountrySource for Home {
+    fn countries(&self, _: std::net::IpAddr) -> Vec<Country> {
+        vec!["KZ".parse().unwrap()]
+    }
+}
+
+fn flow() -> Flow {
+    Flow {
+        protocol: Protocol::Tls,
+        name: Some("api.clinic.example.kz".parse().unwrap()),
+        address: Some(Address::new("192.0.2.10".parse().unwrap())),
+        port: 443,
+        tls: Some(TlsVersion::V13),
+    }
+}
+
 impl Fixture {
-    fn compile(&self) -> Compiled {
+    /// Does something with the holding and what surrounds it.
+    fn with<T>(&self, act: impl FnOnce(&DataHolding, Surroundings<'_>) -> T) -> T {
         let holding: DataHolding = serde_json::from_value(self.holding.clone()).unwrap();
         let standards: Vec<SovereigntyStandard> =
             self.standards.iter().cloned().map(|standard| serde_json::from_value(standard).unwrap()).collect();
@@ -57,44 +77,41 @@ impl Fixture {
         };
         let service = |name: &str, external_name| ListedService { namespace: "archive".into(), name: name.into(), external_name };
         let services = [service("vectors", false), service("alias", true)];
-        compile(
-            &holding,
-            Surroundings {
-                standards: &standards,
-                recipients: &recipients,
-                namespace_labels: &BTreeMap::new(),
-                services: &services,
-                cluster: &cluster,
-                now: NOW.parse().unwrap(),
-            },
-        )
+        let around = Surroundings {
+            standards: &standards,
+            recipients: &recipients,
+            namespace_labels: &BTreeMap::new(),
+            services: &services,
+            cluster: &cluster,
+            now: NOW.parse().unwrap(),
+        };
+        act(&holding, around)
+    }
+
+    fn compile(&self) -> Compiled {
+        self.with(compile)
+    }
+
+    /// What the simulator says of a flow to the clinic.
+    fn simulated(&self) -> crate::simulate::Simulated {
+        self.with(|holding, around| crate::simulate(std::slice::from_ref(holding), around, &Home, &flow()))
     }
 
     fn reason(&self) -> Option<Reason> {
-        struct Home;
-        impl CountrySource for Home {
-            fn countries(&self, _: std::net::IpAddr) -> Vec<Country> {
-                vec!["KZ".parse().unwrap()]
-            }
-        }
+        self.verdict().reason()
+    }
+
+    fn verdict(&self) -> Verdict {
         let compiled = self.compile();
-        let flow = Flow {
-            protocol: Protocol::Tls,
-            name: Some("api.clinic.example.kz".parse().unwrap()),
-            address: Some(Address::new("192.0.2.10".parse().unwrap())),
-            port: 443,
-            tls: Some(TlsVersion::V13),
+        let judge = Judge {
+            documents: &[compiled.document],
+            geo: &Home,
+            peers: &shekara_policy::peer::NoPeers,
+            now: NOW.parse().unwrap(),
         };
-        decide(
-            Judge {
-                documents: &[compiled.document],
-                geo: &Home,
-                peers: &shekara_policy::peer::NoPeers,
-                now: NOW.parse().unwrap(),
-            },
-            &flow,
-        )
-        .reason()
+        let verdict = decide(judge, &flow());
+        assert_eq!(self.simulated().verdict, verdict, "the simulator says the same");
+        verdict
     }
 }
 
@@ -111,8 +128,8 @@ fn a_sound_declaration_opens_its_route() {
 #[rstest]
 #[case("/holding/spec/transfers/0/recipient", json!("nobody"), "spec.transfers[0].recipient: there is no Recipient \"nobody\"", Reason::UnlistedParty)]
 #[case("/holding/spec/data", json!([{"category": "biometric.iris"}]), "spec.transfers[0].data: the holding does not hold biometric.face: spec.data does not name it", Reason::RouteInvalid)]
-#[case("/holding/spec/transfers/0/data", json!([]), "spec.transfers[0]: recipient clinic: a standard does not allow routes that claim to carry no data", Reason::EmptyTransferDenied)]
-#[case("/recipient/spec/country", json!("DE"), "spec.transfers[0]: recipient clinic: the recipient's own country is not one that the standards allow for this data", Reason::CrossBorder)]
+#[case("/holding/spec/transfers/0/data", json!([]), "spec.transfers[0]: recipient clinic: the standard kz does not allow routes that claim to carry no data", Reason::EmptyTransferDenied)]
+#[case("/recipient/spec/country", json!("DE"), "spec.transfers[0]: recipient clinic: the standard kz does not allow the recipient's own country for this data", Reason::CrossBorder)]
 #[case("/recipient/spec/permits", json!([]), "spec.transfers[0]: recipient clinic: no permit covers the route's data for this holding", Reason::NoPermit)]
 #[case("/recipient/spec/permits/0/holders", json!(["vehicles/*"]), "spec.transfers[0]: recipient clinic: no permit covers the route's data for this holding", Reason::NoPermit)]
 #[case("/recipient/spec/permits/0/ground", json!("Consent"), "spec.transfers[0]: recipient clinic: no permit rests on a ground that the standards allow for this data", Reason::GroundNotAllowed)]
@@ -120,6 +137,10 @@ fn a_sound_declaration_opens_its_route() {
 #[case("/recipient/spec/permits/0/validFrom", json!("2026-06-02T00:00:00Z"), "spec.transfers[0]: the permit of Recipient/clinic for biometric.face is not valid yet (spec.permits[].validFrom)", Reason::PermitNotYetValid)]
 #[case("/recipient/spec/endpoints/0/host", json!("clinic..kz"), "Recipient/clinic spec.endpoints[0].host: \"clinic..kz\" is not a host name: each label has 1 to 63 letters, digits, hyphens or underscores, and neither begins nor ends with a hyphen", Reason::UnlistedParty)]
 #[case("/standards/0/spec/networks/0/cidr", json!("10.40.0.0/99"), "SovereigntyStandard/kz spec.networks[0].cidr: \"10.40.0.0/99\" is not a CIDR, as in 192.0.2.0/24", Reason::RouteInvalid)]
+#[case("/holding/spec/transfers/0/maxOutPerDay", json!("9Ei"), "spec.transfers[0].maxOutPerDay: \"9Ei\" is more than 8Ei", Reason::RouteInvalid)]
+#[case("/holding/spec/transfers/0/approval", json!({"by": "x", "document": "1", "date": "2026-02-30"}), "spec.transfers[0].approval.date: parsed date is not valid: parameter 'day' for `2026-02` is invalid, must be in range `1..=28`", Reason::RouteInvalid)]
+#[case("/standards/0/spec/maxEmptyOutPerDay", json!("half"), "SovereigntyStandard/kz spec.maxEmptyOutPerDay: \"half\" is not a size in bytes, as in 50Mi, 1.5Gi or 2G", Reason::RouteInvalid)]
+#[case("/standards/0/spec/emptyTransfers", json!({"abroad": "Bounded"}), "SovereigntyStandard/kz spec.emptyTransfers.abroad: it is Bounded, and maxEmptyOutPerDay does not say by what", Reason::RouteInvalid)]
 #[case("/standards/0/spec/appliesTo/data", json!(["vehicle.cabin-audio"]), "spec.data: no SovereigntyStandard applies to this namespace and data, so no route is open", Reason::NoStandard)]
 fn each_fault_closes_the_route_and_is_named(
     #[case] pointer: &str,
@@ -158,11 +179,104 @@ fn every_standard_that_applies_must_agree() {
 }
 
 #[test]
-fn data_that_no_rule_of_an_applying_standard_mentions_goes_nowhere() {
+fn data_that_no_rule_of_a_standard_that_binds_it_mentions_goes_nowhere() {
     let mut fixture = fixture();
+    fixture.standards[0]["spec"]["appliesTo"]["data"] = json!(["biometric.*", "vehicle.*"]);
     fixture.holding["spec"]["transfers"][0]["data"] = json!(["biometric.face", "vehicle.location"]);
     fixture.recipient["spec"]["permits"][0]["data"] = json!(["biometric.face", "vehicle.location"]);
     assert_eq!(fixture.reason(), Some(Reason::CrossBorder));
+}
+
+#[test]
+fn data_that_no_standard_binds_goes_nowhere_and_two_standards_bind_each_their_own() {
+    let mut fixture = fixture();
+    fixture.holding["spec"]["transfers"][0]["data"] = json!(["biometric.face", "vehicle.location"]);
+    fixture.recipient["spec"]["permits"][0]["data"] = json!(["biometric.face", "vehicle.location"]);
+    assert_eq!(fixture.reason(), Some(Reason::NoStandard));
+    assert!(fixture.compile().problems[0].message.contains("no standard binds vehicle.location"));
+    let mut vehicles = fixture.standards[0].clone();
+    vehicles["metadata"]["name"] = json!("vehicles");
+    vehicles["spec"]["appliesTo"]["data"] = json!(["vehicle.*"]);
+    vehicles["spec"]["transfers"][0]["data"] = json!(["vehicle.*"]);
+    fixture.standards.push(vehicles);
+    assert_eq!(fixture.reason(), None);
+    fixture.standards[1]["spec"]["transfers"][0]["countries"] = json!(["DE"]);
+    assert_eq!(fixture.reason(), Some(Reason::CrossBorder));
+}
+
+/// A transfer without data: what a standard says of home and abroad, the recipient's country, the approval, and the outcome.
+#[rstest]
+#[case(json!({"home": "Allowed"}), "KZ", false, Ok(None))]
+#[case(json!({"home": "Bounded"}), "KZ", false, Ok(Some(1024)))]
+#[case(json!({"home": "Denied", "abroad": "Allowed"}), "KZ", true, Err(Reason::EmptyTransferDenied))]
+#[case(json!({"home": "Allowed"}), "DE", true, Err(Reason::EmptyTransferDenied))]
+#[case(json!({"home": "Allowed", "abroad": "Allowed"}), "DE", false, Err(Reason::NoApproval))]
+#[case(json!({"home": "Allowed", "abroad": "Allowed"}), "DE", true, Ok(None))]
+#[case(json!({"home": "Allowed", "abroad": "Bounded"}), "DE", true, Ok(Some(1024)))]
+fn a_route_without_data(
+    #[case] says: Value,
+    #[case] country: &str,
+    #[case] approved: bool,
+    #[case] expected: Result<Option<u64>, Reason>,
+) {
+    let mut fixture = fixture();
+    fixture.standards[0]["spec"]["emptyTransfers"] = says;
+    fixture.standards[0]["spec"]["maxEmptyOutPerDay"] = json!("1Ki");
+    fixture.recipient["spec"]["country"] = json!(country);
+    fixture.recipient["spec"]["permits"] = json!([]);
+    fixture.holding["spec"]["transfers"][0] = json!({"recipient": "clinic", "data": []});
+    if approved {
+        fixture.holding["spec"]["transfers"][0]["approval"] = json!({"by": "A. S.", "document": "44", "date": "2026-11-20"});
+    }
+    match fixture.verdict() {
+        Verdict::Allow(grant) => {
+            assert_eq!(Ok(grant.budgets.first().map(|budget| budget.max_out_per_day)), expected);
+            fixture.holding["spec"]["transfers"][0]["maxOutPerDay"] = json!("1000");
+            let Verdict::Allow(grant) = fixture.verdict() else { panic!() };
+            assert_eq!(grant.budgets[0].max_out_per_day, 1000, "the holding's own bound is lower");
+        }
+        Verdict::Deny(denial) => assert_eq!(Err(denial.reason), expected),
+    }
+}
+
+#[rstest]
+#[case(json!("identification"), None)]
+#[case(json!("  IDENTIFICATION "), None)]
+#[case(json!("identification of patients"), Some(Reason::PurposeNotPermitted))]
+#[case(Value::Null, Some(Reason::PurposeNotPermitted))]
+fn a_permit_with_purposes_is_for_these_alone(#[case] purpose: Value, #[case] reason: Option<Reason>) {
+    let mut fixture = fixture();
+    fixture.recipient["spec"]["permits"][0]["purposes"] = json!(["search for people", "Identification"]);
+    if !purpose.is_null() {
+        fixture.holding["spec"]["transfers"][0]["purpose"] = purpose;
+    }
+    assert_eq!(fixture.reason(), reason);
+}
+
+#[test]
+fn where_many_customers_are_served_the_country_is_known_by_a_standards_networks_alone() {
+    let mut fixture = fixture();
+    fixture.recipient["spec"]["endpoints"][0]["tenancy"] = json!("Shared");
+    assert_eq!(fixture.reason(), Some(Reason::SharedTenancy));
+    assert!(fixture.compile().parties["clinic"].shared);
+    let mut declared = fixture.clone();
+    declared.standards[0]["spec"]["networks"] = json!([{"cidr": "192.0.2.0/24", "country": "KZ"}]);
+    assert_eq!(declared.reason(), None);
+    fixture.standards[0]["spec"]["sharedTenancy"] = json!("Located");
+    assert_eq!(fixture.reason(), None);
+    let mut other = fixture.standards[0].clone();
+    other["spec"]["sharedTenancy"] = json!("Unknown");
+    fixture.standards.push(other);
+    assert_eq!(fixture.reason(), Some(Reason::SharedTenancy));
+}
+
+#[test]
+fn observe_is_enforced_and_said() {
+    let mut fixture = fixture();
+    fixture.holding["spec"]["enforcement"] = json!({"mode": "Observe", "observeUntil": "2026-07-01T00:00:00Z"});
+    assert_eq!(fixture.compile().problems[0].code, ProblemCode::ObserveUnavailable);
+    fixture.recipient["spec"]["permits"] = json!([]);
+    assert_eq!(fixture.reason(), Some(Reason::NoPermit));
 }
 
 #[test]
@@ -181,4 +295,44 @@ fn services_inside_are_listed_or_named_as_missing_or_as_leading_outside() {
     assert_eq!(compiled.document.in_cluster.len(), 1);
     assert_eq!(compiled.problems[0].to_string(), "spec.inCluster[1]: there is no Service archive/none");
     assert!(compiled.problems[1].to_string().starts_with("spec.inCluster[2]: the Service archive/alias is another name"));
+}
+
+/// The simulator names the declarations from which a verdict came.
+#[test]
+fn a_simulated_flow_names_its_rules() {
+    let mut fixture = fixture();
+    fixture.recipient["spec"]["permits"][0]["document"] = json!({"number": "17/2026"});
+    let allowed = "Allow
+  country KZ
+  DataHolding cameras/street spec.transfers[0] to Recipient/clinic
+    biometric.face by Recipient/clinic spec.permits[0] (17/2026)
+    judged by SovereigntyStandard/kz spec.transfers[0]";
+    assert_eq!(fixture.simulated().to_string(), allowed);
+    fixture.standards[0]["spec"]["transfers"][0]["minTLS"] = json!("1.3");
+    fixture.standards[0]["spec"]["networks"] = json!([{"cidr": "192.0.2.0/24", "country": "DE"}]);
+    let said = fixture.simulated().to_string();
+    let denied = "Deny CrossBorder by SovereigntyStandard/kz spec.transfers[0]: The destination is in a country";
+    assert!(said.starts_with(denied) && said.contains("\n  country DE\n"), "{said}");
+    fixture.recipient["spec"]["endpoints"][0]["ports"] = json!([8443]);
+    assert!(fixture.simulated().to_string().ends_with("DataHolding cameras/street: no transfer lists the destination"));
+}
+
+#[test]
+fn the_kubernetes_api_is_open_where_the_holding_says_so_and_every_standard_leaves_it_to_holdings() {
+    let mut fixture = fixture();
+    assert!(!fixture.compile().document.cluster_api);
+    fixture.holding["spec"]["clusterAPI"] = json!({"allow": true, "reason": "leader election"});
+    let denied = fixture.compile();
+    assert!(!denied.document.cluster_api);
+    let problem = "spec.clusterAPI.allow: SovereigntyStandard/kz does not leave the Kubernetes API to holdings";
+    assert!(denied.problems.iter().any(|found| found.to_string() == problem), "{:?}", denied.problems);
+    fixture.standards[0]["spec"]["clusterAPI"] = json!("PerHolding");
+    assert!(fixture.compile().document.cluster_api);
+    let mut other = fixture.standards[0].clone();
+    other["metadata"]["name"] = json!("other");
+    other["spec"]["clusterAPI"] = json!("Denied");
+    fixture.standards.push(other);
+    assert!(!fixture.compile().document.cluster_api);
+    fixture.standards.clear();
+    assert!(!fixture.compile().document.cluster_api);
 }

@@ -6,13 +6,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control::ControlId;
 use crate::schema;
 
 /// What was found, bounded in size: lists are cut at 64 entries and say so.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DataHoldingStatus {
-    /// `Accepted`, `Covered`, `Enforcing`, `Ready`.
+    /// `Accepted`, `DeclarationComplete`, `Covered`, `Enforcing`, `EvidenceCurrent`, `Ready`.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -35,6 +36,10 @@ pub struct DataHoldingStatus {
     #[serde(default)]
     #[schemars(schema_with = "schema::count")]
     pub denied: i64,
+    /// What was found of each control; empty as long as none is measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub controls: Vec<ControlStatus>,
     /// The policy document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
@@ -60,7 +65,7 @@ pub struct Coverage {
     /// Both numbers as `covered/inScope`.
     #[schemars(length(max = 41))]
     pub summary: String,
-    /// Pods by state: `Enforcing`, `Starting`, `Outdated`, `Bare`.
+    /// Pods by state: `Enforcing`, `Observing`, `Starting`, `Stale`, `Outdated`, `RestartNeeded`, `Quarantined`, `Exempted`, `Bare`.
     #[serde(default)]
     #[schemars(schema_with = "schema::counts")]
     pub states: BTreeMap<String, i64>,
@@ -93,7 +98,14 @@ pub struct TransferSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::country")]
     pub country: Option<String>,
-    /// The categories that the route is declared to carry.
+    /// The country of the entity that controls the recipient, where it is another than the recipient's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::country")]
+    pub parent_country: Option<String>,
+    /// Whether the recipient has an endpoint that serves many customers, so that whom flows reach behind it is not in sight.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
+    /// The categories that the route is declared to carry; empty where the holding claims that it carries none of its data.
     #[serde(default)]
     #[schemars(schema_with = "schema::categories")]
     pub data: Vec<String>,
@@ -145,6 +157,48 @@ pub struct DenialSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]
     pub last: Option<String>,
+}
+
+/// What was found of a control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlStatus {
+    /// The control.
+    pub id: ControlId,
+    /// Its state.
+    pub state: ControlState,
+    /// How that is known; absent where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Assurance")]
+    pub assurance: Option<Assurance>,
+    /// A sentence that a person can act on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub message: Option<String>,
+}
+
+/// The state of a control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum ControlState {
+    /// It was measured and holds.
+    Satisfied,
+    /// It was measured and does not hold, or what had to be declared was not.
+    NotSatisfied,
+    /// The data owner declares that it holds.
+    Declared,
+    /// Nothing is known of it: what is not measured is never satisfied.
+    Unknown,
+    /// It asks nothing of this holding.
+    NotApplicable,
+}
+
+/// How the state of a control is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Assurance {
+    /// The operator measured it.
+    Measured,
+    /// The data owner declared it.
+    Declared,
 }
 
 /// The policy document of a holding.

@@ -81,7 +81,7 @@ fn the_walk_finds_what_it_is_for() {
 #[test]
 fn every_kind_has_its_short_name_category_and_columns() {
     let expected = [
-        ("DataHolding", "dh", "READY MODE COVERED DENIED EXPIRES AGE STANDARD POLICY"),
+        ("DataHolding", "dh", "READY MODE COVERED DENIED EXPIRES AGE DECLARED STANDARD POLICY"),
         ("Recipient", "rcpt", "LEGAL NAME COUNTRY ROLE ACCEPTED AGE"),
         ("SovereigntyStandard", "sstd", "TITLE AUTHORITY ACCEPTED AGE"),
     ];
@@ -106,7 +106,9 @@ fn every_column_points_at_a_field() {
             if column.json_path.starts_with(".metadata.") {
                 continue;
             }
-            let path = column.json_path.replace("[?(@.type=='Ready')]", "[]").replace("[?(@.type=='Accepted')]", "[]");
+            let path = ["Ready", "Accepted", "DeclarationComplete"]
+                .iter()
+                .fold(column.json_path.clone(), |path, type_| path.replace(&format!("[?(@.type=='{type_}')]"), "[]"));
             let field = path.trim_start_matches('.').split('.').try_fold(&schema, |schema, name| {
                 let (name, list) = name.strip_suffix("[]").map_or((name, false), |name| (name, true));
                 let property = schema["properties"].get(name)?;

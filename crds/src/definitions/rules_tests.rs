@@ -13,7 +13,10 @@ fn sound(kind: &str) -> Value {
         "DataHolding" => json!({
             "title": "Street video", "controller": {"name": "Akimat", "country": "KZ"},
             "workloadSelector": {"matchLabels": {"app": "recognizer"}}, "data": [{"category": "biometric.face"}],
-            "transfers": [{"recipient": "clinic", "data": ["biometric.face"]}]
+            "transfers": [{"recipient": "clinic", "data": ["biometric.face"]}],
+            "clusterAPI": {"allow": true, "reason": "leader election"},
+            "certificates": [{"scheme": "s", "number": "1", "issuer": "i", "validFrom": "2026-01-01T00:00:00Z", "validUntil": "2027-01-01T00:00:00Z"}],
+            "enforcement": {"mode": "Observe", "observeUntil": "2026-06-01T00:00:00Z"}
         }),
         "Recipient" => json!({
             "legalName": "Clinic", "country": "KZ", "role": "Processor",
@@ -26,7 +29,8 @@ fn sound(kind: &str) -> Value {
         _ => json!({
             "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"namespaceSelector": {}, "data": ["biometric.*"]},
             "homeCountries": ["KZ"], "networks": [{"cidr": "10.40.0.0/16", "country": "KZ"}, {"cidr": "2001:db8::/32", "country": "KZ"}],
-            "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Law"]}]
+            "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Law"]}],
+            "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi"
         }),
     };
     json!({"apiVersion": "shekara.dev/v1alpha1", "kind": kind, "metadata": {"name": "sound"}, "spec": spec})
@@ -43,7 +47,20 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let network = "network is not a CIDR, as in 192.0.2.0/24";
     let cidr = "cidr is not a CIDR, as in 10.40.0.0/16";
     let order = "validUntil is not after validFrom";
+    let until = "observeUntil is given exactly where mode is Observe";
+    let bound = "emptyTransfers are Bounded and maxEmptyOutPerDay does not say by what";
     vec![
+        (until, "DataHolding", "/spec/enforcement", json!({"mode": "Observe"})),
+        (until, "DataHolding", "/spec/enforcement", json!({"mode": "Enforce", "observeUntil": "2026-06-01T00:00:00Z"})),
+        (until, "DataHolding", "/spec/enforcement", json!({"observeUntil": "2026-06-01T00:00:00Z"})),
+        ("clusterAPI is allowed without a reason", "DataHolding", "/spec/clusterAPI", json!({"allow": true})),
+        (
+            "the certificate's validUntil is not after its validFrom",
+            "DataHolding",
+            "/spec/certificates/0/validFrom",
+            json!("2027-01-01T00:00:00Z"),
+        ),
+        (bound, "SovereigntyStandard", "/spec/maxEmptyOutPerDay", Value::Null),
         ("workloadSelector names no label", "DataHolding", "/spec/workloadSelector", json!({})),
         (
             "workloadSelector names no label",

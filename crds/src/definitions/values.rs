@@ -4,11 +4,18 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSON;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::data_holding::status::TransferVerdict;
+use crate::control::ControlId;
+use crate::data_holding::collection::{DirectUpload, PlaceKind};
+use crate::data_holding::held::{ConsentKind, LegalBasisKind, SourceKind, SubjectKind, Use};
+use crate::data_holding::keeping::{DestructionMethod, EncryptedBy, RetainedSince, StorageKind};
+use crate::data_holding::status::{Assurance, ControlState, TransferVerdict};
 use crate::data_holding::{Form, Mode};
-use crate::recipient::{Ground, Role};
+use crate::recipient::{Ground, Role, Tenancy};
 use crate::selector::Operator;
-use crate::sovereignty_standard::{EmptyTransfer, MinTls};
+use crate::sovereignty_standard::operation::{ClusterApiUse, Kept, Reach};
+use crate::sovereignty_standard::requirements::Requirement;
+use crate::sovereignty_standard::transfers::InClusterRule;
+use crate::sovereignty_standard::{EmptyTransfer, MinTls, SharedTenancy};
 
 /// The enums, each with its values and what they mean. An enum is known by its values.
 pub(super) struct Meanings(Vec<Vec<(String, String)>>);
@@ -16,14 +23,35 @@ pub(super) struct Meanings(Vec<Vec<(String, String)>>);
 impl Meanings {
     pub(super) fn of_the_api() -> Self {
         Self(vec![
+            of::<Assurance>(),
+            of::<ClusterApiUse>(),
+            of::<ConsentKind>(),
+            of::<ControlId>(),
+            of::<ControlState>(),
+            of::<DestructionMethod>(),
+            of::<DirectUpload>(),
             of::<EmptyTransfer>(),
+            of::<EncryptedBy>(),
             of::<Form>(),
             of::<Ground>(),
+            of::<InClusterRule>(),
+            of::<Kept>(),
+            of::<LegalBasisKind>(),
             of::<MinTls>(),
             of::<Mode>(),
             of::<Operator>(),
+            of::<PlaceKind>(),
+            of::<Reach>(),
+            of::<Requirement>(),
+            of::<RetainedSince>(),
             of::<Role>(),
+            of::<SharedTenancy>(),
+            of::<SourceKind>(),
+            of::<StorageKind>(),
+            of::<SubjectKind>(),
+            of::<Tenancy>(),
             of::<TransferVerdict>(),
+            of::<Use>(),
         ])
     }
 

@@ -53,6 +53,15 @@ impl Watcher {
         self.0.run(&command).await?.success()
     }
 
+    /// Kills the first process of a container, which gets no moment for anything.
+    ///
+    /// # Errors
+    /// When the container does not run.
+    pub async fn kill(&self, client: &Client, container: &str) -> Result<()> {
+        let process = self.process(client, container).await?.to_string();
+        self.0.run(&["kill", "-9", &process]).await?.success().map(drop)
+    }
+
     /// The number of the first process of a container, as the node counts.
     async fn process(&self, client: &Client, container: &str) -> Result<u64> {
         let status = client.object().await?.status.unwrap_or_default();

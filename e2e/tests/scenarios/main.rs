@@ -3,6 +3,7 @@
 //! Each says what it promises and which ways out it closes, by their numbers in the threat model.
 
 mod bad_objects;
+mod bounded_map;
 mod carve_out;
 mod cross_border;
 mod database;
@@ -15,6 +16,7 @@ mod listed_party;
 mod literal_address;
 mod mqtt_broker;
 mod name_elsewhere;
+mod narrowing;
 mod other_protocols;
 mod over_ipv6;
 mod peers;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         scenario("listed_party", World, listed_party::run),
         scenario("unlisted_party", World, unlisted_party::run),
         scenario("cross_border", World, cross_border::run),
+        scenario("bounded_map", World, bounded_map::run),
         scenario("name_elsewhere", World, name_elsewhere::run),
         scenario("literal_address", World, literal_address::run),
         scenario("over_ipv6", World, over_ipv6::run),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         scenario("uncovered_pod", World, uncovered_pod::run),
         scenario("status_and_conditions", World, status_and_conditions::run),
         scenario("forbidden_pod", Cluster, forbidden_pod::run),
+        scenario("narrowing", Cluster, narrowing::run),
         scenario("bad_objects", Cluster, bad_objects::run),
         scenario("footprint", Cluster, footprint::run),
     ])

@@ -1,6 +1,11 @@
-//! Scenarios that take the operator or the whole installation away: one after the other, with nothing else beside them.
+//! Scenarios that count what the whole cluster does, or take parts of the installation away: one after the other, with nothing
+//! else beside them.
 
+mod counts;
+mod idle;
 mod operator_stopped;
+mod random_objects;
+mod undecodable_object;
 mod uninstall;
 
 use std::process::ExitCode;
@@ -10,6 +15,10 @@ use shekara_e2e::harness::{run, scenario};
 
 fn main() -> ExitCode {
     run(vec![
+        scenario("idle", Own, idle::run),
+        scenario("random_objects", Own, random_objects::run),
+        scenario("undecodable_object", Own, undecodable_object::run),
+        scenario("counts", Own, counts::run),
         scenario("operator_stopped", Own, operator_stopped::run),
         // the last: it installs anew at its end
         scenario("uninstall", Own, uninstall::run),

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_crds::compile::{ListedService, Surroundings};
-use shekara_crds::{Compiled, DataHolding, Recipient, SovereigntyStandard};
+use shekara_crds::declaration::{self, missing};
+use shekara_crds::{Compiled, DataHolding, DataHoldingSpec, Recipient, SovereigntyStandard};
 use shekara_policy::PolicyDocument;
 use shekara_policy::document::Cluster;
 
@@ -64,15 +65,20 @@ pub(crate) fn dereference(caches: &Caches, config: &Config, key: &Key) -> Option
 
 /// Compiles a holding.
 pub(crate) fn compile(subject: &Subject, now: Timestamp) -> Compiled {
-    let around = Surroundings {
-        standards: &subject.standards,
-        recipients: &subject.recipients,
-        namespace_labels: &subject.namespace.0,
-        services: &subject.services,
-        cluster: &subject.cluster,
-        now,
-    };
-    shekara_crds::compile(&subject.holding, around)
+    shekara_crds::compile(&subject.holding, subject.around(now))
+}
+
+impl Subject {
+    fn around(&self, now: Timestamp) -> Surroundings<'_> {
+        Surroundings {
+            standards: &self.standards,
+            recipients: &self.recipients,
+            namespace_labels: &self.namespace.0,
+            services: &self.services,
+            cluster: &self.cluster,
+            now,
+        }
+    }
 }
 
 pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, ApplyError> {
@@ -90,7 +96,7 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let survey = Survey::of(&holding, &published.digest, pods.iter().map(|(_, pod)| &**pod), |pod| context.ledger.loaded(pod));
 
     let settled = Duration::from_secs(context.config.checkpoint_interval.into()) + LATE;
-    if let Some(rest) = settled.checked_sub(context.started.elapsed())
+    if let Some(rest) = settled.checked_sub(context.resumed.elapsed())
         && survey.unheard > 0
         && status::is_enforcing(&holding)
     {
@@ -101,6 +107,7 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let status = status::of(&View {
         holding: &holding,
         compiled: &compiled,
+        missing: &missing(&holding, subject.around(now)),
         digest: &published.digest,
         survey: &survey,
         totals: &context.ledger.totals(key),
@@ -109,18 +116,19 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
         now,
     });
     if holding.status.as_ref() != Some(&status) {
-        apply::status(context, Kind::DataHolding, &*holding, &status).await?;
+        apply::status::<DataHolding>(context, Kind::DataHolding, &holding.metadata, &status).await?;
     }
     let loading = loading.filter(|_| survey.outdated() > 0);
-    let next = [next_change(&compiled.document, now), loading].into_iter().flatten().min();
+    let next = [next_change(&compiled.document, &holding.spec, now), loading].into_iter().flatten().min();
     Ok(next.map_or(Visited::Done, Visited::Again))
 }
 
-/// How long it is until a permit begins or ends.
-fn next_change(document: &PolicyDocument, now: Timestamp) -> Option<Duration> {
+/// How long it is until a permit or a declaration begins or ends.
+fn next_change(document: &PolicyDocument, spec: &DataHoldingSpec, now: Timestamp) -> Option<Duration> {
     let windows = document.routes.iter().flat_map(|route| route.permits.iter().flatten());
     let instants = windows.flat_map(|window| [window.valid_from, window.valid_until]).flatten();
-    let next = instants.filter(|instant| *instant > now).min()?;
+    let declared = declaration::next_change(spec, now);
+    let next = instants.filter(|instant| *instant > now).chain(declared).min()?;
     Some(Duration::try_from(next.duration_since(now)).unwrap_or(FAR).min(FAR))
 }
 

@@ -12,7 +12,7 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let Some(recipient) = context.caches.recipients.get(key) else { return Ok(Visited::Gone) };
     let status = status(&recipient, Timestamp::now());
     if recipient.status.as_ref() != Some(&status) {
-        apply::status(context, Kind::Recipient, &*recipient, &status).await?;
+        apply::status::<Recipient>(context, Kind::Recipient, &recipient.metadata, &status).await?;
     }
     Ok(Visited::Done)
 }

@@ -12,7 +12,7 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let Some(standard) = context.caches.standards.get(key) else { return Ok(Visited::Gone) };
     let status = status(&standard, Timestamp::now());
     if standard.status.as_ref() != Some(&status) {
-        apply::status(context, Kind::SovereigntyStandard, &*standard, &status).await?;
+        apply::status::<SovereigntyStandard>(context, Kind::SovereigntyStandard, &standard.metadata, &status).await?;
     }
     Ok(Visited::Done)
 }

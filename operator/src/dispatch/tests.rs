@@ -22,7 +22,7 @@ impl Fixture {
         let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
         let (caches, documents, ledger) =
             (Arc::new(caches(&objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
-        let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics).queues();
+        let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics, Resumed::always()).queues();
         let (notices, events) = events::channel(client(), &config, metrics);
         let dispatcher = Dispatcher {
             peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger)),
@@ -32,6 +32,7 @@ impl Fixture {
             ledger,
             queues,
             notices,
+            resumed: Resumed::always(),
         };
         dispatcher.everything();
         let fixture = Self { dispatcher, _events: events };

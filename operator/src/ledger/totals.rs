@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use shekara_policy::exchange::Checkpoint;
+use shekara_policy::exchange::{Checkpoint, FlowTotal};
 use shekara_policy::{Category, Country, Reason};
 
 /// How many kinds of flows a sum tells apart; further ones are counted by their reason alone.
@@ -47,7 +47,36 @@ impl Totals {
 
     /// Adds what a start of a sidecar has counted.
     pub(crate) fn add_checkpoint(&mut self, checkpoint: &Checkpoint) {
-        for total in &checkpoint.totals {
+        self.add_list(&checkpoint.totals);
+        // the sink does not know where its datagrams were to go, so they are nobody's flow and counted beside the flows
+        let told = checkpoint.totals.iter().any(|total| total.reason == Some(Reason::UnlistedDatagram));
+        if checkpoint.datagrams_denied > 0 && !told {
+            let shared = Shared::of(Some(Reason::UnlistedDatagram));
+            let flows = checkpoint.datagrams_denied;
+            let last = checkpoint.totals.iter().map(|total| total.last).max().unwrap_or(checkpoint.started);
+            self.count(shared, &Counted { flows, bytes_out: 0, bytes_in: 0, last, last_destination: String::new() });
+        }
+    }
+
+    /// The sums, one an entry, as a checkpoint has them.
+    pub(super) fn to_list(&self) -> Vec<FlowTotal> {
+        let total = |(shared, counted): (&Shared, &Counted)| FlowTotal {
+            recipients: shared.recipients.clone(),
+            country: shared.country,
+            data: shared.data.clone(),
+            reason: shared.reason,
+            flows: counted.flows,
+            bytes_out: counted.bytes_out,
+            bytes_in: counted.bytes_in,
+            last: counted.last,
+            last_destination: counted.last_destination.clone(),
+        };
+        self.0.iter().map(total).collect()
+    }
+
+    /// Adds a list of sums.
+    pub(super) fn add_list(&mut self, totals: &[FlowTotal]) {
+        for total in totals {
             let shared = Shared {
                 recipients: total.recipients.clone(),
                 country: total.country,
@@ -62,14 +91,6 @@ impl Totals {
                 last_destination: total.last_destination.clone(),
             };
             self.count(shared, &counted);
-        }
-        // the sink does not know where its datagrams were to go, so they are nobody's flow and counted beside the flows
-        let told = checkpoint.totals.iter().any(|total| total.reason == Some(Reason::UnlistedDatagram));
-        if checkpoint.datagrams_denied > 0 && !told {
-            let shared = Shared::of(Some(Reason::UnlistedDatagram));
-            let flows = checkpoint.datagrams_denied;
-            let last = checkpoint.totals.iter().map(|total| total.last).max().unwrap_or(checkpoint.started);
-            self.count(shared, &Counted { flows, bytes_out: 0, bytes_in: 0, last, last_destination: String::new() });
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) enum ApiError {
     TooManyStreams,
     #[error("The checkpoint cannot be read: {0}.")]
     BadCheckpoint(String),
+    #[error("No replica of the operator leads at the moment; try again.")]
+    NoLeader,
     #[error("There is nothing at this path.")]
     NoSuchPath,
 }
@@ -39,6 +41,7 @@ impl ApiError {
             Self::ReviewFailed => "ReviewFailed",
             Self::TooManyStreams => "TooManyStreams",
             Self::BadCheckpoint(_) => "BadCheckpoint",
+            Self::NoLeader => "NoLeader",
             Self::NoSuchPath => "NoSuchPath",
         }
     }
@@ -47,7 +50,7 @@ impl ApiError {
         match self {
             Self::NoToken | Self::BadToken => StatusCode::UNAUTHORIZED,
             Self::NotBound | Self::NoSuchPod(_) | Self::NotCovered(_) => StatusCode::FORBIDDEN,
-            Self::ReviewFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ReviewFailed | Self::NoLeader => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::BadCheckpoint(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoSuchPath => StatusCode::NOT_FOUND,

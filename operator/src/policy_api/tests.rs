@@ -8,9 +8,9 @@ use shekara_policy::exchange::PolicyEvent;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::controllers::Controllers;
+use crate::certificates::Certificates;
 use crate::documents::Published;
-use crate::fixtures::{caches, config, covered_pod, holding};
+use crate::fixtures::{caches, client, config, covered_pod, holding};
 use crate::serve;
 
 /// The API with the pods `web`, which has a sidecar, and `bare`, which has none; an API server that takes `token-of-POD` for the
@@ -23,7 +23,13 @@ struct Fixture {
 }
 
 impl Fixture {
+    /// The one replica, which leads.
     async fn new() -> Self {
+        let certificates = Certificates::of_a_test(client(), &config());
+        Self::replica(Leader::Here, Resumed::always(), &certificates, 8443).await
+    }
+
+    async fn replica(leader: Leader, resumed: Resumed, certificates: &Certificates, port: u16) -> Self {
         let stop = CancellationToken::new();
         let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let count = Arc::clone(&asked);
@@ -36,19 +42,18 @@ impl Fixture {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let mut server = tokio::task::JoinSet::new();
         server.spawn(serve::plain(listener, router, stop.clone()).map(|_| ()));
-        let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+        let api_server = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
 
         let mut bare = covered_pod("bare", "a", "faces");
         bare["spec"]["initContainers"] = json!([]);
-        let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
-        let caches = Arc::new(caches(&[covered_pod("web", "a", "faces"), bare]));
-        let (documents, ledger) = (Arc::new(Documents::default()), Arc::new(Ledger::default()));
-        let queues = Controllers::new(client.clone(), &config, &caches, &documents, &ledger, &metrics).queues();
+        let documents = Documents::default();
         documents.publish("cameras", "faces", Some(published()));
         documents.set_complete();
-        let peers = Arc::new(Peers::new(&config, &caches, &documents, &ledger));
-        peers.everything();
-        let api = PolicyApi::new(client, &config, &caches, documents, peers, ledger, queues, &metrics, stop.clone());
+        let alone = Parts::alone(config(), caches(&[covered_pod("web", "a", "faces"), bare]), documents);
+        alone.peers.everything();
+        let (leadership, authority) = (Leadership::of(leader), certificates.authority_pem());
+        let parts = Parts { client: api_server, leadership, resumed, authority, port, stop: stop.clone(), ..alone };
+        let api = PolicyApi::new(parts).unwrap();
         Self { api: Arc::new(api), asked, stop, server }
     }
 
@@ -62,9 +67,11 @@ impl Fixture {
 
     async fn checkpoint(&self, token: &str, body: impl Into<Body>) -> Response {
         let mut request = Request::new(body.into());
+        *request.method_mut() = axum::http::Method::POST;
+        *request.uri_mut() = CHECKPOINTS_PATH.parse().unwrap();
         *request.headers_mut() = headers(Some(token));
         match checkpoint(State(Arc::clone(&self.api)), request).await {
-            Ok(status) => status.into_response(),
+            Ok(answer) => answer,
             Err(problem) => problem.into_response(),
         }
     }
@@ -187,4 +194,36 @@ async fn a_checkpoint_that_means_nothing_or_too_much_is_refused() {
     assert_eq!(code("token-of-web", "{}".into()).await, (422, "BadCheckpoint".into()));
     assert_eq!(code("token-of-web", " ".repeat(LARGEST + 1)).await, (422, "BadCheckpoint".into()));
     fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_reaches_another_replica_is_handed_on_to_the_one_that_leads() {
+    let certificates = Certificates::of_a_test(client(), &config());
+    let leader = Fixture::replica(Leader::Here, Resumed::always(), &certificates, 8443).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = Router::new().route(CHECKPOINTS_PATH, post(checkpoint)).with_state(Arc::clone(&leader.api));
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(serve::tls(listener, router, certificates.server_config(), leader.stop.clone()));
+    let at = Leader::At("127.0.0.1".parse().unwrap());
+
+    let other = Fixture::replica(at, Resumed::never(), &certificates, port).await;
+    let answer = other.checkpoint("token-of-web", sound().to_string()).await;
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let flows = |fixture: &Fixture| -> u64 {
+        fixture.api.ledger.totals(&Key::new("cameras", "faces")).iter().map(|(_, counted)| counted.flows).sum()
+    };
+    assert_eq!((flows(&leader), flows(&other)), (3, 0));
+    assert_eq!(other.checkpoint("token-of-web", "{}").await.status(), StatusCode::UNPROCESSABLE_ENTITY, "its answer is given on");
+
+    // somebody else at that address gets nothing
+    let stranger = Certificates::of_a_test(client(), &config());
+    let deceived = Fixture::replica(at, Resumed::never(), &stranger, port).await;
+    assert_eq!(refused(deceived.checkpoint("token-of-web", sound().to_string()).await).await, (503, "NoLeader".into()));
+    let alone = Fixture::replica(Leader::Nobody, Resumed::never(), &certificates, port).await;
+    assert_eq!(refused(alone.checkpoint("token-of-web", sound().to_string()).await).await, (503, "NoLeader".into()));
+    for fixture in [leader, other, deceived, alone] {
+        fixture.end().await;
+    }
+    serving.join_next().await.unwrap().unwrap().unwrap();
 }

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Namespace, Pod, PodStatus};
 use kube::ResourceExt as _;
-use shekara_crds::sovereignty_standard::{AppliesTo, Authority, EmptyTransfers};
-use shekara_crds::{DataHolding, HOLDINGS_ANNOTATION, Recipient, SovereigntyStandard, SovereigntyStandardSpec};
+use shekara_crds::{DataHolding, HOLDINGS_ANNOTATION, Recipient, SovereigntyStandard};
 
 use super::{Cached, Kind};
 use crate::admission::containers::{HOLDINGS_VARIABLE, PROXY, VERIFY};
@@ -115,20 +114,8 @@ impl Cached for SovereigntyStandard {
         object
     }
 
-    /// A standard that binds everything and cannot be read, so that no route is open: what the real one asks is not known.
     fn stand_in(name: &str) -> Option<Self> {
-        let unknown = String::from("unreadable");
-        let spec = SovereigntyStandardSpec {
-            title: unknown.clone(),
-            authority: Authority { name: unknown.clone(), country: unknown.clone() },
-            applies_to: AppliesTo { namespace_selector: shekara_crds::Selector::default(), data: vec![unknown] },
-            home_countries: vec![],
-            networks: vec![],
-            min_sources: 1,
-            transfers: vec![],
-            empty_transfers: EmptyTransfers::default(),
-        };
-        Some(Self::new(name, spec))
+        Some(Self::stand_in(name))
     }
 }
 

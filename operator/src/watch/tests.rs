@@ -60,11 +60,14 @@ fn an_object_that_cannot_be_decoded_stalls_nothing_and_is_counted() {
     let cache = Cache::<DataHolding>::default();
     let mut broken = holding("b", "1");
     broken["spec"]["data"] = json!("text");
-    list(&cache, vec![holding("a", "1"), broken, holding("c", "1")]);
+    let changes = list(&cache, vec![holding("a", "1"), broken.clone(), holding("c", "1")]);
+    assert_eq!(changes, [change("a", false), change("b", false), change("c", false)], "its condition is to say so");
     assert_eq!(cache.all().len(), 2);
-    assert_eq!(cache.read(|state| state.unreadable.len()), 1);
+    assert_eq!(cache.all_unreadable(), [Key::new("cameras", "b")]);
+    assert!(cache.unreadable(&Key::new("cameras", "b")).unwrap().contains("sequence"));
+    assert_eq!(cache.take(Event::Apply(guarded(broken))), [], "nothing is new");
     assert_eq!(cache.take(Event::Apply(guarded(holding("b", "1")))), [change("b", true)]);
-    assert_eq!(cache.read(|state| state.unreadable.len()), 0);
+    assert_eq!(cache.all_unreadable(), []);
 }
 
 #[test]

@@ -40,13 +40,14 @@ pub(super) fn decide(judge: Judge<'_>, flow: &Flow, address: Address) -> Verdict
         return Reason::PeerUnanswered.into();
     };
     let caller = Caller::new(judge, &peer);
-    let mut grant = Grant { rules: vec![], data: BTreeSet::new(), country: None };
+    let mut grant = Grant { rules: vec![], data: BTreeSet::new(), country: None, budgets: vec![] };
     let mut denial = peer.ends.is_empty().then(|| Denial::of(Reason::PeerUnknown));
     for end in &peer.ends {
         match caller.judge(end) {
             Verdict::Allow(more) => {
                 grant.country = grant.country.or(more.country);
                 grant.data.extend(more.data);
+                grant.budgets.extend(more.budgets);
                 let new = more.rules.into_iter().filter(|rule| !grant.rules.contains(rule)).collect::<Vec<_>>();
                 grant.rules.extend(new);
             }
@@ -98,7 +99,7 @@ impl<'a> Caller<'a> {
 
     /// Allowed if every document lists a Service that leads there; else denied for the reason for which it is not anyway.
     fn listed(&self, otherwise: Reason) -> Verdict {
-        let mut grant = Grant { rules: vec![], data: BTreeSet::new(), country: None };
+        let mut grant = Grant { rules: vec![], data: BTreeSet::new(), country: None, budgets: vec![] };
         for (document, route) in self.judge.documents.iter().zip(&self.listed) {
             let Some(route) = route else { return deny(document, otherwise) };
             let recipient = format!("{}/{}", route.namespace, route.service);
@@ -116,7 +117,12 @@ impl<'a> Caller<'a> {
 
     fn grant(&self, recipient: &str, data: &BTreeSet<Category>) -> Verdict {
         let rule = |document: &PolicyDocument| Rule { holding: document.holding.to_string(), recipient: recipient.to_owned() };
-        Verdict::Allow(Grant { rules: self.judge.documents.iter().map(rule).collect(), data: data.clone(), country: None })
+        Verdict::Allow(Grant {
+            rules: self.judge.documents.iter().map(rule).collect(),
+            data: data.clone(),
+            country: None,
+            budgets: vec![],
+        })
     }
 }
 

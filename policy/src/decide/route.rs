@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::can_be_listed;
+use super::country::Place;
 use crate::address::Address;
 use crate::category::Category;
 use crate::country::Country;
@@ -14,24 +15,46 @@ use crate::verdict::Denial;
 /// How far a route went before it said no, so that the most telling denial is reported: a route to another party says least.
 type Distance = u8;
 
-/// The first route that takes the flow, or the denial of the one that came closest.
+/// A route that takes the flow.
+pub(super) struct Taken<'a> {
+    /// The number of the route, from 0.
+    pub(super) number: usize,
+    pub(super) route: &'a Route,
+    /// How many bytes may leave by it, a pod and day of UTC.
+    pub(super) budget: Option<u64>,
+}
+
+/// That no route takes the flow.
+pub(super) struct Refused {
+    /// The number of the route that came closest, from 0.
+    pub(super) number: Option<usize>,
+    pub(super) denial: Denial,
+}
+
+/// The route that takes the flow, or the denial of the one that came closest. Of several the first that bounds nothing, or else
+/// the one with the largest bound: another way to say the same never closes a flow earlier.
 pub(super) fn best<'a>(
     document: &'a PolicyDocument,
     flow: &Flow,
-    place: Option<Result<Country, Reason>>,
+    place: Option<Place>,
     now: Timestamp,
-) -> Result<&'a Route, Denial> {
-    let mut closest: (Distance, Denial) = (0, unlisted(flow));
-    for route in &document.routes {
+) -> Result<Taken<'a>, Refused> {
+    let mut taken: Option<Taken<'a>> = None;
+    let mut closest: (Distance, Refused) = (0, Refused { number: None, denial: unlisted(flow) });
+    let freedom = |budget: Option<u64>| (budget.is_none(), budget);
+    for (number, route) in document.routes.iter().enumerate() {
         match judge(route, flow, place, now) {
-            Ok(()) => return Ok(route),
-            Err((distance, denial)) if distance > closest.0 => {
-                closest = (distance, Denial { recipient: Some(route.recipient.clone()), ..denial });
+            Ok(budget) if taken.as_ref().is_none_or(|taken| freedom(budget) > freedom(taken.budget)) => {
+                taken = Some(Taken { number, route, budget });
             }
-            Err(_) => {}
+            Err((distance, denial)) if distance > closest.0 => {
+                let denial = Denial { recipient: Some(route.recipient.clone()), ..denial };
+                closest = (distance, Refused { number: Some(number), denial });
+            }
+            Ok(_) | Err(_) => {}
         }
     }
-    Err(closest.1)
+    taken.ok_or(closest.1)
 }
 
 /// The denial where no route lists the destination at all.
@@ -44,7 +67,8 @@ fn unlisted(flow: &Flow) -> Denial {
     })
 }
 
-fn judge(route: &Route, flow: &Flow, place: Option<Result<Country, Reason>>, now: Timestamp) -> Result<(), (Distance, Denial)> {
+/// How many bytes may leave by the route, or why none may.
+fn judge(route: &Route, flow: &Flow, place: Option<Place>, now: Timestamp) -> Result<Option<u64>, (Distance, Denial)> {
     let deny = |distance, reason| (distance, Denial::of(reason));
     let there: Vec<&Endpoint> = route.endpoints.iter().filter(|endpoint| lists(endpoint, flow)).collect();
     if there.is_empty() {
@@ -53,23 +77,31 @@ fn judge(route: &Route, flow: &Flow, place: Option<Result<Country, Reason>>, now
     if !there.iter().any(|endpoint| endpoint.speaks(flow.protocol)) {
         return Err(deny(1, Reason::ProtocolMismatch));
     }
-    let reachable = there.iter().any(|endpoint| endpoint.speaks(flow.protocol) && reaches(endpoint, flow.address));
-    if !reachable {
+    let reachable = || there.iter().filter(|endpoint| endpoint.speaks(flow.protocol) && reaches(endpoint, flow.address));
+    if reachable().next().is_none() {
         return Err(deny(2, Reason::ForbiddenAddress));
     }
     if let Some(reason) = route.barred {
         return Err(deny(3, reason));
     }
     permitted(route, now).map_err(|reason| deny(4, reason))?;
+    let place = place.map(|place| place.of(reachable().any(|endpoint| endpoint.shared)));
     for constraint in &route.constraints {
-        let standard = |reason| (5, Denial { standard: Some(constraint.standard.clone()), ..Denial::of(reason) });
+        let standard = |reason| {
+            let standard = Some(constraint.standard.clone());
+            (5, Denial { standard, rule: constraint.rule, ..Denial::of(reason) })
+        };
         allows(constraint, flow, place).map_err(standard)?;
     }
     // A route that no standard constrains is still judged: an unknown country is never allowed.
-    match place {
-        Some(Err(reason)) => Err(deny(5, reason)),
-        _ => Ok(()),
-    }
+    let country = place.transpose().map_err(|reason| deny(5, reason))?;
+    let bound = match country {
+        Some(country) if route.data.is_empty() => {
+            super::empty::judge(route.empty.as_ref(), country).map_err(|denial| (5, denial))?
+        }
+        _ => None,
+    };
+    Ok([bound, route.max_out_per_day].into_iter().flatten().min())
 }
 
 /// Whether the endpoint lists the flow's party and port, by name or, once an address is known, by network.

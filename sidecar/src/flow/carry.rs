@@ -24,6 +24,7 @@ use super::story::Story;
 use crate::context::Context;
 use crate::dns::lookup::{Family, LookupError};
 use crate::proof;
+use crate::spending::Purse;
 
 /// How long one address after the other is tried: applications do not wait for much longer than for one.
 const DIALLING: Duration = Duration::from_secs(15);
@@ -205,14 +206,18 @@ impl Carrier<'_> {
             }
             let Some(address) = flow.address else { continue };
             // Judged again, for time has passed. From here on the registry says when it is no longer allowed: no await between.
-            match self.context.decide(&flow) {
-                Verdict::Allow(grant) => story.allowed(grant),
+            let budgets = match self.context.admit(&flow) {
+                Verdict::Allow(grant) => {
+                    let budgets = grant.budgets.clone();
+                    story.allowed(grant);
+                    budgets
+                }
                 Verdict::Deny(denial) => {
                     story.refused(&denial);
                     return Closing::Refuse(denial);
                 }
-            }
-            let mut entry = self.context.registry.enter(flow.clone());
+            };
+            let mut entry = self.context.registry.enter(flow.clone(), budgets);
             tokio::select! {
                 denial = entry.denied() => {
                     story.revoked(&denial);
@@ -221,7 +226,8 @@ impl Carrier<'_> {
                 connected = self.context.dialler.connect(SocketAddr::new(address.ip(), self.port)) => match connected {
                     Ok(server) => {
                         story.opened(&flow);
-                        return relayed(client, Abrupt::new(server), &mut entry, story, said).await;
+                        let purse = Purse::new(&self.context.spending, entry.bounds());
+                        return relayed(client, Abrupt::new(server), &mut entry, &purse, story, said).await;
                     }
                     Err(error) => tracing::debug!(%address, %error, "a destination does not answer"),
                 }
@@ -240,7 +246,14 @@ fn lookup_failed(name: &HostName, error: &LookupError) -> Denial {
     Denial::of(Reason::LookupFailed)
 }
 
-async fn relayed(client: &Abrupt, server: Abrupt, entry: &mut Entry<'_>, story: &mut Story, said: Said) -> Closing {
+async fn relayed(
+    client: &Abrupt,
+    server: Abrupt,
+    entry: &mut Entry<'_>,
+    purse: &Purse<'_>,
+    story: &mut Story,
+    said: Said,
+) -> Closing {
     let mut requests = said.head.as_ref().map(Requests::after);
     let mut first = said.head.map(|head| head.rewritten).unwrap_or_default();
     let passed = match &mut requests {
@@ -252,7 +265,7 @@ async fn relayed(client: &Abrupt, server: Abrupt, entry: &mut Entry<'_>, story: 
     };
     let pair = Pair { client: client.stream(), server: server.stream() };
     let outcome = match passed {
-        Ok(()) => relay(pair, first, requests, entry, story).await,
+        Ok(()) => relay(pair, first, requests, entry, purse, story).await,
         Err(reason) => Outcome::Strayed(reason),
     };
     match outcome {
@@ -264,6 +277,7 @@ async fn relayed(client: &Abrupt, server: Abrupt, entry: &mut Entry<'_>, story: 
         Outcome::Broken => story.ended(End::Broken),
         Outcome::Revoked(denial) => story.revoked(&denial),
         Outcome::Strayed(reason) => story.strayed(&Denial::of(reason)),
+        Outcome::Spent(denial) => story.strayed(&denial),
     }
     Closing::Reset
 }

@@ -82,9 +82,9 @@ pub fn most_telling(denials: impl IntoIterator<Item = Denial>) -> Denial {
 
 fn telling(reason: Reason) -> u8 {
     match reason {
-        Reason::CrossBorder => 6,
+        Reason::CrossBorder | Reason::EmptyTransferDenied | Reason::NoApproval => 6,
         Reason::SourcesDisagree => 5,
-        Reason::UnknownCountry => 4,
+        Reason::UnknownCountry | Reason::SharedTenancy => 4,
         Reason::InClusterUnlisted
         | Reason::PeerOtherData
         | Reason::PeerNotEnforcing

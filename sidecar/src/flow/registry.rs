@@ -1,19 +1,20 @@
 //! The flows that live now. They are judged again whenever the documents or the peers change or a permit begins or ends, and one that is no
 //! longer allowed hears of it at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shekara_policy::verdict::{Denial, Grant};
+use shekara_policy::verdict::{Budget, Denial};
 use shekara_policy::{Flow, PolicyDocument, Reason, Verdict};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::context::Context;
+use crate::spending::Bounds;
 
 /// The longest wait for the end of a permit: the clock may be set meanwhile.
 const SLICE: Duration = Duration::from_secs(10);
@@ -37,6 +38,7 @@ struct State {
 #[derive(Debug)]
 struct Live {
     flow: Flow,
+    bounds: Bounds,
     tell: oneshot::Sender<Denial>,
 }
 
@@ -46,27 +48,35 @@ pub struct Entry<'r> {
     registry: &'r Registry,
     number: u64,
     hear: oneshot::Receiver<Denial>,
+    bounds: Bounds,
 }
 
 impl Registry {
-    /// Enters a flow that was just allowed. Between the decision and this there must be no await, or a change would be missed.
-    pub fn enter(&self, flow: Flow) -> Entry<'_> {
+    /// Enters a flow that was just allowed within these bounds. Between the decision and this there must be no await, or a change
+    /// would be missed.
+    pub fn enter(&self, flow: Flow, budgets: Vec<Budget>) -> Entry<'_> {
+        let bounds: Bounds = Arc::new(Mutex::new(budgets));
         let (tell, hear) = oneshot::channel();
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        state.flows.insert(number, Live { flow, tell });
-        Entry { registry: self, number, hear }
+        state.flows.insert(number, Live { flow, bounds: bounds.clone(), tell });
+        Entry { registry: self, number, hear, bounds }
     }
 
-    /// Judges every flow again, and tells those that are denied now.
-    pub fn judge_again(&self, decide: impl Fn(&Flow) -> Verdict) {
+    /// Judges every flow again, tells those that are denied now, and sets the bounds of the others. A flow without a verdict goes
+    /// on as it is.
+    pub fn judge_again(&self, decide: impl Fn(&Flow) -> Option<Verdict>) {
         let mut state = self.lock();
         let mut denials = Vec::new();
         // Decided once: a second decision, at a later time, may be another one, and the flow would hear of neither.
         let gone = state.flows.extract_if(.., |_, live| match decide(&live.flow) {
-            Verdict::Allow(_) => false,
-            Verdict::Deny(denial) => {
+            None => false,
+            Some(Verdict::Allow(grant)) => {
+                *live.bounds.lock().unwrap_or_else(PoisonError::into_inner) = grant.budgets;
+                false
+            }
+            Some(Verdict::Deny(denial)) => {
                 denials.push(denial);
                 true
             }
@@ -105,6 +115,12 @@ impl Registry {
 }
 
 impl Entry<'_> {
+    /// What bounds the bytes of the flow, now and whenever it was judged again.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        self.bounds.clone()
+    }
+
     /// Waits until the flow is no longer allowed.
     pub async fn denied(&mut self) -> Denial {
         match (&mut self.hear).await {
@@ -143,8 +159,8 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
         }
         judged = Timestamp::now();
         context.registry.judge_again(|flow| match context.decide(flow) {
-            Verdict::Deny(denial) if settled.is_some() && denial.reason == Reason::PeerOtherData => goes_on(),
-            verdict => verdict,
+            Verdict::Deny(denial) if settled.is_some() && denial.reason == Reason::PeerOtherData => None,
+            verdict => Some(verdict),
         });
     }
 }
@@ -154,10 +170,6 @@ async fn settling(settled: Option<Instant>) {
         Some(settled) => sleep_until(settled).await,
         None => std::future::pending().await,
     }
-}
-
-fn goes_on() -> Verdict {
-    Verdict::Allow(Grant { rules: vec![], data: BTreeSet::new(), country: None })
 }
 
 /// Waits until a time has come, by the clock on the wall.
@@ -189,31 +201,45 @@ mod tests {
     }
 
     fn allowed() -> Verdict {
-        Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None })
+        Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None, budgets: vec![] })
     }
 
     #[test]
     fn a_flow_that_is_denied_hears_it_though_a_moment_later_it_would_be_allowed() {
         let registry = Registry::default();
-        let mut lost = registry.enter(flow(1));
+        let mut lost = registry.enter(flow(1), vec![]);
         let first = std::cell::Cell::new(true);
-        registry.judge_again(|_| if first.replace(false) { Reason::PermitNotYetValid.into() } else { allowed() });
+        registry.judge_again(|_| Some(if first.replace(false) { Reason::PermitNotYetValid.into() } else { allowed() }));
         assert_eq!(lost.denied().now_or_never().unwrap().reason, Reason::PermitNotYetValid);
     }
 
     #[test]
     fn who_is_denied_hears_it_and_the_others_live_on() {
         let registry = Registry::default();
-        let (mut kept, mut lost) = (registry.enter(flow(1)), registry.enter(flow(2)));
+        let (mut kept, mut lost) = (registry.enter(flow(1), vec![]), registry.enter(flow(2), vec![]));
         registry.judge_again(|flow| match flow.port {
-            1 => allowed(),
-            _ => Reason::PermitExpired.into(),
+            1 => Some(allowed()),
+            2 => Some(Reason::PermitExpired.into()),
+            _ => None,
         });
         assert!(kept.denied().now_or_never().is_none());
         assert_eq!(lost.denied().now_or_never().unwrap().reason, Reason::PermitExpired);
         assert_eq!(registry.len(), 1);
         drop((kept, lost));
         assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn a_flow_that_lives_on_gets_the_bounds_of_the_present() {
+        let registry = Registry::default();
+        let entry = registry.enter(flow(1), vec![]);
+        let budget = Budget { holding: "n/h".into(), recipient: "maps".into(), max_out_per_day: 1 };
+        let budgets = vec![budget.clone()];
+        registry.judge_again(|_| match allowed() {
+            Verdict::Allow(grant) => Some(Verdict::Allow(shekara_policy::verdict::Grant { budgets: budgets.clone(), ..grant })),
+            denied => Some(denied),
+        });
+        assert_eq!(*entry.bounds().lock().unwrap(), [budget]);
     }
 
     #[test]

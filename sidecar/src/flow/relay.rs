@@ -10,6 +10,7 @@ use std::net::Shutdown;
 use shekara_policy::Reason;
 use shekara_policy::verdict::Denial;
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::consume_budget;
 
@@ -17,6 +18,8 @@ use super::answers::FirstAnswer;
 use super::registry::Entry;
 use super::requests::Requests;
 use super::story::Story;
+use super::unsent::unsent;
+use crate::spending::Purse;
 
 /// The one buffer of a thread.
 const BUFFER: usize = 128 * 1024;
@@ -39,6 +42,8 @@ pub enum Outcome {
     Revoked(Denial),
     /// The client asked for another party, or for something that cannot be read.
     Strayed(Reason),
+    /// A bound on what may leave is spent, and the client had more to say.
+    Spent(Denial),
 }
 
 /// The two connections of a flow.
@@ -51,14 +56,30 @@ pub struct Pair<'a> {
 }
 
 /// Carries bytes both ways, until both sides have finished or something ends the flow. `first` are bytes that were read from
-/// the client already; with `requests`, all that follows from the client is read as HTTP.
-pub async fn relay(pair: Pair<'_>, first: Vec<u8>, requests: Option<Requests>, entry: &mut Entry<'_>, story: &Story) -> Outcome {
-    let mut relay = Relay { pair, story, out: Way::default(), back: Way::default(), requests, answer: FirstAnswer::default() };
+/// the client already; with `requests`, all that follows from the client is read as HTTP. No more leaves than `purse` has.
+pub async fn relay(
+    pair: Pair<'_>,
+    first: Vec<u8>,
+    requests: Option<Requests>,
+    entry: &mut Entry<'_>,
+    purse: &Purse<'_>,
+    story: &Story,
+) -> Outcome {
+    let mut relay = Relay {
+        pair,
+        outward: Outward { purse, story },
+        inward: Inward(story),
+        out: Way::default(),
+        back: Way::default(),
+        requests,
+        answer: FirstAnswer::default(),
+    };
     tokio::select! {
         denial = entry.denied() => Outcome::Revoked(denial),
         outcome = relay.run(first) => match outcome {
             Ok(()) => Outcome::Completed,
             Err(Trouble::Strayed(reason)) => Outcome::Strayed(reason),
+            Err(Trouble::Spent) => Outcome::Spent(purse.denial()),
             Err(Trouble::Broken) => Outcome::Broken,
         },
     }
@@ -78,6 +99,7 @@ struct Way {
 enum Trouble {
     Broken,
     Strayed(Reason),
+    Spent,
 }
 
 impl From<io::Error> for Trouble {
@@ -86,9 +108,50 @@ impl From<io::Error> for Trouble {
     }
 }
 
+/// What may be written in a direction, and where it is counted.
+trait Meter {
+    /// How many of so many bytes may be written.
+    fn take(&self, wanted: usize) -> usize;
+    /// Of the bytes that were taken, this many were written.
+    fn written(&self, taken: usize, written: usize);
+}
+
+/// To the destination: within the bounds of the flow.
+#[derive(Clone, Copy)]
+struct Outward<'a> {
+    purse: &'a Purse<'a>,
+    story: &'a Story,
+}
+
+/// To the application: as much as comes.
+#[derive(Clone, Copy)]
+struct Inward<'a>(&'a Story);
+
+impl Meter for Outward<'_> {
+    fn take(&self, wanted: usize) -> usize {
+        self.purse.take(wanted)
+    }
+
+    fn written(&self, taken: usize, written: usize) {
+        self.purse.give_back(taken.saturating_sub(written));
+        self.story.carried_out(written);
+    }
+}
+
+impl Meter for Inward<'_> {
+    fn take(&self, wanted: usize) -> usize {
+        wanted
+    }
+
+    fn written(&self, _taken: usize, written: usize) {
+        self.0.carried_in(written);
+    }
+}
+
 struct Relay<'a> {
     pair: Pair<'a>,
-    story: &'a Story,
+    outward: Outward<'a>,
+    inward: Inward<'a>,
     /// From the client to the server.
     out: Way,
     /// From the server to the client.
@@ -97,18 +160,32 @@ struct Relay<'a> {
     answer: FirstAnswer,
 }
 
+/// A flow that is broken off is reset: what the kernel has not sent by then never leaves, and does not count.
+impl Drop for Relay<'_> {
+    fn drop(&mut self) {
+        if self.out.closed && self.back.closed {
+            return;
+        }
+        // the end of the stream takes the place of one byte
+        let end = u64::from(self.out.closed);
+        self.inward.0.kept_back(unsent(self.pair.server).saturating_sub(end));
+    }
+}
+
 impl Relay<'_> {
     async fn run(&mut self, first: Vec<u8>) -> Result<(), Trouble> {
         let Pair { client, server } = self.pair;
-        let out = |bytes| self.story.carried_out(bytes);
-        self.out.send(server, &first, out)?;
+        self.out.send(server, &first, self.outward)?;
         drop(first);
         while !(self.out.closed && self.back.closed) {
             tokio::select! {
                 ready = client.readable(), if self.out.wants_more() => { ready?; self.hear_client()?; }
                 ready = server.readable(), if self.back.wants_more() => { ready?; self.hear_server()?; }
-                ready = server.writable(), if self.out.is_stuck() => { ready?; self.out.go_on(server, |bytes| self.story.carried_out(bytes))?; }
-                ready = client.writable(), if self.back.is_stuck() => { ready?; self.back.go_on(client, |bytes| self.story.carried_in(bytes))?; }
+                ready = server.writable(), if self.out.is_stuck() => { ready?; self.out.go_on(server, self.outward)?; }
+                // a client that is not read is not heard to die either
+                ready = client.ready(Interest::ERROR), if !self.out.wants_more() => { ready?; return Err(Trouble::Broken); }
+                ready = server.ready(Interest::ERROR), if !self.back.wants_more() => { ready?; return Err(Trouble::Broken); }
+                ready = client.writable(), if self.back.is_stuck() => { ready?; self.back.go_on(client, self.inward)?; }
             }
             consume_budget().await;
         }
@@ -116,16 +193,15 @@ impl Relay<'_> {
     }
 
     fn hear_client(&mut self) -> Result<(), Trouble> {
-        let Self { pair: Pair { client, server }, story, out, requests, .. } = self;
+        let Self { pair: Pair { client, server }, outward, out, requests, .. } = self;
         read_some(client, |bytes| {
-            let count = |bytes| story.carried_out(bytes);
             match requests {
                 _ if bytes.is_empty() => out.end(server)?,
-                None => out.send(server, bytes, count)?,
+                None => out.send(server, bytes, *outward)?,
                 Some(requests) => {
                     let mut read = Vec::with_capacity(bytes.len());
                     requests.pass(bytes, &mut read).map_err(Trouble::Strayed)?;
-                    out.send(server, &read, count)?;
+                    out.send(server, &read, *outward)?;
                 }
             }
             Ok(out.wants_more())
@@ -133,19 +209,19 @@ impl Relay<'_> {
     }
 
     fn hear_server(&mut self) -> Result<(), Trouble> {
-        let Self { pair: Pair { client, server }, story, out, back, requests, answer } = self;
+        let Self { pair: Pair { client, server }, outward, inward, out, back, requests, answer } = self;
         read_some(server, |bytes| {
             if bytes.is_empty() {
                 back.end(client)?;
                 return Ok(false);
             }
-            back.send(client, bytes, |bytes| story.carried_in(bytes))?;
+            back.send(client, bytes, *inward)?;
             if let Some(requests) = requests.as_mut().filter(|requests| requests.awaits_answer())
                 && let Some(accepted) = answer.take(bytes)
             {
                 let mut held = Vec::new();
                 requests.answered(accepted, &mut held).map_err(Trouble::Strayed)?;
-                out.send(server, &held, |bytes| story.carried_out(bytes))?;
+                out.send(server, &held, *outward)?;
             }
             Ok(back.wants_more())
         })
@@ -181,24 +257,24 @@ impl Way {
         !self.pending.is_empty()
     }
 
-    fn send(&mut self, to: &TcpStream, bytes: &[u8], count: impl Fn(usize)) -> io::Result<()> {
+    fn send(&mut self, to: &TcpStream, bytes: &[u8], meter: impl Meter) -> Result<(), Trouble> {
         if !self.pending.is_empty() {
             self.pending.extend_from_slice(bytes);
             return Ok(());
         }
-        let taken = write_some(to, bytes, count)?;
+        let taken = write_some(to, bytes, meter)?;
         self.pending.extend_from_slice(bytes.get(taken..).unwrap_or_default());
         Ok(())
     }
 
-    fn go_on(&mut self, to: &TcpStream, count: impl Fn(usize)) -> io::Result<()> {
-        let taken = write_some(to, &self.pending, count)?;
+    fn go_on(&mut self, to: &TcpStream, meter: impl Meter) -> Result<(), Trouble> {
+        let taken = write_some(to, &self.pending, meter)?;
         if taken == self.pending.len() {
             self.pending = Vec::new();
         } else {
             self.pending.drain(..taken);
         }
-        self.close_if_done(to)
+        Ok(self.close_if_done(to)?)
     }
 
     fn end(&mut self, to: &TcpStream) -> io::Result<()> {
@@ -216,17 +292,21 @@ impl Way {
     }
 }
 
-fn write_some(to: &TcpStream, bytes: &[u8], count: impl Fn(usize)) -> io::Result<usize> {
-    let mut taken = 0;
-    while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-        match to.try_write(rest) {
-            Ok(length) => {
-                count(length);
-                taken += length;
-            }
+/// Writes as much as may and can be written now; an error where nothing may be written any more.
+fn write_some(to: &TcpStream, bytes: &[u8], meter: impl Meter) -> Result<usize, Trouble> {
+    let mut done = 0;
+    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+        let taken = meter.take(rest.len());
+        if taken == 0 {
+            return Err(Trouble::Spent);
+        }
+        let outcome = to.try_write(rest.get(..taken).unwrap_or_default());
+        meter.written(taken, *outcome.as_ref().unwrap_or(&0));
+        match outcome {
+            Ok(written) => done += written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(taken)
+    Ok(done)
 }

@@ -121,6 +121,14 @@ impl Story {
         }
     }
 
+    /// Bytes that were counted have not left and never will.
+    pub fn kept_back(&self, bytes: u64) {
+        self.bytes.take_back(bytes);
+        if let Some(total) = &self.total {
+            total.take_back(bytes);
+        }
+    }
+
     /// Bytes came from the destination to the pod.
     pub fn carried_in(&self, bytes: usize) {
         let bytes = bytes as u64;

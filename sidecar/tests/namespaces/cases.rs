@@ -1,7 +1,9 @@
 //! What must pass, and what must not.
 
 mod addresses;
+mod budget;
 mod checkpoints;
+mod counts;
 mod datagrams;
 mod dns;
 mod documents;

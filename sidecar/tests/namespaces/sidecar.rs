@@ -40,6 +40,11 @@ impl Sidecar {
         found.iter().find(|record| like(record)).unwrap().clone()
     }
 
+    /// The bytes that left to a port, by the records so far.
+    pub(crate) fn carried(&self, port: u16) -> u64 {
+        self.records.borrow().iter().filter(|record| record.port == port).map(|record| record.bytes_out).sum()
+    }
+
     /// Everything on its outputs.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()

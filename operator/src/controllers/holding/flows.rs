@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use shekara_crds::Compiled;
+use shekara_crds::compile::Party;
 use shekara_crds::data_holding::status::{DenialSummary, TransferSummary, TransferVerdict};
 use shekara_policy::{Category, PolicyDocument};
 
@@ -23,8 +25,8 @@ pub(super) struct Flows {
 }
 
 /// Sums up the flows of a holding's pods.
-pub(super) fn flows(totals: &Totals, document: &PolicyDocument) -> Flows {
-    let declared = declared(document);
+pub(super) fn flows(totals: &Totals, compiled: &Compiled) -> Flows {
+    let declared = declared(&compiled.document);
     let mut transfers: BTreeMap<Row, Counted> = BTreeMap::new();
     let mut denials: BTreeMap<&'static str, Counted> = BTreeMap::new();
     for (shared, counted) in totals.iter() {
@@ -40,7 +42,7 @@ pub(super) fn flows(totals: &Totals, document: &PolicyDocument) -> Flows {
             }
         }
     }
-    let (transfers, cut) = summarise(transfers);
+    let (transfers, cut) = summarise(transfers, &compiled.parties);
     Flows {
         denied: denials.values().fold(0, |sum: i64, counted| sum.saturating_add(number(counted.flows))),
         denials: denials.into_iter().take(LIST).map(|(reason, counted)| denial(reason, counted)).collect(),
@@ -95,7 +97,7 @@ fn add<K: Ord>(sums: &mut BTreeMap<K, Counted>, key: K, counted: &Counted) {
 
 /// The entries, cut to those with the most flows; denied ones only for recipients to whom nothing was allowed, since a route
 /// that is open in part is no denied route.
-fn summarise(transfers: BTreeMap<Row, Counted>) -> (Vec<TransferSummary>, bool) {
+fn summarise(transfers: BTreeMap<Row, Counted>, parties: &BTreeMap<String, Party>) -> (Vec<TransferSummary>, bool) {
     let open: BTreeSet<String> = transfers.keys().filter(|row| row.reason.is_none()).map(|row| row.recipient.clone()).collect();
     let mut rows: Vec<(Row, Counted)> =
         transfers.into_iter().filter(|(row, _)| row.reason.is_none() || !open.contains(&row.recipient)).collect();
@@ -105,13 +107,16 @@ fn summarise(transfers: BTreeMap<Row, Counted>) -> (Vec<TransferSummary>, bool) 
         rows.truncate(LIST);
         rows.sort_by(|(one, _), (other, _)| one.cmp(other));
     }
-    (rows.into_iter().map(|(row, counted)| transfer(row, &counted)).collect(), cut)
+    (rows.into_iter().map(|(row, counted)| transfer(row, &counted, parties)).collect(), cut)
 }
 
-fn transfer(row: Row, counted: &Counted) -> TransferSummary {
+fn transfer(row: Row, counted: &Counted, parties: &BTreeMap<String, Party>) -> TransferSummary {
+    let party = parties.get(&row.recipient);
     TransferSummary {
         recipient: row.recipient,
         country: row.country,
+        parent_country: party.and_then(|party| party.parent_country).map(|country| country.to_string()),
+        shared: party.is_some_and(|party| party.shared),
         data: row.data,
         verdict: if row.reason.is_none() { TransferVerdict::Allowed } else { TransferVerdict::Denied },
         reason: row.reason.map(str::to_owned),

@@ -1,10 +1,13 @@
 //! The conditions of a holding: what they are, and a sentence on which a person can act.
 
 use shekara_crds::PROTECT_LABEL;
+use shekara_crds::declaration::Missing;
 
 use super::coverage::{State, Survey, Surveyed};
 use crate::controllers::conditions::{Said, Status, listed};
 
+/// The longest list of missing declarations in a sentence, in bytes.
+const DECLARATIONS: usize = 2048;
 /// The longest list of pods in a sentence, in bytes.
 const PODS: usize = 400;
 
@@ -69,6 +72,17 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
         return say(Status::Unknown, "Starting", message);
     }
     say(Status::True, "Enforcing", format!("All pods in scope ({all}) are proven to enforce the present document."))
+}
+
+/// `DeclarationComplete`: whether everything is declared that the standards require. It opens and closes nothing.
+pub(super) fn declared(missing: &[Missing]) -> Said {
+    let say = |status, reason, message| Said::new("DeclarationComplete", status, reason, message);
+    if missing.is_empty() {
+        let message = "Everything is declared that the standards require. What is declared is not measured by that.";
+        return say(Status::True, "Declared", message.into());
+    }
+    let texts = listed(missing.iter().map(ToString::to_string), "; ", DECLARATIONS);
+    say(Status::False, "DeclarationMissing", format!("{} missing: {texts}.", missing.len()))
 }
 
 /// `Ready`: whether the others hold. It never reads as a certificate.

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use shekara_crds::data_holding::status::Policy;
+use shekara_crds::declaration::Missing;
 use shekara_crds::{Compiled, DataHolding, DataHoldingStatus};
 
 use super::coverage::{Survey, count};
 use super::flows::flows;
-use super::said::{covered, enforcing, ready};
+use super::said::{covered, declared, enforcing, ready};
 use crate::controllers::conditions::{accepted, conditions, listed};
 use crate::ledger::Totals;
 
@@ -19,6 +20,8 @@ pub(super) const LARGEST: usize = 60 * 1024;
 pub(super) struct View<'a> {
     pub(super) holding: &'a DataHolding,
     pub(super) compiled: &'a Compiled,
+    /// What the standards require and the holding does not declare.
+    pub(super) missing: &'a [Missing],
     /// The digest of the document that was published.
     pub(super) digest: &'a str,
     pub(super) survey: &'a Survey,
@@ -43,8 +46,10 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
         enforcing(view.survey, view.loading),
     ];
     said.push(ready(&said));
+    // after the others, for it gates nothing
+    said.push(declared(view.missing));
     let before = view.holding.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let flows = flows(view.totals, &view.compiled.document);
+    let flows = flows(view.totals, view.compiled);
     let status = DataHoldingStatus {
         conditions: conditions(said, before, view.holding.metadata.generation, view.now),
         standards: Some(standards).filter(|names| !names.is_empty()),
@@ -52,6 +57,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
         transfers: flows.transfers,
         denials: flows.denials,
         denied: flows.denied,
+        controls: Vec::new(),
         policy: Some(Policy { digest: view.digest.to_owned(), loaded_by: count(view.survey.loaded) }),
         expires: view.compiled.expires.map(|instant| instant.to_string()),
         truncated: flows.truncated || view.survey.is_cut(),

@@ -77,6 +77,7 @@ impl Found {
         status::of(&View {
             holding: &holding,
             compiled: &compiled,
+            missing: &missing(&holding, subject.around(now)),
             digest: &digest,
             survey: &survey,
             totals: &self.ledger.totals(&Self::key()),
@@ -92,11 +93,12 @@ impl Found {
 }
 
 /// The conditions as `type=status/reason`.
+/// The conditions but DeclarationComplete, which has a test of its own.
 fn said(status: &DataHoldingStatus) -> Vec<String> {
     let text = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
         format!("{}={}/{}", condition.type_, condition.status, condition.reason)
     };
-    status.conditions.iter().map(text).collect()
+    status.conditions.iter().filter(|condition| condition.type_ != "DeclarationComplete").map(text).collect()
 }
 
 fn message<'a>(status: &'a DataHoldingStatus, type_: &str) -> &'a str {
@@ -224,9 +226,13 @@ fn a_permit_ends_at_its_instant_and_the_next_visit_is_then() {
     let found = Found::new(&[]);
     let subject = dereference(&found.caches, &config(), &Found::key()).unwrap();
     let document = compile(&subject, NOW.parse().unwrap()).document;
-    assert_eq!(next_change(&document, NOW.parse().unwrap()), Some(Duration::from_secs(30)));
-    assert_eq!(next_change(&document, "2026-06-01T10:00:30Z".parse().unwrap()), None);
-    assert_eq!(next_change(&document, "2025-12-31T23:59:59Z".parse().unwrap()), Some(Duration::from_secs(1)));
+    let mut spec = subject.holding.spec.clone();
+    assert_eq!(next_change(&document, &spec, NOW.parse().unwrap()), Some(Duration::from_secs(30)));
+    assert_eq!(next_change(&document, &spec, "2026-06-01T10:00:30Z".parse().unwrap()), None);
+    assert_eq!(next_change(&document, &spec, "2025-12-31T23:59:59Z".parse().unwrap()), Some(Duration::from_secs(1)));
+    let certificate = json!({"scheme": "s", "number": "1", "issuer": "i", "validUntil": "2026-06-01T10:00:20Z"});
+    spec.certificates = vec![serde_json::from_value(certificate).unwrap()];
+    assert_eq!(next_change(&document, &spec, NOW.parse().unwrap()), Some(Duration::from_secs(20)));
     assert_eq!(said(&found.status_at("2026-06-01T10:00:29Z"))[0], "Accepted=True/Accepted");
     assert_eq!(said(&found.status_at("2026-06-01T10:00:30Z"))[0], "Accepted=False/PermitExpired");
     assert_eq!(said(&found.status_at("2025-12-31T00:00:00Z"))[0], "Accepted=False/PermitNotYetValid");
@@ -315,4 +321,27 @@ fn the_largest_status_fits_and_says_that_it_is_cut() {
     assert!(status::size(&status) <= status::LARGEST, "{}", status::size(&status));
     assert!(status.transfers.len() > 40, "{}", status.transfers.len());
     assert_eq!(status.denials.len(), shekara_policy::Reason::ALL.len());
+}
+
+#[test]
+fn what_a_standard_requires_and_nobody_declares_is_named_and_gates_nothing() {
+    let mut found = Found::new(&[]);
+    let mut requiring = standard();
+    requiring["spec"]["requires"] = json!(["ResponsiblePerson", "Notice"]);
+    found.caches = caches(&[namespace("cameras", json!({})), holding("faces", "a"), requiring, recipient()]);
+    let status = found.status();
+    let condition = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    let declared = condition("DeclarationComplete");
+    assert_eq!((declared.status.as_str(), declared.reason.as_str()), ("False", "DeclarationMissing"));
+    assert!(
+        declared.message.contains("spec.data[0].notice: how people are told of biometric.face is not declared (LegalBasis; "),
+        "{}",
+        declared.message
+    );
+    assert!(declared.message.starts_with("2 missing: "), "{}", declared.message);
+    assert_eq!(condition("Ready").status, "True");
+    let found = Found::new(&[]);
+    assert!(
+        found.status().conditions.iter().any(|condition| condition.type_ == "DeclarationComplete" && condition.status == "True")
+    );
 }

@@ -3,11 +3,9 @@ use serde_json::json;
 use shekara_policy::peer::End;
 use tokio::sync::mpsc;
 
+use super::super::Parts;
 use super::*;
-use crate::controllers::Controllers;
-use crate::fixtures::{apply, caches, client, config, covered_pod, delete};
-use crate::ledger::Ledger;
-use crate::metrics::Metrics;
+use crate::fixtures::{apply, caches, config, covered_pod, delete};
 use crate::watch::Kind;
 
 /// The conversation with the sidecar of the pod `web`.
@@ -20,14 +18,10 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "status": {"addresses": [{"type": "ExternalIP", "address": "203.0.113.1"}]}});
-        let caches = Arc::new(caches(&[covered_pod("web", "a", "faces"), node]));
-        let (documents, ledger, stop) = (Arc::new(Documents::default()), Arc::new(Ledger::default()), CancellationToken::new());
-        let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
-        let peers = Arc::new(Peers::new(&config, &caches, &documents, &ledger));
-        peers.everything();
-        let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics).queues();
-        documents.set_complete();
-        let api = PolicyApi::new(client(), &config, &caches, documents, peers, ledger, queues, &metrics, stop);
+        let parts = Parts::alone(config(), caches(&[covered_pod("web", "a", "faces"), node]), Documents::default());
+        parts.peers.everything();
+        parts.documents.set_complete();
+        let api = PolicyApi::new(parts).unwrap();
         let (say, said) = mpsc::unbounded_channel::<String>();
         let said = stream::unfold(said, async |mut said| Some((Ok::<_, Infallible>(said.recv().await?), said)));
         let key = Key::new("cameras", "web");

@@ -4,11 +4,9 @@ use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::super::Parts;
 use super::*;
-use crate::controllers::Controllers;
-use crate::fixtures::{apply, caches, client, config, covered_pod, delete, holding};
-use crate::ledger::Ledger;
-use crate::metrics::Metrics;
+use crate::fixtures::{apply, caches, config, covered_pod, delete, holding};
 
 type Lines = std::pin::Pin<Box<dyn futures::Stream<Item = Result<Bytes, Infallible>> + Send>>;
 
@@ -19,12 +17,9 @@ struct Fixture {
 
 impl Fixture {
     fn new(objects: &[Value]) -> Self {
-        let (caches, documents, ledger) =
-            (Arc::new(caches(objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
-        let (config, metrics, stop) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()), CancellationToken::new());
-        let queues = Controllers::new(client(), &config, &caches, &documents, &ledger, &metrics).queues();
-        let peers = Arc::new(crate::peers::Peers::new(&config, &caches, &documents, &ledger));
-        let api = PolicyApi::new(client(), &config, &caches, documents, peers, ledger, queues, &metrics, stop.clone());
+        let parts = Parts::alone(config(), caches(objects), Documents::default());
+        let stop = parts.stop.clone();
+        let api = PolicyApi::new(parts).unwrap();
         Self { api, stop }
     }
 

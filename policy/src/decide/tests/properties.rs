@@ -39,7 +39,7 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
     const PROTOCOLS: [EndpointProtocol; 4] =
         [EndpointProtocol::Tls, EndpointProtocol::Http, EndpointProtocol::Tcp, EndpointProtocol::Udp];
     (target, proptest::collection::btree_set(pick(&[80u16, 443]), 1..3), pick(&PROTOCOLS))
-        .prop_map(|(target, ports, protocol)| Endpoint { target, ports, protocol })
+        .prop_map(|(target, ports, protocol)| Endpoint { target, ports, protocol, shared: false })
 }
 
 fn constraint() -> impl Strategy<Value = Constraint> {
@@ -48,13 +48,24 @@ fn constraint() -> impl Strategy<Value = Constraint> {
             standard: "s".into(),
             countries: countries.iter().map(|country| country.parse().unwrap()).collect(),
             min_tls,
+            rule: None,
         },
     )
 }
 
 fn permit() -> impl Strategy<Value = PermitWindow> {
     (data(), proptest::option::of(time()), proptest::option::of(time()))
-        .prop_map(|(data, valid_from, valid_until)| PermitWindow { data, valid_from, valid_until })
+        .prop_map(|(data, valid_from, valid_until)| PermitWindow { data, valid_from, valid_until, permit: 0 })
+}
+
+fn empty() -> impl Strategy<Value = EmptyRoute> {
+    let leave = || pick(&[Leave::Denied, Leave::Bounded(7), Leave::Allowed]);
+    let terms =
+        (proptest::collection::btree_set(pick(&COUNTRIES), 0..3), leave(), leave()).prop_map(|(home, at_home, abroad)| {
+            let home = home.iter().map(|country| country.parse().unwrap()).collect();
+            EmptyTerms { standard: "s".into(), home, at_home, abroad }
+        });
+    (any::<bool>(), proptest::collection::vec(terms, 0..3)).prop_map(|(approved, terms)| EmptyRoute { approved, terms })
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -64,14 +75,18 @@ fn route() -> impl Strategy<Value = Route> {
         proptest::collection::vec(constraint(), 0..3),
         proptest::option::of(proptest::collection::vec(permit(), 0..3)),
         proptest::option::weighted(0.1, Just(Reason::RouteInvalid)),
+        proptest::option::weighted(0.8, empty()),
     )
-        .prop_map(|(data, endpoints, constraints, permits, barred)| Route {
+        .prop_map(|(data, endpoints, constraints, permits, barred, empty)| Route {
             recipient: "r".into(),
             data,
             endpoints,
             constraints,
             permits,
             barred,
+            empty,
+            max_out_per_day: None,
+            emergency: false,
         })
 }
 
@@ -121,6 +136,12 @@ proptest! {
                         })
                         && route.constraints.iter().all(|constraint| country.is_none_or(|country| constraint.countries.contains(&country)))
                         && country.is_none_or(Country::is_known)
+                        && (!route.data.is_empty() || country.is_none_or(|country| route.empty.as_ref().is_some_and(|empty| {
+                            !empty.terms.is_empty() && empty.terms.iter().all(|terms| match terms.home.contains(&country) {
+                                true => terms.at_home != Leave::Denied,
+                                false => terms.abroad != Leave::Denied && empty.approved,
+                            })
+                        })))
                         && route.permits.as_ref().is_none_or(|permits| route.data.iter().all(|category| permits.iter().any(|permit| {
                             permit.data.contains(category) && permit.valid_from.is_none_or(|from| from <= now) && permit.valid_until.is_none_or(|until| now < until)
                         })))

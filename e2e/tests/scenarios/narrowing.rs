@@ -1,0 +1,109 @@
+//! A data owner lets a declaration grow and never shrink: with the rights of Kubernetes' `edit` he takes no category away, selects no
+//! fewer workloads and deletes nothing. The answer names the field and who can help; a registrar may.
+//!
+//! Closes the parts of 37 of the threat model that are edits of the declaration.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use serde_json::{Value, json};
+use shekara_crds::DataHolding;
+use shekara_e2e::cluster::within;
+use shekara_e2e::holdings::{CONDITION, with};
+use shekara_e2e::scenario::Scenario;
+use shekara_e2e::wait::{Seen, until};
+
+pub(super) async fn run(scenario: &Scenario) -> Result<()> {
+    scenario.standard().await?;
+    let spec = scenario.holding_spec(&[]);
+    let spec = with(spec, "/data", json!([{"category": "biometric.face"}, {"category": "vehicle.location"}]))?;
+    let requirement = json!([{"key": "tier", "operator": "In", "values": ["a", "b"]}]);
+    let spec =
+        with(spec, "/workloadSelector", json!({"matchLabels": {"app": "x", "part": "y"}, "matchExpressions": requirement}))?;
+    scenario.holding_with("faces", spec).await?;
+    let owner = within::<DataHolding>(&acting_as(scenario, "owner").await?, &scenario.namespace);
+    let registrar = within::<DataHolding>(&acting_as(scenario, "registrar").await?, &scenario.namespace);
+    bind(scenario).await?;
+    shrinks(&owner).await?;
+    grows(&owner).await?;
+    match owner.delete("faces", &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) => ensure!(status.message.contains("ask the registrar"), "{}", status.message),
+        other => bail!("it is not refused: {other:?}"),
+    }
+    merge(&registrar, json!({"data": [{"category": "biometric.face"}]})).await.context("by the registrar")?;
+    registrar.delete("faces", &DeleteParams::default()).await.context("by the registrar").map(drop)
+}
+
+/// A client with the rights of a service account of this name.
+async fn acting_as(scenario: &Scenario, name: &str) -> Result<Client> {
+    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+    scenario.api::<ServiceAccount>().create(&PostParams::default(), &account).await?;
+    let mut config = Config::from_custom_kubeconfig(Kubeconfig::read()?, &KubeConfigOptions::default()).await?;
+    config.auth_info.impersonate = Some(format!("system:serviceaccount:{}:{name}", scenario.namespace));
+    Ok(Client::try_from(config)?)
+}
+
+async fn bind(scenario: &Scenario) -> Result<()> {
+    let subject = |name: &str| json!([{"kind": "ServiceAccount", "name": name, "namespace": scenario.namespace}]);
+    let role = |name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
+    let edit: RoleBinding =
+        serde_json::from_value(json!({"metadata": {"name": "owner"}, "roleRef": role("edit"), "subjects": subject("owner")}))?;
+    scenario.api::<RoleBinding>().create(&PostParams::default(), &edit).await?;
+    let registrar: RoleBinding = serde_json::from_value(
+        json!({"metadata": {"name": "registrar"}, "roleRef": role("shekara-registrar"), "subjects": subject("registrar")}),
+    )?;
+    scenario.api::<RoleBinding>().create(&PostParams::default(), &registrar).await.map(drop).map_err(Into::into)
+}
+
+async fn merge(api: &Api<DataHolding>, spec: Value) -> kube::Result<DataHolding> {
+    api.patch("faces", &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await
+}
+
+/// What would leave a standard: by field.
+async fn shrinks(owner: &Api<DataHolding>) -> Result<()> {
+    let cases = [
+        (json!({"data": [{"category": "biometric.face"}]}), "spec.data"),
+        (json!({"data": [{"category": "biometric.face"}, {"category": "vehicle.identity"}]}), "spec.data"),
+        (json!({"workloadSelector": {"matchLabels": {"app": "z"}}}), "spec.workloadSelector"),
+        (json!({"workloadSelector": {"matchLabels": {"more": "z"}}}), "spec.workloadSelector"),
+        (
+            json!({"workloadSelector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a"]}]}}),
+            "spec.workloadSelector",
+        ),
+        (
+            json!({"workloadSelector": {"matchExpressions": [
+            {"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "zone", "operator": "In", "values": ["1"]}]}}),
+            "spec.workloadSelector",
+        ),
+    ];
+    for (spec, field) in cases {
+        // bindings of roles take a moment to be known
+        until(&format!("{spec} is refused for its own reason"), CONDITION, async || match merge(owner, spec.clone()).await {
+            Err(kube::Error::Api(status)) if status.message.contains("shekara-narrowing") => {
+                ensure!(status.message.contains(field) && status.message.contains("registrar"), "{}", status.message);
+                Ok(Seen::Yes(()))
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(Seen::NotYet(status.message)),
+            Err(error) => Err(error.into()),
+            Ok(_) => bail!("{spec} is not refused"),
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// What binds more, or opens what standards allow in any case.
+async fn grows(owner: &Api<DataHolding>) -> Result<()> {
+    for spec in [
+        json!({"title": "Another"}),
+        json!({"data": [{"category": "vehicle.location"}, {"category": "biometric.face"}, {"category": "biometric.iris"}]}),
+        json!({"workloadSelector": {"matchLabels": {"part": null}}}),
+        json!({"workloadSelector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b", "c"]}]}}),
+    ] {
+        merge(owner, spec.clone()).await.with_context(|| spec.to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! Whatever the API server takes gets a condition and never an endless loop: a thousand random objects.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+use shekara_crds::definitions::definitions;
+use shekara_e2e::measure;
+use shekara_e2e::operator_metrics::operator_counts;
+use shekara_e2e::random_object::Specs;
+use shekara_e2e::scenario::{SCENARIO_LABEL, Scenario};
+use shekara_e2e::wait::{Seen, until};
+use tokio::time::sleep;
+
+/// How many objects of each kind are tried.
+const EACH: usize = 334;
+
+/// How many requests are under way at once.
+const AT_ONCE: usize = 16;
+
+/// How long the last condition may take to come.
+const CONDITIONS: Duration = Duration::from_secs(120);
+
+/// How long nothing may be written once every object has its condition.
+const STILL: Duration = Duration::from_secs(10);
+
+const WRITES: &str = "shekara_operator_status_writes_total";
+
+pub(super) async fn run(scenario: &Scenario) -> Result<()> {
+    let failed = async || operator_counts(&scenario.kube, WRITES, &[("outcome", "failed")]).await;
+    let failed_before = failed().await?;
+    for definition in definitions() {
+        let kind = definition.spec.names.kind.clone();
+        let api = api(scenario, &kind);
+        let mut specs = Specs::of(&definition, 7)?;
+        let objects: Vec<DynamicObject> =
+            (0..EACH).map(|number| object(scenario, &kind, number, specs.next_spec()?)).collect::<Result<_>>()?;
+        let taken =
+            stream::iter(objects).map(|object| create(&api, object)).buffer_unordered(AT_ONCE).try_collect::<Vec<bool>>().await?;
+        let taken = taken.into_iter().filter(|taken| *taken).count();
+        measure::print(&format!("random objects of kind {kind} that the API server took"), format_args!("{taken} of {EACH}"));
+        ensure!(taken * 10 >= EACH, "{taken} of {EACH} random objects of kind {kind} say too little");
+    }
+    for definition in definitions() {
+        all_have_conditions(scenario, &definition.spec.names.kind).await?;
+    }
+    let written = async || operator_counts(&scenario.kube, WRITES, &[]).await;
+    let before = written().await?;
+    sleep(STILL).await;
+    let more = written().await? - before;
+    ensure!(more < 0.5, "{more} statuses were written though nothing changed");
+    let more = failed().await? - failed_before;
+    ensure!(more < 0.5, "{more} statuses could not be written");
+    Ok(())
+}
+
+fn api(scenario: &Scenario, kind: &str) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("shekara.dev", "v1alpha1", kind));
+    match kind {
+        "DataHolding" => Api::namespaced_with(scenario.kube.clone(), &scenario.namespace, &resource),
+        _ => Api::all_with(scenario.kube.clone(), &resource),
+    }
+}
+
+fn object(scenario: &Scenario, kind: &str, number: usize, mut spec: Value) -> Result<DynamicObject> {
+    if kind == "SovereigntyStandard" {
+        // a standard binds without being asked, and this one is to bind here alone
+        let here = json!({"matchLabels": {"kubernetes.io/metadata.name": scenario.namespace}});
+        let scope = spec.get_mut("appliesTo").and_then(Value::as_object_mut).context("a standard without a scope")?;
+        scope.insert("namespaceSelector".into(), here);
+    }
+    let name = scenario.named(&format!("random-{number}"));
+    let object = json!({
+        "apiVersion": "shekara.dev/v1alpha1", "kind": kind,
+        "metadata": {"name": name, "labels": {SCENARIO_LABEL: scenario.namespace}}, "spec": spec,
+    });
+    Ok(serde_json::from_value(object)?)
+}
+
+/// Whether the API server takes it; its own rules in CEL refuse many.
+async fn create(api: &Api<DynamicObject>, object: DynamicObject) -> Result<bool> {
+    match api.create(&PostParams::default(), &object).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 422 || status.code == 403 => Ok(false),
+        Err(error) => Err(error).with_context(|| object.name_any()),
+    }
+}
+
+async fn all_have_conditions(scenario: &Scenario, kind: &str) -> Result<()> {
+    let (api, own) = (api(scenario, kind), ListParams::default().labels(&format!("{SCENARIO_LABEL}={}", scenario.namespace)));
+    until(&format!("every {kind} has a condition of its generation"), CONDITIONS, async || {
+        let objects = api.list(&own).await?.items;
+        let without = objects.iter().find(|object| {
+            let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
+            let accepted = conditions.into_iter().flatten().find(|condition| condition.get("type") == Some(&json!("Accepted")));
+            let generation = accepted.and_then(|condition| condition.get("observedGeneration")?.as_i64());
+            generation.is_none() || generation != object.metadata.generation
+        });
+        Ok(Seen::some_or(without.is_none().then_some(()), without.map(|object| (object.name_any(), object.data.clone()))))
+    })
+    .await
+}
