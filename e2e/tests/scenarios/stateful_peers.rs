@@ -13,8 +13,8 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
 use shekara_e2e::measure;
-use shekara_e2e::pods::Client;
 use shekara_e2e::pods::workload::{Cover, Workload};
+use shekara_e2e::pods::{Client, START};
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::wait::{Seen, now, until};
 use shekara_e2e::world::hosts::cast::CLINIC;
@@ -29,7 +29,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     start(scenario).await?;
     let api: Api<Pod> = scenario.api();
     let names: Vec<String> = (0..MEMBERS).map(|number| format!("redis-{number}")).collect();
-    let members = try_join_all(names.iter().map(|name| Client::ready(&api, name))).await?;
+    let members = try_join_all(names.iter().map(|name| member(&api, name))).await?;
     let ready = now()?;
     let (first, others) = members.split_first().context("there is no member")?;
     for member in others {
@@ -54,6 +54,12 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let said = border.covered.run(&["redis-cli", "-h", "any", "get", "face"]).await?.success()?;
     ensure!(said.trim() == "4711", "the Service of all members says {said:?}");
     border.stands(scenario.world()?).await
+}
+
+async fn member(api: &Api<Pod>, name: &str) -> Result<Client> {
+    let what = format!("there is the member {name}");
+    until(&what, START, async || Ok(Seen::some_or(api.get_opt(name).await?.map(drop), "none"))).await?;
+    Client::ready(api, name).await
 }
 
 async fn start(scenario: &Scenario) -> Result<()> {

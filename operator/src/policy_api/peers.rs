@@ -1,7 +1,7 @@
 //! The conversation with one sidecar about peers: it says which addresses it uses, and hears who is there, at once and again
 //! whenever that is another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -29,6 +29,9 @@ const LONGEST: usize = 128 * 1024;
 /// several watches and not in order.
 const REST: Duration = Duration::from_millis(50);
 
+/// How many answers are told in one line, so that no line is longer than a sidecar reads: one of the greatest length has 12 KiB.
+const TOGETHER: usize = 32;
+
 /// A conversation that is open.
 pub(super) struct Conversation {
     peers: Arc<Peers>,
@@ -48,6 +51,8 @@ pub(super) struct Conversation {
     /// When to look at an address again.
     due: BTreeMap<SocketAddr, Instant>,
     greeted: bool,
+    /// What is to be told before anything else.
+    untold: VecDeque<PeerEvent>,
 }
 
 /// What happened.
@@ -76,6 +81,7 @@ impl Conversation {
             asked: BTreeMap::new(),
             due: BTreeMap::new(),
             greeted: false,
+            untold: VecDeque::new(),
         }
     }
 
@@ -102,6 +108,9 @@ impl Conversation {
             return write(&PeerEvent { captured: Some((**self.captured.borrow_and_update()).clone()), peers: vec![] });
         }
         loop {
+            if let Some(event) = self.untold.pop_front() {
+                return write(&event);
+            }
             let event = match self.happened().await {
                 Happened::Said(said) => {
                     let said = said?.inspect_err(|problem| debug!(pod = %self.pod, %problem, "a sidecar broke off")).ok()?;
@@ -129,10 +138,19 @@ impl Conversation {
                     continue;
                 }
             };
-            if event != PeerEvent::default() {
-                return write(&event);
-            }
+            self.tell(event);
         }
+    }
+
+    /// Puts what there is to say into lines.
+    fn tell(&mut self, event: PeerEvent) {
+        let PeerEvent { mut captured, peers } = event;
+        let mut lines: Vec<&[PeerAnswer]> = peers.chunks(TOGETHER).collect();
+        if lines.is_empty() && captured.is_some() {
+            lines.push(&[]);
+        }
+        let lines = lines.into_iter().map(|peers| PeerEvent { captured: captured.take(), peers: peers.to_vec() });
+        self.untold.extend(lines);
     }
 
     async fn happened(&mut self) -> Happened {

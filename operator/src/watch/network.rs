@@ -83,10 +83,14 @@ impl Cached for SliceSummary {
                 *endpoints.entry(address).or_default() |= led;
             }
         }
-        let tcp = object.ports.unwrap_or_default().into_iter().filter(|port| is_tcp(port.protocol.as_deref()));
+        let ports = object.ports.unwrap_or_default();
+        // a headless Service may name no port at all, and is its pods with every port then
+        let every = ports.is_empty().then(|| (String::new(), None));
+        let tcp = ports.into_iter().filter(|port| is_tcp(port.protocol.as_deref()));
+        let tcp = tcp.map(|port| (port.name.unwrap_or_default(), port.port.and_then(number)));
         Self {
             service: object.metadata.labels.and_then(|mut labels| labels.remove(SERVICE_NAME)).unwrap_or_default(),
-            ports: tcp.map(|port| (port.name.unwrap_or_default(), port.port.and_then(number))).collect(),
+            ports: tcp.chain(every).collect(),
             endpoints,
         }
     }
@@ -134,6 +138,16 @@ mod tests {
         assert_eq!(service.addresses, ["10.96.0.5".parse::<IpAddr>().unwrap()]);
         assert_eq!(service.external.len(), 2);
         assert_eq!(service.ports, [(80, "web".to_owned())].into());
+    }
+
+    #[test]
+    fn a_slice_without_ports_is_of_every_port_and_one_with_ports_of_udp_alone_of_none() {
+        let ports = |ports| {
+            let slice = json!({"metadata": {}, "addressType": "IPv4", "endpoints": [], "ports": ports});
+            SliceSummary::keep(serde_json::from_value(slice).unwrap()).ports
+        };
+        assert_eq!(ports(json!(null)), [(String::new(), None)]);
+        assert_eq!(ports(json!([{"port": 53, "protocol": "UDP"}])), []);
     }
 
     #[test]

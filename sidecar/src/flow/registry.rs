@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_policy::verdict::{Budget, Denial};
-use shekara_policy::{Flow, PolicyDocument, Verdict};
+use shekara_policy::{Flow, PolicyDocument, Reason, Verdict};
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::clock::Clock;
 use crate::context::Context;
@@ -19,6 +19,10 @@ use crate::spending::Bounds;
 
 /// The longest wait for the end of a permit: the clock may be set meanwhile.
 const SLICE: Duration = Duration::from_secs(10);
+
+/// A holding that holds more data tells its own pods by its document, and what its peers hold a moment later: the flows between
+/// its pods are not cut off for that moment.
+const SETTLING: Duration = Duration::from_millis(300);
 
 /// The flows that live now.
 #[derive(Debug, Default)]
@@ -61,17 +65,19 @@ impl Registry {
         Entry { registry: self, number, hear, bounds }
     }
 
-    /// Judges every flow again, tells those that are denied now, and sets the bounds of the others.
-    pub fn judge_again(&self, decide: impl Fn(&Flow) -> Verdict) {
+    /// Judges every flow again, tells those that are denied now, and sets the bounds of the others. A flow without a verdict goes
+    /// on as it is.
+    pub fn judge_again(&self, decide: impl Fn(&Flow) -> Option<Verdict>) {
         let mut state = self.lock();
         let mut denials = Vec::new();
         // Decided once: a second decision, at a later time, may be another one, and the flow would hear of neither.
         let gone = state.flows.extract_if(.., |_, live| match decide(&live.flow) {
-            Verdict::Allow(grant) => {
+            None => false,
+            Some(Verdict::Allow(grant)) => {
                 *live.bounds.lock().unwrap_or_else(PoisonError::into_inner) = grant.budgets;
                 false
             }
-            Verdict::Deny(denial) => {
+            Some(Verdict::Deny(denial)) => {
                 denials.push(denial);
                 true
             }
@@ -140,6 +146,7 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
     let (mut policy, mut answers) = (context.policy.clone(), context.peers.answers());
     // Taken before the flows are judged: a permit that ends while they are is still to come, and they are judged for it once more.
     let mut judged = context.clock.now();
+    let mut settled = None;
     loop {
         let boundary = {
             let enforced = policy.borrow_and_update();
@@ -147,12 +154,26 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
             next_boundary(&enforced.documents, judged).into_iter().chain(end).min()
         };
         tokio::select! {
-            changed = policy.changed() => changed?,
+            changed = policy.changed() => {
+                changed?;
+                settled.get_or_insert(Instant::now() + SETTLING);
+            }
             changed = answers.changed() => changed?,
             () = passing(&context.clock, boundary) => {}
+            () = settling(settled) => settled = None,
         }
         judged = context.clock.now();
-        context.registry.judge_again(|flow| context.decide(flow));
+        context.registry.judge_again(|flow| match context.decide(flow) {
+            Verdict::Deny(denial) if settled.is_some() && denial.reason == Reason::PeerOtherData => None,
+            verdict => Some(verdict),
+        });
+    }
+}
+
+async fn settling(settled: Option<Instant>) {
+    match settled {
+        Some(settled) => sleep_until(settled).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -176,7 +197,7 @@ fn next_boundary(documents: &[PolicyDocument], now: Timestamp) -> Option<Timesta
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
-    use shekara_policy::{Protocol, Reason};
+    use shekara_policy::Protocol;
 
     use super::*;
 
@@ -193,7 +214,7 @@ mod tests {
         let registry = Registry::default();
         let mut lost = registry.enter(flow(1), vec![]);
         let first = std::cell::Cell::new(true);
-        registry.judge_again(|_| if first.replace(false) { Reason::PermitNotYetValid.into() } else { allowed() });
+        registry.judge_again(|_| Some(if first.replace(false) { Reason::PermitNotYetValid.into() } else { allowed() }));
         assert_eq!(lost.denied().now_or_never().unwrap().reason, Reason::PermitNotYetValid);
     }
 
@@ -202,8 +223,9 @@ mod tests {
         let registry = Registry::default();
         let (mut kept, mut lost) = (registry.enter(flow(1), vec![]), registry.enter(flow(2), vec![]));
         registry.judge_again(|flow| match flow.port {
-            1 => allowed(),
-            _ => Reason::PermitExpired.into(),
+            1 => Some(allowed()),
+            2 => Some(Reason::PermitExpired.into()),
+            _ => None,
         });
         assert!(kept.denied().now_or_never().is_none());
         assert_eq!(lost.denied().now_or_never().unwrap().reason, Reason::PermitExpired);
@@ -219,8 +241,8 @@ mod tests {
         let budget = Budget { holding: "n/h".into(), recipient: "maps".into(), max_out_per_day: 1 };
         let budgets = vec![budget.clone()];
         registry.judge_again(|_| match allowed() {
-            Verdict::Allow(grant) => Verdict::Allow(shekara_policy::verdict::Grant { budgets: budgets.clone(), ..grant }),
-            denied => denied,
+            Verdict::Allow(grant) => Some(Verdict::Allow(shekara_policy::verdict::Grant { budgets: budgets.clone(), ..grant })),
+            denied => Some(denied),
         });
         assert_eq!(*entry.bounds().lock().unwrap(), [budget]);
     }

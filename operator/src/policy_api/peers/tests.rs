@@ -97,6 +97,21 @@ async fn a_question_may_come_in_pieces_and_too_much_of_it_ends_the_conversation(
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_answers_come_in_lines_that_a_sidecar_reads() {
+    let mut fixture = Fixture::new();
+    fixture.event().await.unwrap();
+    fixture.ask(&watch((0..100).map(at)));
+    let mut told = 0;
+    while told < 100 {
+        let event = fixture.event().await.unwrap();
+        assert!(event.peers.len() <= TOGETHER);
+        told += event.peers.len();
+    }
+    assert_eq!(told, 100);
+    assert!(fixture.event().now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_and_the_end_of_the_pod_end_the_conversation() {
     let mut fixture = Fixture::new();
     fixture.event().await.unwrap();

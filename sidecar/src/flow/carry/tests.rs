@@ -420,3 +420,32 @@ async fn a_name_that_leads_into_the_cluster_is_judged_by_who_is_there() {
     let _ = all(&mut client).await;
     denied(&place.record().await, Reason::ClusterAPIDenied);
 }
+
+#[tokio::test]
+async fn more_data_of_a_holding_do_not_cut_off_a_peer_that_is_told_to_hold_them_a_moment_later() {
+    let (mut place, server, _resolver) = place_with(&["10.96.0.30:5432"], &[]).await;
+    let (context, at) = (place.context.clone(), "10.96.0.30:5432".parse().unwrap());
+    place.begin(async { drop(crate::flow::registry::keep_judging(context).await) });
+    let holds = |data: &[&str]| {
+        let data = data.iter().map(|category| category.parse().unwrap()).collect();
+        let cover = shekara_policy::peer::Cover { holding: "cameras/street".into(), data, enforcing: true };
+        shekara_policy::Peer { services: [].into(), ends: [shekara_policy::peer::End::Pod([cover].into())].into() }
+    };
+    place.context.peers.learn(at, holds(&["biometric.face"]));
+    let mut client = place.client("10.96.0.30:5432").await;
+    let (mut served, _) = server.accept().await.unwrap();
+    let mut more = document();
+    more.data.insert("vehicle.location".parse().unwrap());
+    place.put_in_force(vec![more.clone()]);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    place.context.peers.learn(at, holds(&["biometric.face", "vehicle.location"]));
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    served.write_all(b"still there").await.unwrap();
+    client.read_exact(&mut [0; 11]).await.unwrap();
+    // and one that is not told in time is cut off
+    more.data.insert("biometric.iris".parse().unwrap());
+    place.put_in_force(vec![more]);
+    is_reset(&mut client).await;
+    let record = place.record().await;
+    assert_eq!((record.reason, record.end), (Some(Reason::PeerOtherData), End::PolicyChanged));
+}
