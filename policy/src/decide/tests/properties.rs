@@ -135,7 +135,7 @@ proptest! {
                         })
                         && route.constraints.iter().all(|constraint| country.is_none_or(|country| constraint.countries.contains(&country)))
                         && country.is_none_or(Country::is_known)
-                        && (!route.data.is_empty() || country.is_none_or(|country| route.empty.as_ref().is_some_and(|empty| {
+                        && ((!route.data.is_empty() && route.empty.is_none()) || country.is_none_or(|country| route.empty.as_ref().is_some_and(|empty| {
                             !empty.terms.is_empty() && empty.terms.iter().all(|terms| match terms.home.contains(&country) {
                                 true => terms.at_home != Leave::Denied,
                                 false => terms.abroad != Leave::Denied && empty.approved,
