@@ -19,7 +19,7 @@ use crate::{Surroundings, compile};
 use worlds::{Geo, World, labels, world};
 
 /// Cases of a run that says nothing else by PROPTEST_CASES.
-const CASES: u32 = 3000;
+const CASES: u32 = 6000;
 
 /// Every holding of a generated world, before and after each edit, against every flow.
 fn check(world: &World, allowed: &Cell<u64>, tried: &Cell<u64>) -> Result<(), TestCaseError> {

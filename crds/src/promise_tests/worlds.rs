@@ -156,7 +156,7 @@ fn standard() -> impl Strategy<Value = Value> {
     let rule = (
         some_of(&PATTERNS, 1..3),
         some_of(&COUNTRIES, 1..3),
-        some_of(&GROUNDS, 1..4),
+        some_of(&GROUNDS, 2..7),
         option::weighted(0.3, select(&["1.2", "1.3"][..])),
     )
         .prop_map(|(data, countries, grounds, tls)| {
@@ -201,7 +201,7 @@ fn recipient() -> impl Strategy<Value = Value> {
     let holders = select(&["[]", "[]", "[\"n/*\"]", "[\"n/h\"]", "[\"n/other\"]", "[\"m/*\"]"][..]);
     let purposes = select(&["[]", "[]", "[\"maps\"]", "[\"Search for people\"]"][..]);
     let instant = || option::weighted(0.3, select(&INSTANTS[..]));
-    let permit = (some_of(&CATEGORIES, 1..4), select(&GROUNDS[..]), holders, purposes, instant(), instant()).prop_map(
+    let permit = (some_of(&CATEGORIES, 3..7), select(&GROUNDS[..]), holders, purposes, instant(), instant()).prop_map(
         |(data, ground, holders, purposes, from, until)| {
             let list = |text: &str| serde_json::from_str::<Value>(text).unwrap();
             let mut permit = json!({"data": data, "ground": ground, "holders": list(holders), "purposes": list(purposes)});
