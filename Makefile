@@ -50,6 +50,10 @@ test: ## Prove everything, fastest first: unit, property and namespace tests, ge
 	@$(MAKE) chart
 	@$(MAKE) test-cluster
 
+.PHONY: test-long
+test-long: ## Prove the promise of the declarations with a million generated worlds and edits, in release mode: four minutes and more
+	PROPTEST_CASES=1000000 cargo test --release --package shekara-crds --all-features --lib promise -- --nocapture
+
 .PHONY: unit
 unit: ## Unit and property tests, and the sidecar as a real process in network namespaces
 	@tools/prerequisites

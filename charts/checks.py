@@ -18,11 +18,11 @@ VERSIONS = ["1.31", "1.33", "1.36", "1.37"]
 CASES = sorted(path.stem for path in (CHART / "ci").glob("*.yaml"))
 
 
-def helm(*values, namespace="shekara-system"):
-    """Renders the chart with files of values; the outcome of the process."""
+def helm(*values, namespace="shekara-system", kinds=("monitoring.coreos.com/v1/ServiceMonitor", "shekara.dev/v1alpha1/SovereigntyStandard")):
+    """Renders the chart with files of values, for a cluster that knows these kinds too; the outcome of the process."""
     files = [argument for value in values for argument in ("--values", str(value))]
     command = [os.environ["HELM"], "template", "shekara", str(CHART), "--namespace", namespace, *files]
-    command += ["--api-versions", "monitoring.coreos.com/v1/ServiceMonitor"]
+    command += [argument for kind in kinds for argument in ("--api-versions", kind)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -160,6 +160,11 @@ class Standards(unittest.TestCase):
         self.assertEqual(names, files)
         choice = json.loads((CHART / "values.schema.json").read_text())["properties"]["standards"]["properties"]["presets"]["items"]["enum"]
         self.assertEqual(set(choice), files)
+
+    def test_they_are_refused_where_they_would_be_left_out(self):
+        outcome = helm(CHART / "ci/full.yaml", kinds=())
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertIn("install without them, then upgrade with them", outcome.stderr)
 
     def test_each_says_where_its_controls_come_from(self):
         for document in objects("full", "SovereigntyStandard"):

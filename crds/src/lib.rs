@@ -41,4 +41,6 @@ pub const COVERED_LABEL: &str = "shekara.dev/covered";
 #[cfg(test)]
 mod presets_tests;
 #[cfg(test)]
+mod promise_tests;
+#[cfg(test)]
 mod readme_tests;

@@ -271,6 +271,16 @@ fn where_many_customers_are_served_the_country_is_known_by_a_standards_networks_
 }
 
 #[test]
+fn routes_to_emergency_services_are_told_apart_and_need_their_permits() {
+    let mut fixture = fixture();
+    assert!(!fixture.compile().document.routes[0].emergency);
+    fixture.recipient["spec"]["role"] = json!("Emergency");
+    assert!(fixture.compile().document.routes[0].emergency);
+    fixture.recipient["spec"]["permits"] = json!([]);
+    assert_eq!(fixture.reason(), Some(Reason::NoPermit));
+}
+
+#[test]
 fn observe_is_enforced_and_said() {
     let mut fixture = fixture();
     fixture.holding["spec"]["enforcement"] = json!({"mode": "Observe", "observeUntil": "2026-07-01T00:00:00Z"});

@@ -115,8 +115,9 @@ async fn over_it(covered: &Client) -> Result<()> {
 async fn under_the_preset(scenario: &Scenario, covered: &Client) -> Result<()> {
     let spec: Value = serde_saphyr::from_str(PRESET).context("the preset cannot be read")?;
     let own = scenario.standard_spec();
-    let spec = with(spec, "/appliesTo/namespaceSelector", own["appliesTo"]["namespaceSelector"].clone())?;
-    standard(scenario, "preset", with(spec, "/networks", own["networks"].clone())?).await?;
+    let part = |pointer: &str| own.pointer(pointer).cloned().with_context(|| format!("the scenario's standard has no {pointer}"));
+    let spec = with(spec, "/appliesTo/namespaceSelector", part("/appliesTo/namespaceSelector")?)?;
+    standard(scenario, "preset", with(spec, "/networks", part("/networks")?)?).await?;
     let refusal = scenario.condition("faces", "Accepted", "False").await?;
     ensure!(refusal.reason == Reason::EmptyTransferDenied.code(), "{refusal:?}");
     ensure!(refusal.message.contains("spec.transfers[1]") && refusal.message.contains(&scenario.named("preset")), "{refusal:?}");

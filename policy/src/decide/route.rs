@@ -96,7 +96,7 @@ fn judge(route: &Route, flow: &Flow, place: Option<Place>, now: Timestamp) -> Re
     // A route that no standard constrains is still judged: an unknown country is never allowed.
     let country = place.transpose().map_err(|reason| deny(5, reason))?;
     let bound = match country {
-        Some(country) if route.data.is_empty() => {
+        Some(country) if route.data.is_empty() || route.empty.is_some() => {
             super::empty::judge(route.empty.as_ref(), country).map_err(|denial| (5, denial))?
         }
         _ => None,

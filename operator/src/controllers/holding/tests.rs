@@ -382,3 +382,17 @@ fn what_a_standard_requires_and_nobody_declares_is_named_and_gates_nothing() {
         found.status().conditions.iter().any(|condition| condition.type_ == "DeclarationComplete" && condition.status == "True")
     );
 }
+
+#[test]
+fn the_country_of_a_parent_and_an_endpoint_that_serves_many_are_reported() {
+    let mut party = recipient();
+    party["spec"]["parentCountry"] = json!("DE");
+    party["spec"]["endpoints"][0]["tenancy"] = json!("Shared");
+    let mut found = Found::new(&[]);
+    let pod = covered_pod("1", "a", "faces");
+    found.caches = caches(&[namespace("cameras", json!({})), holding("faces", "a"), standard(), party, pod]);
+    let total = json!({"recipients": ["clinic"], "country": "KZ", "data": ["biometric.face"], "reason": null, "flows": 1, "bytesOut": 2, "bytesIn": 3, "last": NOW, "lastDestination": "x"});
+    found.checkpoint("1", &found.digest(), json!([total]));
+    let transfer = &found.status().transfers[0];
+    assert_eq!((transfer.parent_country.as_deref(), transfer.shared), (Some("DE"), true));
+}

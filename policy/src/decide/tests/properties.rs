@@ -136,7 +136,7 @@ proptest! {
                         })
                         && route.constraints.iter().all(|constraint| country.is_none_or(|country| constraint.countries.contains(&country)))
                         && country.is_none_or(Country::is_known)
-                        && (!route.data.is_empty() || country.is_none_or(|country| route.empty.as_ref().is_some_and(|empty| {
+                        && ((!route.data.is_empty() && route.empty.is_none()) || country.is_none_or(|country| route.empty.as_ref().is_some_and(|empty| {
                             !empty.terms.is_empty() && empty.terms.iter().all(|terms| match terms.home.contains(&country) {
                                 true => terms.at_home != Leave::Denied,
                                 false => terms.abroad != Leave::Denied && empty.approved,
@@ -165,7 +165,8 @@ proptest! {
         let mut stricter = document.clone();
         for route in &mut stricter.routes {
             route.constraints.push(constraint.clone());
-            route.data.extend(more.iter().copied());
+            // a route of which nobody says whether it may carry nothing is closed while it carries nothing
+            if !route.data.is_empty() || route.empty.is_some() { route.data.extend(more.iter().copied()); }
             if barred { route.barred = Some(Reason::RouteInvalid); }
         }
         if decide(judge(&[stricter], now), &flow).is_allowed() {

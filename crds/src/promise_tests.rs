@@ -1,0 +1,81 @@
+//! The promise to the regulator: whatever the owner of a holding writes into it, no flow leaves that the standards and the
+//! recipients' declarations do not permit for the data that the holding holds.
+//!
+//! The promise is said a second time, in [`oracle`], from the raw specs and without a line of the compilation or the decision, and
+//! both are compared after every edit of generated holdings.
+
+mod oracle;
+mod worlds;
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use shekara_policy::document::Cluster;
+use shekara_policy::{Judge, Verdict, decide};
+
+use crate::{Surroundings, compile};
+use worlds::{Geo, World, labels, world};
+
+/// Cases of a run that says nothing else by PROPTEST_CASES.
+const CASES: u32 = 6000;
+
+/// Every holding of a generated world, before and after each edit, against every flow.
+fn check(world: &World, allowed: &Cell<u64>, tried: &Cell<u64>) -> Result<(), TestCaseError> {
+    let cluster = Cluster { networks: vec![], domain: "cluster.local".parse().unwrap(), resolvers: vec![] };
+    let labels = labels();
+    let around = Surroundings {
+        standards: &world.standards,
+        recipients: &world.recipients,
+        namespace_labels: &labels,
+        services: &[],
+        cluster: &cluster,
+        now: world.now.parse().unwrap(),
+    };
+    let mut holding = world.holding.clone();
+    for edit in std::iter::once(None).chain(world.edits.iter().map(Some)) {
+        if let Some(edit) = edit {
+            edit.make(&mut holding.spec);
+        }
+        let documents = [compile(&holding, around).document];
+        for flow in &world.flows {
+            tried.set(tried.get() + 1);
+            let judge = Judge { documents: &documents, geo: &Geo, peers: &shekara_policy::peer::NoPeers, now: around.now };
+            if let Verdict::Allow(grant) = decide(judge, flow) {
+                allowed.set(allowed.get() + 1);
+                let permitted = oracle::permits(world, &holding, flow, &grant.budgets);
+                prop_assert!(permitted, "{flow:?} passed after {edit:?} with {:?}", holding.spec);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn no_edit_of_a_holding_lets_pass_what_standards_and_recipients_do_not_permit() {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let (allowed, tried) = (Cell::new(0), Cell::new(0));
+    let began = Instant::now();
+    TestRunner::new(config).run(&world(), |world| check(&world, &allowed, &tried)).unwrap();
+    println!("{cases} worlds, {} flows tried, {} allowed, {:?}", tried.get(), allowed.get(), began.elapsed());
+    // a promise about flows that pass says nothing where none does
+    assert!(allowed.get() > tried.get() / 100, "{} of {} flows were allowed", allowed.get(), tried.get());
+}
+
+#[test]
+fn the_oracle_is_no_rubber_stamp() {
+    let (seen, refused) = (Cell::new(0), Cell::new(0));
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config)
+        .run(&world(), |world| {
+            for flow in &world.flows {
+                seen.set(seen.get() + 1);
+                refused.set(refused.get() + u64::from(!oracle::permits(&world, &world.holding, flow, &[])));
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert!(refused.get() > seen.get() / 2 && refused.get() < seen.get(), "{} of {}", refused.get(), seen.get());
+}
