@@ -5,11 +5,14 @@
 #![allow(unreachable_pub, reason = "the derived schemas repeat the types inside functions")]
 
 pub mod compile;
+pub mod cover;
 pub mod data_holding;
 pub mod definitions;
+pub mod pods;
 pub mod recipient;
 pub mod schema;
 pub mod selector;
+pub mod services;
 pub mod sovereignty_standard;
 
 pub use compile::{Compiled, Problem, ProblemCode, Surroundings, compile};

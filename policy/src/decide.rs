@@ -4,6 +4,7 @@ mod approach;
 mod country;
 mod question;
 mod route;
+mod telling;
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,8 @@ use jiff::Timestamp;
 
 pub use approach::{Approach, approach};
 pub use question::{Question, decide_question};
+pub use route::closed;
+pub use telling::most_telling;
 
 use crate::address::Scope;
 use crate::country::Country;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Namespace, Pod, PodStatus, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::ResourceExt as _;
+pub(crate) use shekara_crds::pods::Proof;
 use shekara_crds::sovereignty_standard::{AppliesTo, Authority, EmptyTransfers};
-use shekara_crds::{DataHolding, HOLDINGS_ANNOTATION, Recipient, SovereigntyStandard, SovereigntyStandardSpec};
+use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, SovereigntyStandardSpec, pods, services};
 
 use super::{Cached, Kind};
-use crate::admission::containers::{HOLDINGS_VARIABLE, PROXY, VERIFY};
 
 /// The labels of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,18 +46,6 @@ pub(crate) struct PodSummary {
     /// The holdings that admission put the pod into: those in its annotation and those in the proxy's environment, which nobody
     /// can change in a running pod.
     pub(crate) holdings: BTreeSet<String>,
-}
-
-/// How the container that proves the packet filter ended, as the kubelet says: the application cannot forge it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Proof {
-    /// It has not ended yet.
-    #[default]
-    Pending,
-    /// Every way out was seen closed.
-    Passed,
-    /// It ended with another exit code: the pod does not start.
-    Failed(i32),
 }
 
 /// The object that controls another.
@@ -145,14 +133,7 @@ impl Cached for ServiceSummary {
     const KIND: Kind = Kind::Service;
 
     fn keep(object: Service) -> Self {
-        let spec = object.spec.unwrap_or_default();
-        // a headless Service has the text None for an address
-        let addresses = spec.cluster_ips.or(spec.cluster_ip.map(|ip| vec![ip])).unwrap_or_default();
-        let tcp = spec.ports.unwrap_or_default().into_iter().filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
-        Self {
-            addresses: addresses.iter().filter_map(|address| address.parse().ok()).collect(),
-            ports: tcp.filter_map(|port| u16::try_from(port.port).ok()).collect(),
-        }
+        Self { addresses: services::addresses(&object), ports: services::tcp_ports(&object) }
     }
 }
 
@@ -169,66 +150,22 @@ impl Cached for PodSummary {
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
         let spec = object.spec.as_ref();
-        let proxy = spec.and_then(|spec| spec.init_containers.iter().flatten().find(|container| container.name == PROXY));
-        let variables = proxy.into_iter().flat_map(|proxy| proxy.env.iter().flatten());
-        let fixed =
-            variables.filter(|variable| variable.name == HOLDINGS_VARIABLE).filter_map(|variable| variable.value.as_ref());
-        let holdings = fixed.chain(annotations.get(HOLDINGS_ANNOTATION)).flat_map(|names| split(names)).collect();
         let status = object.status.as_ref();
-        let deleting = object.metadata.deletion_timestamp.is_some();
         Self {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
             service_account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_else(|| "default".into()),
-            ended: ended(status, deleting),
-            proxy_started: status.is_some_and(proxy_started),
-            proof: status.map(proof).unwrap_or_default(),
+            ended: pods::has_ended(&object),
+            proxy_started: status.is_some_and(pods::proxy_started),
+            proof: status.map(pods::proof).unwrap_or_default(),
             owner,
-            injected: proxy.is_some(),
-            holdings,
+            injected: pods::proxy(&object).is_some(),
+            holdings: pods::stamped(&object),
             labels: object.metadata.labels.unwrap_or_default(),
             annotations,
         }
     }
-}
-
-/// Whether nothing of the pod runs any more, nor will.
-fn ended(status: Option<&PodStatus>, deleting: bool) -> bool {
-    let phase = status.and_then(|status| status.phase.as_deref());
-    let lists = status
-        .into_iter()
-        .flat_map(|status| [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses]);
-    let runs = |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.running.is_some());
-    matches!(phase, Some("Succeeded" | "Failed")) || deleting && !lists.flatten().flatten().any(runs)
-}
-
-fn init_container<'a>(status: &'a PodStatus, name: &str) -> Option<&'a ContainerStatus> {
-    status.init_container_statuses.iter().flatten().find(|container| container.name == name)
-}
-
-fn proxy_started(status: &PodStatus) -> bool {
-    let proxy = init_container(status, PROXY);
-    proxy.is_some_and(|proxy| proxy.started == Some(true) && proxy.state.as_ref().is_some_and(|state| state.running.is_some()))
-}
-
-fn proof(status: &PodStatus) -> Proof {
-    let Some(container) = init_container(status, VERIFY) else { return Proof::Pending };
-    let (now, before) = (container.state.as_ref(), container.last_state.as_ref());
-    match now.and_then(|state| state.terminated.as_ref()) {
-        Some(ended) if ended.exit_code == 0 => Proof::Passed,
-        Some(ended) => Proof::Failed(ended.exit_code),
-        // between two tries the last one counts, unless it is of an earlier sandbox and was good
-        None => match before.and_then(|state| state.terminated.as_ref()).map(|ended| ended.exit_code) {
-            Some(code) if code != 0 => Proof::Failed(code),
-            _ => Proof::Pending,
-        },
-    }
-}
-
-/// The names in a list with commas.
-fn split(names: &str) -> impl Iterator<Item = String> {
-    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 /// Drops what nobody here reads.
