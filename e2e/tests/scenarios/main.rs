@@ -4,6 +4,7 @@
 
 mod bad_objects;
 mod carve_out;
+mod command_line;
 mod cross_border;
 mod database;
 mod dns_question;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         scenario("carve_out", World, carve_out::run),
         scenario("uncovered_pod", World, uncovered_pod::run),
         scenario("status_and_conditions", World, status_and_conditions::run),
+        scenario("command_line", World, command_line::run),
         scenario("forbidden_pod", Cluster, forbidden_pod::run),
         scenario("bad_objects", Cluster, bad_objects::run),
         scenario("footprint", Cluster, footprint::run),
