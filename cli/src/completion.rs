@@ -1,5 +1,8 @@
 //! `kubectl shekara completion`: scripts by which a shell completes arguments.
 
+mod plugin;
+
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -22,6 +25,17 @@ enum Known {
     Bash,
     Zsh,
     Fish,
+}
+
+/// Answers kubectl where it asks for candidates, which it says by the name under which it runs the program.
+pub(crate) fn answer_kubectl() -> Option<Result<ExitCode>> {
+    let mut arguments = std::env::args();
+    let name = arguments.next()?;
+    if Path::new(&name).file_name()? != plugin::NAME {
+        return None;
+    }
+    let candidates = plugin::candidates(&crate::Arguments::command(), &arguments.collect::<Vec<_>>());
+    Some(output::raw(&candidates).map(|()| ExitCode::SUCCESS))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {

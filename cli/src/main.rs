@@ -54,7 +54,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let result = completion::answer_kubectl().unwrap_or_else(|| match Arguments::parse().command {
         Command::Status(arguments) => status::run(&arguments),
         Command::Inventory(arguments) => inventory::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Command::Propose(arguments) => propose::run(&arguments),
         Command::Geo(command) => geo::run(command).map(|()| ExitCode::SUCCESS),
         Command::Completion(arguments) => completion::run(&arguments),
-    };
+    });
     result.unwrap_or_else(|error| {
         let mut text = Text::default();
         text.say(Cell::new("error: ", Tone::Bad)).line(format!("{error:#}"));

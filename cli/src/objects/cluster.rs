@@ -267,17 +267,17 @@ fn wanted<T: Default>(found: Result<T, ReadError>, notes: &mut Vec<String>, cons
 async fn config(common: &Common) -> Result<Config> {
     let options = KubeConfigOptions { context: common.context.clone(), ..KubeConfigOptions::default() };
     let kubeconfig = match &common.kubeconfig {
-        Some(file) => Kubeconfig::read_from(file).map_err(|error| anyhow!("{error}: --kubeconfig names another"))?,
+        Some(file) => Kubeconfig::read_from(file).map_err(|error| anyhow!("{error}; --kubeconfig names another file"))?,
         None => match Kubeconfig::read() {
             Ok(kubeconfig) => kubeconfig,
             // in a pod there is no kubeconfig but a service account
             Err(error) => match Config::incluster() {
                 Ok(config) if common.context.is_none() => return Ok(config),
-                _ => return Err(anyhow!("{error}: set KUBECONFIG, or read files with --from")),
+                _ => return Err(anyhow!("{error}; set KUBECONFIG, or read files with --from")),
             },
         },
     };
     Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
-        .map_err(|error| anyhow!("{error}: --context names another cluster"))
+        .map_err(|error| anyhow!("{error}; --context names another cluster"))
 }

@@ -97,13 +97,19 @@ fn one(judge: Judge<'_>, to: &Destination, address: Address) -> (Verdict, Protoc
         Approach::ReadThenDialChosen => {
             let unnamed = decide(judge, &flow(to.protocol, None));
             let named = to.name.as_ref().filter(|_| !unnamed.is_allowed());
-            (named.map_or(unnamed, |name| decide(judge, &flow(to.protocol, Some(name)))), to.protocol)
+            (named.map_or(unnamed, |name| by_name(judge, flow(to.protocol, Some(name)))), to.protocol)
         }
         Approach::ReadName => match &to.name {
-            Some(name) => (decide(judge, &flow(to.protocol, Some(name))), to.protocol),
+            Some(name) => (by_name(judge, flow(to.protocol, Some(name))), to.protocol),
             None => (Verdict::Deny(Denial::of(Reason::NoName)), to.protocol),
         },
     }
+}
+
+/// Judges a flow whose name was read: by its name before it is looked up, and then by the address.
+fn by_name(judge: Judge<'_>, flow: Flow) -> Verdict {
+    let unresolved = decide(judge, &Flow { address: None, ..flow.clone() });
+    if unresolved.is_allowed() { decide(judge, &flow) } else { unresolved }
 }
 
 /// Whether an endpoint lists the name and port as one whose bytes are not read.
@@ -115,3 +121,6 @@ fn is_opaque(judge: Judge<'_>, to: &Destination) -> bool {
         to.protocol != Protocol::Udp && opaque && endpoint.ports.contains(&to.port) && to.name.as_ref().is_some_and(lists)
     })
 }
+
+#[cfg(test)]
+mod tests;
