@@ -1,6 +1,7 @@
 //! `kubectl shekara explain`: why a pod has the sidecar or not, in which state it is, what a person can do, and what may leave.
 
 mod reasons;
+mod text;
 mod view;
 
 use std::process::ExitCode;

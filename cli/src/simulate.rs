@@ -3,11 +3,14 @@
 mod country;
 mod destination;
 mod judge;
+mod text;
 mod view;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
@@ -178,8 +181,17 @@ fn addresses(arguments: &Arguments, place: &Place<'_>, name: &HostName) -> Resul
     if !arguments.resolve {
         return Ok(arguments.address.clone());
     }
-    use std::net::ToSocketAddrs as _;
-    let found = (name.as_str(), arguments.destination.port).to_socket_addrs();
+    resolve(name, arguments.common.request_timeout)
+}
+
+/// The addresses that the resolver of this machine has for a name, each once.
+fn resolve(name: &HostName, timeout: Duration) -> Result<Vec<IpAddr>> {
+    let (sender, receiver) = mpsc::channel();
+    let asked = name.clone();
+    // the resolver cannot be told to stop, so a thread waits for it, which ends with the program
+    std::thread::spawn(move || sender.send((asked.as_str(), 0).to_socket_addrs()).ok());
+    let found =
+        receiver.recv_timeout(timeout).with_context(|| format!("the resolver of this machine does not answer for {name}"))?;
     let found = found.with_context(|| format!("the resolver of this machine has no address for {name}: --address gives one"))?;
     let mut addresses: Vec<IpAddr> = Vec::new();
     for address in found.map(|address| address.ip()) {

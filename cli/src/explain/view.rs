@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus};
 use kube::ResourceExt as _;
 use serde::Serialize;
-use shekara_crds::{COVERED_LABEL, DataHolding, HOLDINGS_ANNOTATION, PROTECT_LABEL, cover, pods};
+use shekara_crds::{COVERED_LABEL, DataHolding, HOLDINGS_ANNOTATION, cover, pods};
 
 use super::reasons::reasons;
 use crate::cover::{Claim, Covered, Sidecar};
@@ -11,9 +11,6 @@ use crate::inventory::workload;
 use crate::objects::Objects;
 use crate::place::{Bound, Place};
 use crate::route::RouteView;
-use crate::status::state as state_cell;
-use crate::text::{Cell, Text, Tone};
-use crate::words::list;
 
 /// The state in a holding that does not exist any more.
 pub(super) const GONE: &str = "Gone";
@@ -22,65 +19,65 @@ pub(super) const GONE: &str = "Gone";
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Explanation {
-    kind: &'static str,
-    namespace: String,
-    pod: String,
+    pub(super) kind: &'static str,
+    pub(super) namespace: String,
+    pub(super) pod: String,
     /// The object that controls it, as `Kind NAME`.
-    workload: String,
+    pub(super) workload: String,
     /// Whether the sidecar was put in.
-    injected: bool,
+    pub(super) injected: bool,
     /// Whether the kubelet saw the proof of the packet filter pass in the present run.
-    proven: bool,
+    pub(super) proven: bool,
     /// `Enforcing`, `Starting`, `Outdated`, `Bare`, `Ended`, `Gone`, `Unknown`, or `NoHolding`.
-    state: String,
-    why: Vec<String>,
-    act: Vec<String>,
+    pub(super) state: String,
+    pub(super) why: Vec<String>,
+    pub(super) act: Vec<String>,
     /// Whether the namespace is labelled; null where it was not read.
-    protected: Option<bool>,
-    stamps: Stamps,
-    containers: Vec<ContainerView>,
-    holdings: Vec<HoldingView>,
+    pub(super) protected: Option<bool>,
+    pub(super) stamps: Stamps,
+    pub(super) containers: Vec<ContainerView>,
+    pub(super) holdings: Vec<HoldingView>,
     /// Doubts about the answer.
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// What admission wrote on the pod.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Stamps {
-    label: Option<String>,
-    annotation: Option<String>,
+pub(super) struct Stamps {
+    pub(super) label: Option<String>,
+    pub(super) annotation: Option<String>,
     /// The holdings in the sidecar's environment, which nobody can change in a running pod.
-    environment: Option<String>,
+    pub(super) environment: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ContainerView {
-    name: String,
-    init: bool,
+pub(super) struct ContainerView {
+    pub(super) name: String,
+    pub(super) init: bool,
     /// Whether it is one of Shekara's.
-    ours: bool,
-    state: String,
+    pub(super) ours: bool,
+    pub(super) state: String,
 }
 
 /// A holding that the pod is in.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct HoldingView {
-    name: String,
-    exists: bool,
-    claimed_by: String,
-    stamped: bool,
-    state: String,
-    digest: Option<String>,
-    in_force: Option<bool>,
+pub(super) struct HoldingView {
+    pub(super) name: String,
+    pub(super) exists: bool,
+    pub(super) claimed_by: String,
+    pub(super) stamped: bool,
+    pub(super) state: String,
+    pub(super) digest: Option<String>,
+    pub(super) in_force: Option<bool>,
     /// What is wrong with the declaration.
-    problems: Vec<String>,
+    pub(super) problems: Vec<String>,
     /// What may leave; null where standards and recipients were not read.
-    routes: Option<Vec<RouteView>>,
+    pub(super) routes: Option<Vec<RouteView>>,
     /// Services inside the cluster, as `namespace/name`.
-    in_cluster: Vec<String>,
+    pub(super) in_cluster: Vec<String>,
 }
 
 impl Explanation {
@@ -120,50 +117,6 @@ impl Explanation {
             warnings: if covered.names.is_empty() || !objects.rules_known { vec![] } else { place.doubts(&namespace) },
             namespace,
         }
-    }
-
-    pub(super) fn text(&self, wide: bool) -> Text {
-        let mut text = Text::default();
-        text.field("Pod", format!("{}/{} of {}", self.namespace, self.pod, self.workload));
-        let sidecar = match (self.injected, self.proven) {
-            (false, _) => "not injected",
-            (true, false) => "injected, not proven",
-            (true, true) => "injected, proven",
-        };
-        text.field("Sidecar", sidecar);
-        text.field("State", state_cell(&self.state));
-        for (index, why) in self.why.iter().enumerate() {
-            text.field(if index == 0 { "Why" } else { "" }, why.as_str());
-        }
-        for (index, act) in self.act.iter().enumerate() {
-            text.field(if index == 0 { "Do" } else { "" }, Cell::new(act.as_str(), Tone::Doubtful));
-        }
-        let label = match self.protected {
-            Some(true) => format!("protected: {PROTECT_LABEL}=true"),
-            Some(false) => format!("not protected: no label {PROTECT_LABEL}=true"),
-            None => "its labels are not known".into(),
-        };
-        text.field("Namespace", format!("{}, {label}", self.namespace));
-        text.field("Stamps", self.stamps.text());
-        let shown = self.containers.iter().filter(|container| wide || container.ours);
-        let containers: Vec<Vec<Cell>> = shown.map(ContainerView::row).collect();
-        if !containers.is_empty() {
-            text.gap().table(&["CONTAINER", "KIND", "STATE"], containers);
-        }
-        if !self.holdings.is_empty() {
-            let head = ["HOLDING", "CLAIMED BY", "STAMPED", "STATE", "DOCUMENT"];
-            text.gap().table(&head, self.holdings.iter().map(|holding| holding.row(wide)).collect());
-        }
-        for holding in &self.holdings {
-            holding.describe(&mut text);
-        }
-        if !self.warnings.is_empty() {
-            text.gap();
-        }
-        for warning in &self.warnings {
-            text.say(Cell::new("warning: ", Tone::Doubtful)).line(warning);
-        }
-        text
     }
 }
 
@@ -244,66 +197,4 @@ fn holdings(covered: &Covered<'_>, objects: &Objects, place: &Place<'_>) -> Vec<
 
 fn problems(bound: &Bound<'_>) -> Vec<String> {
     bound.compiled.problems.iter().map(ToString::to_string).collect()
-}
-
-impl Stamps {
-    fn text(&self) -> String {
-        let part = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name}={value}"));
-        let parts = [
-            part(COVERED_LABEL, &self.label),
-            part(HOLDINGS_ANNOTATION, &self.annotation),
-            part(pods::HOLDINGS_VARIABLE, &self.environment),
-        ];
-        parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
-    }
-}
-
-impl ContainerView {
-    fn row(&self) -> Vec<Cell> {
-        let kind = match (self.ours, self.init) {
-            (true, _) => "Shekara",
-            (false, true) => "init",
-            (false, false) => "application",
-        };
-        vec![self.name.clone().into(), kind.into(), self.state.clone().into()]
-    }
-}
-
-impl HoldingView {
-    fn row(&self, wide: bool) -> Vec<Cell> {
-        let digest = self.digest.as_deref().unwrap_or("-");
-        let shown = if wide { digest } else { digest.get(..19).unwrap_or(digest) };
-        let force = match self.in_force {
-            Some(true) => ", in force",
-            Some(false) => ", not in force",
-            None => "",
-        };
-        let stamped = if self.stamped { "yes" } else { "no" };
-        vec![
-            self.name.clone().into(),
-            self.claimed_by.clone().into(),
-            stamped.into(),
-            state_cell(&self.state),
-            format!("{shown}{force}").into(),
-        ]
-    }
-
-    fn describe(&self, text: &mut Text) {
-        if let Some(routes) = &self.routes {
-            text.gap();
-            match routes.as_slice() {
-                [] => text.line(format!("{} declares no transfer: nothing leaves the cluster.", self.name)),
-                routes => {
-                    text.heading(format!("What may leave by {}", self.name));
-                    text.table(&RouteView::HEAD, routes.iter().map(RouteView::row).collect())
-                }
-            };
-        }
-        if !self.in_cluster.is_empty() {
-            text.line(format!("Inside the cluster: {}", list(&self.in_cluster)));
-        }
-        for problem in &self.problems {
-            text.say(Cell::new("problem: ", Tone::Bad)).line(problem);
-        }
-    }
 }

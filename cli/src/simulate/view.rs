@@ -12,40 +12,38 @@ use super::judge::{Destination, Judged};
 use crate::arguments::Target;
 use crate::place::{Bound, Place};
 use crate::route::RouteView;
-use crate::text::{Cell, Text, Tone};
-use crate::words::list;
 
 /// Would the flow leave?
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Simulation {
-    kind: &'static str,
+    pub(super) kind: &'static str,
     /// `pod/NAME` or `holding/NAME`.
-    target: String,
+    pub(super) target: String,
     /// Its namespace.
-    namespace: String,
-    destination: String,
+    pub(super) namespace: String,
+    pub(super) destination: String,
     /// What the flow was judged as.
-    protocol: String,
-    verdict: Outcome,
-    reason: Option<Reason>,
-    sentence: Option<&'static str>,
+    pub(super) protocol: String,
+    pub(super) verdict: Outcome,
+    pub(super) reason: Option<Reason>,
+    pub(super) sentence: Option<&'static str>,
     /// Who denies.
-    denied_by: Option<DeniedBy>,
+    pub(super) denied_by: Option<DeniedBy>,
     /// Who allows, one a holding.
-    rules: Vec<RuleView>,
-    country: Option<Country>,
+    pub(super) rules: Vec<RuleView>,
+    pub(super) country: Option<Country>,
     /// Who says that the address is in this country.
-    country_by: Option<String>,
-    dns_question: Option<QuestionView>,
-    addresses: Vec<AddressView>,
-    documents: Vec<DocumentView>,
-    warnings: Vec<String>,
+    pub(super) country_by: Option<String>,
+    pub(super) dns_question: Option<QuestionView>,
+    pub(super) addresses: Vec<AddressView>,
+    pub(super) documents: Vec<DocumentView>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// The verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum Outcome {
+pub(super) enum Outcome {
     Allow,
     Deny,
     /// No holding covers the pod: everything leaves.
@@ -56,46 +54,46 @@ enum Outcome {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DeniedBy {
-    holding: Option<String>,
-    recipient: Option<String>,
-    standard: Option<String>,
+pub(super) struct DeniedBy {
+    pub(super) holding: Option<String>,
+    pub(super) recipient: Option<String>,
+    pub(super) standard: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RuleView {
-    holding: String,
-    recipient: String,
+pub(super) struct RuleView {
+    pub(super) holding: String,
+    pub(super) recipient: String,
     /// The route of the document; null for a destination inside the cluster.
-    route: Option<RouteView>,
+    pub(super) route: Option<RouteView>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct QuestionView {
-    answered: bool,
-    reason: Option<Reason>,
+pub(super) struct QuestionView {
+    pub(super) answered: bool,
+    pub(super) reason: Option<Reason>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct AddressView {
-    address: IpAddr,
+pub(super) struct AddressView {
+    pub(super) address: IpAddr,
     /// Whether it stands for any address in the assumed country.
-    assumed: bool,
-    verdict: Outcome,
-    reason: Option<Reason>,
-    country: Option<Country>,
+    pub(super) assumed: bool,
+    pub(super) verdict: Outcome,
+    pub(super) reason: Option<Reason>,
+    pub(super) country: Option<Country>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DocumentView {
-    holding: String,
-    digest: String,
+pub(super) struct DocumentView {
+    pub(super) holding: String,
+    pub(super) digest: String,
     /// Whether the operator has published this very document; null where the holding has no status.
-    in_force: Option<bool>,
+    pub(super) in_force: Option<bool>,
 }
 
 impl Simulation {
@@ -185,37 +183,6 @@ impl Simulation {
             "the verdict hangs on the addresses of the name: give them with --address, look them up with --resolve, or assume a --country",
         )
     }
-
-    pub(super) fn text(&self, wide: bool) -> Text {
-        let mut text = Text::default();
-        text.field("Flow", format!("{} in {} to {} as {}", self.target, self.namespace, self.destination, self.protocol));
-        text.field("Verdict", self.verdict.cell());
-        if let (Some(reason), Some(sentence)) = (self.reason, self.sentence) {
-            text.field("Reason", format!("{reason}: {sentence}"));
-        }
-        text.field("Denied by", self.denied_by.as_ref().map(DeniedBy::text).unwrap_or_default());
-        let said = self.country_by.as_deref().map(|by| format!(" ({by})")).unwrap_or_default();
-        let country = self.country.map(|country| if country.is_known() { country.to_string() } else { "unknown".into() });
-        text.field("Country", country.map(|country| country + &said).unwrap_or_default());
-        text.field("DNS", self.dns_question.as_ref().map(QuestionView::cell).unwrap_or_else(|| "".into()));
-        for document in &self.documents {
-            text.field("Document", document.text(wide));
-        }
-        if self.addresses.len() > 1 || (wide && !self.addresses.is_empty()) {
-            text.gap().table(&["ADDRESS", "COUNTRY", "VERDICT", "REASON"], self.addresses.iter().map(AddressView::row).collect());
-        }
-        if !self.rules.is_empty() {
-            text.gap()
-                .table(&["HOLDING", "RECIPIENT", "DATA", "STANDARDS", "PERMITS"], self.rules.iter().map(RuleView::row).collect());
-        }
-        if !self.warnings.is_empty() {
-            text.gap();
-        }
-        for warning in &self.warnings {
-            text.say(Cell::new("warning: ", Tone::Doubtful)).line(warning);
-        }
-        text
-    }
 }
 
 fn rules(grant: &Grant, bound: &[Bound<'_>], place: &Place<'_>) -> Vec<RuleView> {
@@ -246,26 +213,11 @@ impl Outcome {
             Verdict::Deny(_) => Self::Deny,
         }
     }
-
-    fn cell(self) -> Cell {
-        match self {
-            Self::Allow => Cell::new("Allow", Tone::Good),
-            Self::Deny => Cell::new("Deny", Tone::Bad),
-            Self::NotJudged => Cell::new("not judged", Tone::Doubtful),
-            Self::Undecided => Cell::new("undecided: the name may be looked up", Tone::Doubtful),
-        }
-    }
 }
 
 impl DeniedBy {
     fn of(denial: &Denial) -> Self {
         Self { holding: denial.holding.clone(), recipient: denial.recipient.clone(), standard: denial.standard.clone() }
-    }
-
-    fn text(&self) -> String {
-        let part = |kind: &str, name: &Option<String>| name.as_ref().map(|name| format!("{kind} {name}"));
-        let parts = [part("holding", &self.holding), part("recipient", &self.recipient), part("standard", &self.standard)];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -276,13 +228,6 @@ impl QuestionView {
             Question::Denied(reason) => Self { answered: false, reason: Some(reason) },
         }
     }
-
-    fn cell(&self) -> Cell {
-        match self.reason {
-            None => "the question for the name is asked".into(),
-            Some(reason) => Cell::new(format!("{reason}: an application that asks for the name never connects"), Tone::Bad),
-        }
-    }
 }
 
 impl AddressView {
@@ -290,40 +235,11 @@ impl AddressView {
         let (country, reason) = (verdict.country(), verdict.reason());
         Self { address: address.ip(), assumed, verdict: Outcome::of(verdict, false), reason, country }
     }
-
-    fn row(&self) -> Vec<Cell> {
-        let address = if self.assumed { "any".into() } else { self.address.to_string() };
-        let reason = self.reason.map(|reason| reason.code()).unwrap_or_default();
-        vec![address.into(), list(self.country).into(), self.verdict.cell(), reason.into()]
-    }
 }
 
 impl DocumentView {
     fn of(bound: &Bound<'_>) -> Self {
         let (holding, digest) = (bound.compiled.document.holding.to_string(), bound.digest.clone());
         Self { holding, digest, in_force: bound.is_in_force() }
-    }
-
-    fn text(&self, wide: bool) -> String {
-        let state = match self.in_force {
-            Some(true) => "in force",
-            Some(false) => "not in force",
-            None => "not known to be in force",
-        };
-        let shown = if wide { self.digest.as_str() } else { self.digest.get(..19).unwrap_or(&self.digest) };
-        format!("{} {shown}, {state}", self.holding)
-    }
-}
-
-impl RuleView {
-    fn row(&self) -> Vec<Cell> {
-        let route = self.route.as_ref();
-        vec![
-            self.holding.clone().into(),
-            self.recipient.clone().into(),
-            route.map_or_else(|| "-".into(), |route| list(route.data.iter().map(|category| category.as_str()))).into(),
-            route.map_or_else(|| "-".into(), |route| list(&route.standards)).into(),
-            route.map(RouteView::permits).unwrap_or_default().into(),
-        ]
     }
 }
