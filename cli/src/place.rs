@@ -58,6 +58,8 @@ pub(crate) struct Place<'a> {
     recipients: BTreeMap<String, Recipient>,
     cluster: Cluster,
     now: Timestamp,
+    /// Whether everything was read that the operator compiles, so that the documents can be compared with its own.
+    whole: bool,
 }
 
 /// A holding with its compilation.
@@ -67,11 +69,16 @@ pub(crate) struct Bound<'a> {
     pub(crate) compiled: Compiled,
     /// The digest of the compiled document.
     pub(crate) digest: String,
+    comparable: bool,
 }
 
 impl Bound<'_> {
-    /// Whether the operator has published this very document, as the status of the holding says; none where it says nothing.
+    /// Whether the operator has published this very document, as the status of the holding says; none where it says nothing,
+    /// or where not everything was read that the document is made of.
     pub(crate) fn is_in_force(&self) -> Option<bool> {
+        if !self.comparable {
+            return None;
+        }
         let published = self.holding.status.as_ref()?.policy.as_ref()?;
         Some(published.digest == self.digest)
     }
@@ -89,7 +96,9 @@ impl<'a> Place<'a> {
             resolvers: resolvers.into_iter().map(|address| SocketAddr::new(address, DNS_PORT)).collect(),
         };
         let named = |recipient: &Recipient| (recipient.name_any(), recipient.clone());
-        Ok(Self { objects, recipients: objects.recipients.iter().map(named).collect(), cluster, now })
+        let told = objects.operator.is_some() && networks.is_empty() && !cluster.resolvers.is_empty();
+        let whole = told && objects.rules_known && objects.notes.is_empty();
+        Ok(Self { objects, recipients: objects.recipients.iter().map(named).collect(), cluster, now, whole })
     }
 
     /// The time by which everything is judged.
@@ -134,7 +143,8 @@ impl<'a> Place<'a> {
         };
         let compiled = compile(holding, around);
         let digest = compiled.document.digest().context("the compiled document has no digest")?;
-        Ok(Bound { holding, compiled, digest })
+        let comparable = self.whole && self.objects.labels_of(&namespace).is_some();
+        Ok(Bound { holding, compiled, digest, comparable })
     }
 
     /// A Service with its addresses and ports.

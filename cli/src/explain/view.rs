@@ -174,7 +174,7 @@ fn holdings(covered: &Covered<'_>, objects: &Objects, place: &Place<'_>) -> Vec<
             stamped: stamped.contains(&bound.holding.name_any()),
             state: state(covered, bound.holding).to_owned(),
             digest: objects.rules_known.then(|| bound.digest.clone()),
-            in_force: bound.is_in_force().filter(|_| objects.rules_known),
+            in_force: bound.is_in_force(),
             problems: if objects.rules_known { problems(bound) } else { vec![] },
             routes: objects.rules_known.then(|| document.routes.iter().map(route).collect()),
             in_cluster: document.in_cluster.iter().map(|route| format!("{}/{}", route.namespace, route.service)).collect(),

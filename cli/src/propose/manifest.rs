@@ -102,3 +102,53 @@ fn hint(endpoint: &DraftEndpoint) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+    use shekara_crds::Recipient;
+    use shekara_crds::compile::recipient_problems;
+
+    use super::super::draft::Denied;
+    use super::*;
+
+    fn proposal(host: &str) -> Proposal {
+        let denied = Denied {
+            holding: None,
+            destination: host.into(),
+            port: Some(443),
+            protocol: Some(Protocol::Tls),
+            reason: "UnlistedParty\n---\nkind: Secret".into(),
+            sentence: None,
+            flows: 1,
+            last: None,
+            countries: BTreeSet::new(),
+        };
+        let seen = DraftEndpoint { host: Some(host.into()), network: None, port: Some(443), protocol: Some(Protocol::Tls) };
+        let draft = Draft { name: "ads".into(), endpoints: vec![seen], holders: BTreeSet::from(["cameras/street".to_owned()]) };
+        Proposal { kind: "Proposal", denied: vec![denied], recipients: vec![draft], ..Proposal::default() }
+    }
+
+    #[test]
+    fn a_draft_means_nothing_until_it_is_filled_in() {
+        let text = write(&proposal("ads.example.com"));
+        let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        documents.retain(|document| !document.is_null());
+        assert_eq!(documents.len(), 1, "what others wrote begins no document:\n{text}");
+        assert!(serde_json::from_value::<Recipient>(documents[0].clone()).is_err());
+        let filled = text
+            .replace("legalName: \"\"", "legalName: Ads")
+            .replace("country: \"FILL IN\"", "country: US")
+            .replace("role: \"FILL IN\"", "role: Processor")
+            .replace("data: [\"FILL IN\"]", "data: [biometric.face]")
+            .replace("ground: \"FILL IN\"", "ground: Contract")
+            .replace("number: \"\"", "number: 1/2026")
+            .replace("validUntil: \"FILL IN\"", "validUntil: \"2030-01-01T00:00:00Z\"");
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&filled).unwrap();
+        let recipients: Vec<Recipient> =
+            documents.into_iter().filter_map(|document| serde_json::from_value(document).ok()).collect();
+        assert_eq!(recipient_problems(&recipients[0]), []);
+    }
+}
