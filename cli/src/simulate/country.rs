@@ -82,3 +82,44 @@ pub(super) fn anywhere(documents: &[PolicyDocument]) -> Result<IpAddr> {
         None => bail!("every address is in a declared network: --address says which one is meant"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shekara_policy::geo::build::{SourceBuilder, table};
+
+    use super::*;
+
+    fn document(cidr: &str) -> PolicyDocument {
+        let document = serde_json::json!({
+            "version": 1, "holding": {"namespace": "n", "name": "h", "uid": "u"}, "data": [], "routes": [], "inCluster": [],
+            "standards": [{"standard": "kz", "networks": [{"cidr": cidr, "country": "KZ"}], "minSources": 1}],
+            "cluster": {"networks": ["10.0.0.0/8"], "domain": "cluster.local", "resolvers": []}
+        });
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn a_table_is_read_and_a_file_that_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut source = SourceBuilder::new("a").unwrap();
+        source.add_csv("192.0.2.0/24,KZ\n".as_bytes()).unwrap();
+        let (file, other) = (folder.path().join("table.geo"), folder.path().join("other.geo"));
+        std::fs::write(&file, table(&[source]).unwrap()).unwrap();
+        std::fs::write(&other, "nonsense").unwrap();
+        let source = Source::new(Some(&file), None).unwrap();
+        assert_eq!(source.countries("192.0.2.1".parse().unwrap())[0].as_str(), "KZ");
+        let says = |address: &str| source.says(&[document("198.51.100.0/24")], address.parse().unwrap()).unwrap();
+        assert_eq!(says("198.51.100.1"), "a network that the standard kz declares");
+        assert!(says("192.0.2.1").starts_with("the geo table sha256:"));
+        let error = format!("{:#}", Source::new(Some(&other), None).err().unwrap());
+        assert!(error.contains("other.geo is not a geo table"), "{error}");
+    }
+
+    #[test]
+    fn what_stands_for_any_address_is_in_no_declared_network() {
+        let first = anywhere(&[document("192.0.2.0/24")]).unwrap();
+        let second = anywhere(&[document("2001:db8:8000::/33")]).unwrap();
+        assert_ne!(first, second);
+        assert!(anywhere(&[document("2001:db8::/32")]).unwrap_err().to_string().contains("--address"));
+    }
+}
