@@ -94,7 +94,7 @@ fn endpoint(endpoint: &DraftEndpoint) -> String {
 
 fn hint(endpoint: &DraftEndpoint) -> &'static str {
     match (endpoint.protocol, &endpoint.host) {
-        (None, _) => " # FILL IN: only the question for the name, or its denial, was seen; 0 is no port",
+        (None, _) => " # FILL IN: port and protocol were not seen, but in the records of the sidecars they may be; 0 is no port",
         (Some(Protocol::Tcp), None) => {
             " # no byte was read, since nobody listens on this port: if it is TLS or HTTP, list the host by name"
         }
