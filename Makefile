@@ -55,11 +55,12 @@ test-long: ## Prove the promise of the declarations with a million generated wor
 	PROPTEST_CASES=1000000 cargo test --release --package shekara-crds --all-features --lib promise -- --nocapture
 
 .PHONY: unit
-unit: ## Unit and property tests, and the sidecar as a real process in network namespaces
+unit: ## Unit and property tests, the command line's answers, and the sidecar as a real process in network namespaces
 	@tools/prerequisites
 	cargo test --quiet $(workspace) --no-run
 	cargo test --quiet $(workspace) --lib --bins
 	python3 -m unittest discover --quiet --start-directory e2e/world/server
+	cargo test --quiet $(workspace) --test commands
 	cargo test $(workspace) --test namespaces
 
 .PHONY: generated
@@ -97,6 +98,7 @@ test-cluster: ## Every scenario on a real cluster of its own, which is removed a
 .PHONY: e2e
 e2e: cluster-up ## Scenarios on the test cluster, which stays up: make e2e SCENARIO=revocation
 	cargo test --quiet $(workspace) --test scenarios --test scenarios_alone --no-run
+	cargo build --quiet $(workspace) --bin kubectl-shekara
 	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios -- --test-threads=$(JOBS) $(SCENARIO)
 	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_alone -- --test-threads=1 $(SCENARIO)
 

@@ -1,11 +1,30 @@
 //! `kubectl shekara`: a plugin of kubectl for holdings, and the builder of geo tables.
 
+mod arguments;
+mod completion;
+mod cover;
+mod explain;
 mod geo;
+mod inventory;
+mod objects;
+mod output;
+mod place;
+mod propose;
+mod route;
+mod simulate;
 mod status;
+mod text;
+mod words;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use text::{Cell, Text, Tone};
+
+/// The exit code of an error, as that of arguments that cannot be read.
+const ERROR: u8 = 2;
 
 /// Data holdings and the border of a cluster.
 #[derive(Parser)]
@@ -17,23 +36,38 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show holdings with their coverage, conditions, transfers and denials
+    Status(status::Arguments),
+    /// List what is held where, by whom, and who answers for it
+    Inventory(inventory::Arguments),
+    /// Say why a pod has the sidecar or not, and what may leave it now
+    Explain(explain::Arguments),
+    /// Say whether a flow would leave, and by which rule; nothing is sent
+    Simulate(simulate::Arguments),
+    /// Draft recipients and transfers from what was seen
+    Propose(propose::Arguments),
     /// Build and read geo tables
     #[command(subcommand)]
     Geo(geo::Command),
-    /// Show holdings with their coverage, conditions, transfers and denials
-    Status(status::Arguments),
+    /// Print a script that completes arguments in a shell
+    Completion(completion::Arguments),
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Geo(command) => geo::run(command),
-        Command::Status(arguments) => status::run(arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let result = completion::answer_kubectl().unwrap_or_else(|| match Arguments::parse().command {
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Inventory(arguments) => inventory::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Propose(arguments) => propose::run(&arguments),
+        Command::Geo(command) => geo::run(command).map(|()| ExitCode::SUCCESS),
+        Command::Completion(arguments) => completion::run(&arguments),
+    });
+    result.unwrap_or_else(|error| {
+        let mut text = Text::default();
+        text.say(Cell::new("error: ", Tone::Bad)).line(format!("{error:#}"));
+        // there is no one left to tell where standard error is closed
+        let _ = anstream::stderr().lock().write_all(text.styled().as_bytes());
+        ExitCode::from(ERROR)
+    })
 }

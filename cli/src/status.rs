@@ -1,84 +1,243 @@
 //! `kubectl shekara status`: what the cluster's objects say of each holding, in words.
 
-use anyhow::{Context as _, Result};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config, ResourceExt as _};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+use serde_json::json;
 use shekara_crds::DataHolding;
-use shekara_crds::data_holding::status::{DataHoldingStatus, TransferVerdict};
+use shekara_crds::data_holding::status::{Coverage, DataHoldingStatus, TransferVerdict};
+use shekara_crds::data_holding::{Controller, Responsible, System};
+
+use crate::arguments::{Common, holding};
+use crate::objects::{Request, read};
+use crate::output;
+use crate::text::{Cell, Text, Tone};
+use crate::words::{age, bytes, count, or_dash, until};
 
 /// Which holdings to show.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The namespace; that of the context when absent
-    #[arg(short, long)]
-    namespace: Option<String>,
-    /// Holdings of every namespace
-    #[arg(short = 'A', long)]
-    all_namespaces: bool,
-    /// The context of the kubeconfig
-    #[arg(long)]
-    context: Option<String>,
-    /// A holding by name; all when absent
-    name: Option<String>,
+    #[command(flatten)]
+    common: Common,
+    /// A holding by name, in full; a row for each holding when absent
+    #[arg(value_parser = holding)]
+    holding: Option<String>,
 }
 
-pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        for holding in holdings(&arguments).await? {
-            print!("{}", describe(&holding));
-        }
-        Ok(())
-    })
-}
-
-async fn holdings(arguments: &Arguments) -> Result<Vec<DataHolding>> {
-    let options = KubeConfigOptions { context: arguments.context.clone(), ..KubeConfigOptions::default() };
-    let kubeconfig = Kubeconfig::read().context("no kubeconfig can be read")?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    let namespace = arguments.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config)?;
-    let api: Api<DataHolding> = if arguments.all_namespaces { Api::all(client) } else { Api::namespaced(client, &namespace) };
-    let mut holdings = api.list(&kube::api::ListParams::default()).await.context("the holdings cannot be listed")?.items;
-    holdings.retain(|holding| arguments.name.as_ref().is_none_or(|name| holding.name_any() == *name));
-    Ok(holdings)
-}
-
-fn describe(holding: &DataHolding) -> String {
-    let mut text = format!("{}/{}  {}\n", holding.namespace().unwrap_or_default(), holding.name_any(), holding.spec.title);
-    let Some(status) = &holding.status else {
-        return text + "  the operator has not seen it yet\n";
-    };
-    text += &conditions(status);
-    if let Some(coverage) = &status.coverage {
-        text += &format!("  covered {}\n", coverage.summary);
-        for pod in &coverage.uncovered {
-            text += &format!("    {} {}\n", pod.state, pod.name);
-        }
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let common = &arguments.common;
+    let mut objects = read(common, &Request::default())?;
+    output::notes(&objects.notes);
+    if let Some(name) = &arguments.holding {
+        let one = objects.holding(name, common)?.clone();
+        objects.holdings = vec![one];
     }
-    for transfer in &status.transfers {
-        let verdict = match transfer.verdict {
-            TransferVerdict::Allowed => "allowed",
-            TransferVerdict::Denied => "denied",
-        };
-        let country = transfer.country.as_deref().unwrap_or("-");
-        let data = if transfer.data.is_empty() { "no data".to_owned() } else { transfer.data.join(", ") };
-        let reason = transfer.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        text += &format!(
-            "  {verdict} {country} {} [{data}]{reason}: {} flows, {} bytes out, {} bytes in\n",
-            transfer.recipient, transfer.flows, transfer.bytes_out, transfer.bytes_in
-        );
+    sort(&mut objects.holdings);
+    let holdings = &objects.holdings;
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": holdings});
+    output::write(common.output, &list, |wide| match &arguments.holding {
+        Some(_) => in_full(holdings, common.now()),
+        None => overview(holdings, wide, common.now()),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// In the order of namespaces and names.
+pub(crate) fn sort(holdings: &mut [DataHolding]) {
+    holdings.sort_by_cached_key(|holding| (holding.namespace(), holding.name_any()));
+}
+
+/// A row for each holding; why, for those that are not ready; everything where it may be wide.
+fn overview(holdings: &[DataHolding], wide: bool, now: Timestamp) -> Text {
+    let mut text = Text::default();
+    if holdings.is_empty() {
+        text.line("There is no DataHolding here.");
+        return text;
     }
-    for denial in &status.denials {
-        let last = denial.last_destination.as_deref().map(|last| format!(", last {last}")).unwrap_or_default();
-        text += &format!("  denied {}: {} flows{last}\n", denial.reason, denial.flows);
+    let head = ["NAMESPACE", "NAME", "READY", "MODE", "COVERED", "DENIED", "EXPIRES", "AGE", "STANDARDS"];
+    let shown = if wide { head.len() } else { head.len() - 1 };
+    text.table(head.get(..shown).unwrap_or(&head), holdings.iter().map(|holding| row(holding, now, shown)).collect());
+    let unready: Vec<Vec<Cell>> = holdings.iter().filter_map(unready).collect();
+    if !unready.is_empty() {
+        text.gap().table(&["NOT READY", "WHY"], unready);
+    }
+    if wide {
+        for holding in holdings {
+            text.gap();
+            describe(&mut text, holding, now);
+        }
     }
     text
 }
 
-fn conditions(status: &DataHoldingStatus) -> String {
-    let line = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
-        format!("  {}={} {}: {}\n", condition.type_, condition.status, condition.reason, condition.message)
+fn row(holding: &DataHolding, now: Timestamp, columns: usize) -> Vec<Cell> {
+    let status = holding.status.clone().unwrap_or_default();
+    let coverage = status.coverage.as_ref();
+    let mut row: Vec<Cell> = vec![
+        holding.namespace().unwrap_or_default().into(),
+        holding.name_any().into(),
+        ready(holding).map_or_else(|| Cell::condition("Unknown"), |ready| Cell::condition(&ready.status)),
+        format!("{:?}", holding.spec.enforcement.mode).into(),
+        or_dash(coverage.map(|coverage| coverage.summary.as_str())).into(),
+        count(status.denied).into(),
+        or_dash(status.expires.as_deref()).into(),
+        or_dash(holding.creation_timestamp().map(|created| age(created.0, now)).as_deref()).into(),
+        or_dash(status.standards.as_deref()).into(),
+    ];
+    row.truncate(columns);
+    row
+}
+
+/// The condition `Ready` of a holding.
+pub(crate) fn ready(holding: &DataHolding) -> Option<&Condition> {
+    holding.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == "Ready")
+}
+
+fn unready(holding: &DataHolding) -> Option<Vec<Cell>> {
+    let name = format!("{}/{}", holding.namespace().unwrap_or_default(), holding.name_any());
+    match ready(holding) {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => Some(vec![name.into(), ready.message.clone().into()]),
+        None => Some(vec![name.into(), UNSEEN.into()]),
+    }
+}
+
+const UNSEEN: &str = "The operator has not said anything of it yet: is it installed, and does it run?";
+
+fn in_full(holdings: &[DataHolding], now: Timestamp) -> Text {
+    let mut text = Text::default();
+    for holding in holdings {
+        text.gap();
+        describe(&mut text, holding, now);
+    }
+    text
+}
+
+fn describe(text: &mut Text, holding: &DataHolding, now: Timestamp) {
+    let (namespace, spec) = (holding.namespace().unwrap_or_default(), &holding.spec);
+    text.heading(format!("{namespace}/{}: {}", holding.name_any(), spec.title));
+    text.field("System", spec.system.as_ref().map(system).unwrap_or_default());
+    text.field("Controller", controller(&spec.controller));
+    text.field("Responsible", spec.responsible.as_ref().map(responsible).unwrap_or_default());
+    text.field("Data", spec.data.iter().map(|held| held.category.as_str()).collect::<Vec<_>>().join(", "));
+    text.field("Mode", format!("{:?}", spec.enforcement.mode));
+    let Some(status) = &holding.status else {
+        text.field("Status", Cell::new(UNSEEN, Tone::Doubtful));
+        return;
     };
-    status.conditions.iter().map(line).collect()
+    text.field("Standards", or_dash(status.standards.as_deref()));
+    text.field("Expires", status.expires.as_deref().map(|end| until(end, now)).unwrap_or_default());
+    let policy = status.policy.as_ref().map(|policy| format!("{}, loaded by {} pods", policy.digest, policy.loaded_by));
+    text.field("Policy", policy.unwrap_or_default());
+    text.field("Coverage", status.coverage.as_ref().map(coverage).unwrap_or_default());
+    findings(text, holding, status);
+}
+
+fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) {
+    text.gap().table(
+        &["CONDITION", "STATUS", "REASON", "MESSAGE"],
+        status
+            .conditions
+            .iter()
+            .map(|said| {
+                let stale = said.observed_generation.is_some_and(|seen| Some(seen) != holding.metadata.generation);
+                let message = if stale { format!("(of an earlier declaration) {}", said.message) } else { said.message.clone() };
+                vec![said.type_.clone().into(), Cell::condition(&said.status), said.reason.clone().into(), message.into()]
+            })
+            .collect(),
+    );
+    let uncovered = status.coverage.iter().flat_map(|coverage| &coverage.uncovered);
+    let uncovered: Vec<Vec<Cell>> = uncovered.map(|pod| vec![pod.name.clone().into(), state(&pod.state)]).collect();
+    if !uncovered.is_empty() {
+        text.gap().table(&["UNCOVERED POD", "STATE"], uncovered);
+    }
+    if !status.transfers.is_empty() {
+        let head = ["TRANSFER", "COUNTRY", "DATA", "VERDICT", "FLOWS", "OUT", "IN", "LAST"];
+        text.gap().table(
+            &head,
+            status
+                .transfers
+                .iter()
+                .map(|transfer| {
+                    let reason = transfer.reason.as_deref().map(|reason| format!(" {reason}")).unwrap_or_default();
+                    let verdict = match transfer.verdict {
+                        TransferVerdict::Allowed => Cell::new(format!("Allowed{reason}"), Tone::Good),
+                        TransferVerdict::Denied => Cell::new(format!("Denied{reason}"), Tone::Bad),
+                    };
+                    vec![
+                        transfer.recipient.clone().into(),
+                        country(transfer.country.as_deref()).into(),
+                        data(&transfer.data).into(),
+                        verdict,
+                        count(transfer.flows).into(),
+                        bytes(transfer.bytes_out).into(),
+                        bytes(transfer.bytes_in).into(),
+                        or_dash(transfer.last.as_deref()).into(),
+                    ]
+                })
+                .collect(),
+        );
+    }
+    if !status.denials.is_empty() {
+        text.gap().table(
+            &["DENIED", "FLOWS", "LAST DESTINATION", "LAST"],
+            status
+                .denials
+                .iter()
+                .map(|denial| {
+                    vec![
+                        Cell::new(denial.reason.clone(), Tone::Bad),
+                        count(denial.flows).into(),
+                        or_dash(denial.last_destination.as_deref()).into(),
+                        or_dash(denial.last.as_deref()).into(),
+                    ]
+                })
+                .collect(),
+        );
+    }
+    if status.truncated {
+        text.gap().line("The lists of the status are bounded, and some of them were cut.");
+    }
+}
+
+/// A state of a pod, as a cell.
+pub(crate) fn state(state: &str) -> Cell {
+    let tone = match state {
+        "Enforcing" => Tone::Good,
+        "Bare" | "Outdated" | "Gone" => Tone::Bad,
+        _ => Tone::Doubtful,
+    };
+    Cell::new(state, tone)
+}
+
+fn system(system: &System) -> String {
+    let name = system.name.as_deref().map(|name| format!(" {name}")).unwrap_or_default();
+    let part = system.part.as_deref().map(|part| format!(", part {part}")).unwrap_or_default();
+    format!("{}{name}{part}", system.id)
+}
+
+fn controller(controller: &Controller) -> String {
+    let number = controller.registration_number.as_deref().map(|number| format!(", {number}")).unwrap_or_default();
+    format!("{} ({}{number})", controller.name, controller.country)
+}
+
+fn responsible(responsible: &Responsible) -> String {
+    let parts = [Some(responsible.name.as_str()), responsible.position.as_deref(), responsible.contact.as_deref()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn coverage(coverage: &Coverage) -> String {
+    let states: Vec<String> = coverage.states.iter().map(|(state, pods)| format!("{pods} {state}")).collect();
+    if states.is_empty() { coverage.summary.clone() } else { format!("{} ({})", coverage.summary, states.join(", ")) }
+}
+
+fn country(country: Option<&str>) -> &str {
+    if country == Some("ZZ") { "unknown" } else { or_dash(country) }
+}
+
+fn data(data: &[String]) -> String {
+    if data.is_empty() { "none".into() } else { data.join(",") }
 }

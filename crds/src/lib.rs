@@ -6,14 +6,17 @@
 
 pub mod compile;
 pub mod control;
+pub mod cover;
 pub mod data_holding;
 pub mod declaration;
 pub mod definitions;
 pub mod duration;
+pub mod pods;
 pub mod quantity;
 pub mod recipient;
 pub mod schema;
 pub mod selector;
+pub mod services;
 pub mod simulate;
 pub mod sovereignty_standard;
 

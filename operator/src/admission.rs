@@ -23,11 +23,10 @@ use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 use shekara_crds::COVERED_LABEL;
+use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_policy::signed::Stamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
-
-pub(crate) use cover::is_protected;
 
 use crate::caches::Caches;
 use crate::config::Config;
@@ -44,9 +43,6 @@ const LARGEST: usize = 4 << 20;
 
 /// The port of the policy API, as sidecars reach it.
 const POLICY_PORT: u16 = 8443;
-
-/// The annotation by which a kubelet marks what it shows of a static pod.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// Answers the API server.
 pub(crate) struct Admission {

@@ -7,6 +7,7 @@ mod explain;
 mod peer;
 mod question;
 mod route;
+mod telling;
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,8 @@ pub use approach::{Approach, approach};
 pub use explain::{Considered, Explained, explain};
 pub use peer::is_inside;
 pub use question::{Question, decide_question};
+pub use route::closed;
+pub use telling::most_telling;
 
 use crate::address::Scope;
 use crate::country::Country;

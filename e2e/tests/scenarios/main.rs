@@ -5,6 +5,7 @@
 mod bad_objects;
 mod bounded_map;
 mod carve_out;
+mod command_line;
 mod cross_border;
 mod database;
 mod dns_question;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         scenario("stateful_peers", World, stateful_peers::run),
         scenario("uncovered_pod", World, uncovered_pod::run),
         scenario("status_and_conditions", World, status_and_conditions::run),
+        scenario("command_line", World, command_line::run),
         scenario("forbidden_pod", Cluster, forbidden_pod::run),
         scenario("narrowing", Cluster, narrowing::run),
         scenario("bad_objects", Cluster, bad_objects::run),

@@ -7,23 +7,16 @@ use std::net::SocketAddr;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
+pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, PROXY, VERIFY};
 use shekara_policy::signed::{Fingerprint, Stamp};
 
 use crate::policy_files::ENTRY;
 use crate::signer::file_name;
 
-/// Sets the packet filter.
-pub(crate) const INIT: &str = "shekara-init";
-/// The sidecar.
-pub(crate) const PROXY: &str = "shekara-proxy";
-/// Proves that every way out is closed.
-pub(crate) const VERIFY: &str = "shekara-verify";
 /// What the names of our containers and volumes begin with. Nobody else's may.
 pub(crate) const RESERVED: &str = "shekara-";
 /// The volume with the token by which the sidecar shows which pod it is in.
 pub(crate) const TOKEN_VOLUME: &str = "shekara-token";
-/// The variable of the proxy that fixes the pod's holdings: unlike an annotation it cannot change in a running pod.
-pub(crate) const HOLDINGS_VARIABLE: &str = "SHEKARA_HOLDINGS";
 /// The variable of the proxy with the fingerprint of the root key.
 pub(crate) const ROOT_VARIABLE: &str = "SHEKARA_ROOT";
 /// The variable of the proxy with the UIDs of its holdings and the lowest serials.

@@ -3,14 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use shekara_crds::{DataHolding, HOLDING_ANNOTATION, PROTECT_LABEL};
+use shekara_crds::{DataHolding, HOLDING_ANNOTATION, cover};
 
 use super::refusal::{Fault, Refusal};
-
-/// Whether the namespace is one whose pods are matched against its holdings.
-pub(crate) fn is_protected(namespace: &BTreeMap<String, String>) -> bool {
-    namespace.get(PROTECT_LABEL).is_some_and(|value| value == "true")
-}
 
 /// The names of the holdings that cover a pod with these labels and annotations; none for a pod that is nobody's.
 ///
@@ -22,26 +17,17 @@ pub(super) fn covering(
     annotations: &BTreeMap<String, String>,
     holdings: &[Arc<DataHolding>],
 ) -> Result<BTreeSet<String>, Refusal> {
-    let asked = annotations.get(HOLDING_ANNOTATION).map(String::as_str).unwrap_or_default();
-    if !is_protected(namespace) && asked.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let claiming = holdings.iter().filter(|holding| holding.claims(labels, annotations));
-    let names: BTreeSet<String> = claiming.filter_map(|holding| holding.metadata.name.clone()).collect();
-    match asked.split(',').map(str::trim).find(|asked| !asked.is_empty() && !names.contains(*asked)) {
-        Some(missing) => {
-            let field = format!("metadata.annotations[{HOLDING_ANNOTATION}]");
-            let sentence = format!("the namespace has no DataHolding {missing:?}; create it before the pod, or correct the name");
-            Err(Refusal { holdings: BTreeSet::new(), faults: vec![Fault { field, sentence }] })
-        }
-        None => Ok(names),
-    }
+    cover::covering(namespace, labels, annotations, holdings.iter().map(|holding| &**holding)).map_err(|missing| {
+        let field = format!("metadata.annotations[{HOLDING_ANNOTATION}]");
+        Refusal { holdings: BTreeSet::new(), faults: vec![Fault { field, sentence: missing.to_string() }] }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
     use serde_json::json;
+    use shekara_crds::PROTECT_LABEL;
 
     use super::*;
 

@@ -113,7 +113,7 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
         digest: &published.digest,
         survey: &survey,
         totals: &context.ledger.totals(key),
-        protected: crate::admission::is_protected(&subject.namespace.0),
+        protected: shekara_crds::cover::is_protected(&subject.namespace.0),
         loading: loading.is_some(),
         now,
     });

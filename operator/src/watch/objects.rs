@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Namespace, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt as _;
-use shekara_crds::{DataHolding, HOLDINGS_ANNOTATION, Recipient, SovereigntyStandard};
+pub(crate) use shekara_crds::pods::Proof;
+use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, pods};
 use shekara_policy::signed::Stamp;
 
 use super::{Cached, Kind};
-use crate::admission::containers::{DOCUMENTS_VARIABLE, HOLDINGS_VARIABLE, PROXY, ROOT_VARIABLE, VERIFY};
+use crate::admission::containers::{DOCUMENTS_VARIABLE, ROOT_VARIABLE};
 
 /// The labels of a namespace, and its UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,18 +61,6 @@ impl PodSummary {
     pub(crate) fn is_proven(&self) -> bool {
         self.injected && self.proxy_started && self.proof == Proof::Passed
     }
-}
-
-/// How the container that proves the packet filter ended, as the kubelet says: the application cannot forge it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Proof {
-    /// It has not ended yet.
-    #[default]
-    Pending,
-    /// Every way out was seen closed.
-    Passed,
-    /// It ended with another exit code: the pod does not start.
-    Failed(i32),
 }
 
 /// The object that controls another.
@@ -155,33 +144,30 @@ impl Cached for PodSummary {
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
         let spec = object.spec.as_ref();
-        let proxy = spec.and_then(|spec| spec.init_containers.iter().flatten().find(|container| container.name == PROXY));
+        let proxy = pods::proxy(&object);
         let value = |name: &str| {
             let mut variables = proxy.into_iter().flat_map(|proxy| proxy.env.iter().flatten());
             variables.find(|variable| variable.name == name).and_then(|variable| variable.value.clone())
         };
-        let fixed = value(HOLDINGS_VARIABLE);
         let stamps = value(DOCUMENTS_VARIABLE)
             .iter()
             .flat_map(|stamps| stamps.split(',').filter_map(|stamp| stamp.parse().ok()))
             .collect();
         let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps };
-        let holdings = fixed.iter().chain(annotations.get(HOLDINGS_ANNOTATION)).flat_map(|names| split(names)).collect();
         let status = object.status.as_ref();
-        let deleting = object.metadata.deletion_timestamp.is_some();
         Self {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
             addresses: addresses(&object),
             service_account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_else(|| "default".into()),
-            ended: ended(status, deleting),
-            proxy_started: status.is_some_and(proxy_started),
-            restarts: status.and_then(|status| init_container(status, PROXY)).map_or(0, |proxy| proxy.restart_count),
-            proof: status.map(proof).unwrap_or_default(),
+            ended: pods::has_ended(&object),
+            proxy_started: status.is_some_and(pods::proxy_started),
+            restarts: status.map_or(0, pods::proxy_restarts),
+            proof: status.map(pods::proof).unwrap_or_default(),
             owner,
             injected: proxy.is_some(),
-            holdings,
+            holdings: pods::stamped(&object),
             trust,
             labels: object.metadata.labels.unwrap_or_default(),
             annotations,
@@ -195,44 +181,6 @@ fn addresses(pod: &Pod) -> Vec<IpAddr> {
     }
     let listed = pod.status.iter().flat_map(|status| status.pod_ips.iter().flatten());
     listed.filter_map(|listed| listed.ip.parse().ok()).collect()
-}
-
-/// Whether nothing of the pod runs any more, nor will.
-fn ended(status: Option<&PodStatus>, deleting: bool) -> bool {
-    let phase = status.and_then(|status| status.phase.as_deref());
-    let lists = status
-        .into_iter()
-        .flat_map(|status| [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses]);
-    let runs = |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.running.is_some());
-    matches!(phase, Some("Succeeded" | "Failed")) || deleting && !lists.flatten().flatten().any(runs)
-}
-
-fn init_container<'a>(status: &'a PodStatus, name: &str) -> Option<&'a ContainerStatus> {
-    status.init_container_statuses.iter().flatten().find(|container| container.name == name)
-}
-
-fn proxy_started(status: &PodStatus) -> bool {
-    let proxy = init_container(status, PROXY);
-    proxy.is_some_and(|proxy| proxy.started == Some(true) && proxy.state.as_ref().is_some_and(|state| state.running.is_some()))
-}
-
-fn proof(status: &PodStatus) -> Proof {
-    let Some(container) = init_container(status, VERIFY) else { return Proof::Pending };
-    let (now, before) = (container.state.as_ref(), container.last_state.as_ref());
-    match now.and_then(|state| state.terminated.as_ref()) {
-        Some(ended) if ended.exit_code == 0 => Proof::Passed,
-        Some(ended) => Proof::Failed(ended.exit_code),
-        // between two tries the last one counts, unless it is of an earlier sandbox and was good
-        None => match before.and_then(|state| state.terminated.as_ref()).map(|ended| ended.exit_code) {
-            Some(code) if code != 0 => Proof::Failed(code),
-            _ => Proof::Pending,
-        },
-    }
-}
-
-/// The names in a list with commas.
-fn split(names: &str) -> impl Iterator<Item = String> {
-    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 /// Drops what nobody here reads.

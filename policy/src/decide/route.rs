@@ -117,6 +117,12 @@ fn reaches(endpoint: &Endpoint, address: Option<Address>) -> bool {
     address.is_none_or(|address| can_be_listed(address.scope(), matches!(endpoint.target, Target::Network(_))))
 }
 
+/// Why a route takes no flow at this time, wherever it goes; none where it is open.
+#[must_use]
+pub fn closed(route: &Route, now: Timestamp) -> Option<Reason> {
+    route.barred.or_else(|| permitted(route, now).err())
+}
+
 /// Every category of the route is covered by a permit that is valid now.
 fn permitted(route: &Route, now: Timestamp) -> Result<(), Reason> {
     let Some(permits) = &route.permits else { return Ok(()) };

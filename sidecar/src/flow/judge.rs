@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+pub use shekara_policy::decide::most_telling;
 use shekara_policy::decide::{Approach, approach, is_inside};
 use shekara_policy::verdict::Denial;
 use shekara_policy::{Address, Flow, HostName, Judge, Protocol, Reason, Verdict, decide};
@@ -72,30 +73,6 @@ pub fn dialable(judge: Judge<'_>, named: &Flow, chosen: Address, found: &[IpAddr
         }
     }
     if allowed.is_empty() { Err(most_telling(denials)) } else { Ok(allowed) }
-}
-
-/// The denial that says most: where data would have gone, before where nobody knows, before addresses that mean nothing.
-#[must_use]
-pub fn most_telling(denials: impl IntoIterator<Item = Denial>) -> Denial {
-    denials.into_iter().max_by_key(|denial| telling(denial.reason)).unwrap_or_else(|| Denial::of(Reason::NoAddress))
-}
-
-fn telling(reason: Reason) -> u8 {
-    match reason {
-        Reason::CrossBorder | Reason::EmptyTransferDenied | Reason::NoApproval => 6,
-        Reason::SourcesDisagree => 5,
-        Reason::UnknownCountry | Reason::SharedTenancy => 4,
-        Reason::InClusterUnlisted
-        | Reason::PeerOtherData
-        | Reason::PeerNotEnforcing
-        | Reason::PeerNodeAddress
-        | Reason::PeerUnknown
-        | Reason::PeerUnanswered
-        | Reason::ClusterAPIDenied => 2,
-        Reason::ForbiddenAddress => 1,
-        Reason::NoAddress => 0,
-        _ => 3,
-    }
 }
 
 #[cfg(test)]

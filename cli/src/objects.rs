@@ -1,0 +1,136 @@
+//! The objects that a command looks at, from a cluster or from files.
+
+mod cluster;
+mod files;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use kube::ResourceExt;
+use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
+
+use crate::arguments::Common;
+
+/// The name of the operator's Deployment.
+pub(crate) const OPERATOR: &str = "shekara-operator";
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    pub(crate) holdings: Vec<DataHolding>,
+    pub(crate) standards: Vec<SovereigntyStandard>,
+    pub(crate) recipients: Vec<Recipient>,
+    pub(crate) namespaces: Vec<Namespace>,
+    /// The pods; none where they could not be read.
+    pub(crate) pods: Option<Vec<Pod>>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) operator: Option<Deployment>,
+    /// Whether standards and recipients were read: without them nothing can be compiled.
+    pub(crate) rules_known: bool,
+    /// What could not be read, and what that means for the answer.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What a command needs besides the holdings. What it only wants is noted where it cannot be read; what it needs is an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// The namespaces of the holdings: wanted.
+    pub(crate) namespaces: bool,
+    /// Pods: all where they are wanted, those of one name where they are needed.
+    pub(crate) pods: Need,
+    /// Standards and recipients, without which nothing can be compiled.
+    pub(crate) rules: Need,
+    /// Recipients alone: wanted.
+    pub(crate) recipients: bool,
+    /// The Services that holdings list, those of a destination, and what is inside the cluster: wanted.
+    pub(crate) surroundings: bool,
+}
+
+/// How much a command needs something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Not at all.
+    #[default]
+    No,
+    /// The answer is poorer without it.
+    Wanted,
+    /// There is no answer without it.
+    Needed,
+}
+
+/// What a command asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) needs: Needs,
+    /// The name of the pod, where one is needed.
+    pub(crate) pod: Option<String>,
+    /// A Service that a destination names, as namespace and name.
+    pub(crate) service: Option<(String, String)>,
+}
+
+/// Reads what a command asks for.
+pub(crate) fn read(common: &Common, request: &Request) -> Result<Objects> {
+    if common.is_offline() { files::read(common) } else { cluster::read(common, request) }
+}
+
+/// Where a command looks, in words.
+pub(crate) fn place(common: &Common) -> String {
+    let namespace = match &common.namespace {
+        Some(namespace) => format!("in the namespace {namespace}"),
+        None if common.all_namespaces || common.is_offline() => "in any namespace".into(),
+        None => "in the namespace of the context; -n names another".into(),
+    };
+    if common.is_offline() { format!("{namespace} of the files") } else { namespace }
+}
+
+impl Objects {
+    /// The one pod of a name.
+    pub(crate) fn pod(&self, name: &str, common: &Common) -> Result<&Pod> {
+        only("pod", name, common, self.pods.iter().flatten().filter(|pod| pod.name_any() == name))
+    }
+
+    /// The one holding of a name.
+    pub(crate) fn holding(&self, name: &str, common: &Common) -> Result<&DataHolding> {
+        let mut named = self.holdings.iter().filter(|holding| holding.name_any() == name).peekable();
+        if named.peek().is_none() {
+            let names: Vec<String> = self.holdings.iter().map(ResourceExt::name_any).take(10).collect();
+            let there = if names.is_empty() { "there are none".into() } else { format!("there are {}", names.join(", ")) };
+            bail!("there is no DataHolding {name:?} {}; {there}", place(common));
+        }
+        only("holding", name, common, named)
+    }
+
+    /// The holdings of a namespace.
+    pub(crate) fn holdings_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a DataHolding> {
+        self.holdings.iter().filter(move |holding| holding.metadata.namespace.as_deref().unwrap_or_default() == namespace)
+    }
+
+    /// The labels of a namespace; none where it was not read.
+    pub(crate) fn labels_of(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
+        let found = self.namespaces.iter().find(|found| found.metadata.name.as_deref() == Some(namespace))?;
+        Some(found.labels())
+    }
+
+    /// A Service.
+    pub(crate) fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
+        let is_it = |service: &&Service| service.namespace().as_deref() == Some(namespace) && service.name_any() == name;
+        self.services.iter().find(is_it)
+    }
+}
+
+fn only<'a, K: kube::Resource>(kind: &str, name: &str, common: &Common, mut found: impl Iterator<Item = &'a K>) -> Result<&'a K> {
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(one), Some(other)) => {
+            let namespace = |object: &K| object.meta().namespace.clone().unwrap_or_default();
+            bail!(
+                "there is a {kind} {name:?} in {}, in {} and perhaps elsewhere: say which with -n",
+                namespace(one),
+                namespace(other)
+            )
+        }
+        (None, _) => bail!("there is no {kind} {name:?} {}", place(common)),
+    }
+}

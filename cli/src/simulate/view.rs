@@ -1,0 +1,255 @@
+//! The answer of a simulation. Its form is stable, and docs/cli.md describes it.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+use shekara_policy::decide::Question;
+use shekara_policy::verdict::{Denial, Grant};
+use shekara_policy::{Address, Country, Reason, Verdict};
+
+use super::destination::HostPort;
+use super::judge::{Destination, Judged};
+use crate::arguments::Target;
+use crate::place::{Bound, Place};
+use crate::route::RouteView;
+
+/// Would the flow leave?
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Simulation {
+    pub(super) kind: &'static str,
+    /// `pod/NAME` or `holding/NAME`.
+    pub(super) target: String,
+    /// Its namespace.
+    pub(super) namespace: String,
+    pub(super) destination: String,
+    /// What the flow was judged as.
+    pub(super) protocol: String,
+    pub(super) verdict: Outcome,
+    pub(super) reason: Option<Reason>,
+    pub(super) sentence: Option<&'static str>,
+    /// Who denies.
+    pub(super) denied_by: Option<DeniedBy>,
+    /// Who allows, one a holding.
+    pub(super) rules: Vec<RuleView>,
+    pub(super) country: Option<Country>,
+    /// Who says that the address is in this country.
+    pub(super) country_by: Option<String>,
+    pub(super) dns_question: Option<QuestionView>,
+    pub(super) addresses: Vec<AddressView>,
+    pub(super) documents: Vec<DocumentView>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// The verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) enum Outcome {
+    Allow,
+    Deny,
+    /// No holding covers the pod: everything leaves.
+    NotJudged,
+    /// The name may be looked up, and the rest hangs on its addresses.
+    Undecided,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeniedBy {
+    pub(super) holding: Option<String>,
+    pub(super) recipient: Option<String>,
+    pub(super) standard: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RuleView {
+    pub(super) holding: String,
+    pub(super) recipient: String,
+    /// The route of the document; null for a destination inside the cluster.
+    pub(super) route: Option<RouteView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct QuestionView {
+    pub(super) answered: bool,
+    pub(super) reason: Option<Reason>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AddressView {
+    pub(super) address: IpAddr,
+    /// Whether it stands for any address in the assumed country.
+    pub(super) assumed: bool,
+    pub(super) verdict: Outcome,
+    pub(super) reason: Option<Reason>,
+    pub(super) country: Option<Country>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DocumentView {
+    pub(super) holding: String,
+    pub(super) digest: String,
+    /// Whether the operator has published this very document; null where the holding has no status.
+    pub(super) in_force: Option<bool>,
+}
+
+impl Simulation {
+    /// The answer for a pod that no holding covers.
+    pub(super) fn unjudged(target: &Target, namespace: &str, to: &HostPort) -> Self {
+        Self {
+            kind: "Simulation",
+            target: target.to_string(),
+            namespace: namespace.to_owned(),
+            destination: to.to_string(),
+            protocol: "-".into(),
+            verdict: Outcome::NotJudged,
+            reason: None,
+            sentence: None,
+            denied_by: None,
+            rules: vec![],
+            country: None,
+            country_by: None,
+            dns_question: None,
+            addresses: vec![],
+            documents: vec![],
+            warnings: vec![
+                "no holding covers the pod, so nobody judges what it sends; `kubectl shekara explain` says why".into(),
+            ],
+        }
+    }
+
+    /// The answer for what was judged; `says` tells who says in which country an address is.
+    pub(super) fn of(
+        to: &Destination,
+        judged: &Judged,
+        assumed: bool,
+        bound: &[Bound<'_>],
+        place: &Place<'_>,
+        says: impl Fn(IpAddr) -> Option<String>,
+    ) -> Self {
+        let (denied_by, rules) = match &judged.verdict {
+            Verdict::Allow(grant) => (None, rules(grant, bound, place)),
+            Verdict::Deny(denial) => (Some(DeniedBy::of(denial)), vec![]),
+        };
+        let reason = judged.verdict.reason();
+        let host = match (&to.name, to.addresses.first()) {
+            (Some(name), _) => name.to_string(),
+            (None, Some(IpAddr::V6(address))) => format!("[{address}]"),
+            (None, address) => address.map(ToString::to_string).unwrap_or_default(),
+        };
+        let decisive = judged.addresses.iter().find(|(_, verdict)| *verdict == judged.verdict);
+        let country = judged.verdict.country();
+        Self {
+            kind: "Simulation",
+            target: String::new(),
+            namespace: String::new(),
+            destination: format!("{host}:{}", to.port),
+            protocol: judged.protocol.as_str().to_owned(),
+            // who is inside the cluster is known to the operator alone
+            verdict: if reason == Some(Reason::PeerUnanswered) {
+                Outcome::Undecided
+            } else {
+                Outcome::of(&judged.verdict, judged.addresses.is_empty())
+            },
+            reason,
+            sentence: reason.map(Reason::sentence),
+            denied_by,
+            rules,
+            country,
+            country_by: country.and(decisive).and_then(|(address, _)| says(address.ip())),
+            dns_question: judged.question.map(QuestionView::of),
+            addresses: judged.addresses.iter().map(|(address, verdict)| AddressView::of(*address, verdict, assumed)).collect(),
+            documents: bound.iter().map(DocumentView::of).collect(),
+            warnings: bound.iter().filter_map(other_document).collect(),
+        }
+    }
+
+    /// Whose flow it is.
+    pub(super) fn whose(&mut self, target: &Target, namespace: &str) {
+        self.target = target.to_string();
+        namespace.clone_into(&mut self.namespace);
+    }
+
+    pub(super) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// Whether the flow leaves.
+    pub(super) fn is_allowed(&self) -> bool {
+        matches!(self.verdict, Outcome::Allow | Outcome::NotJudged)
+    }
+
+    /// What has to be said before there is a verdict.
+    pub(super) fn open_question(&self) -> Option<&'static str> {
+        if self.reason == Some(Reason::PeerUnanswered) {
+            return Some(
+                "the destination is inside the cluster, and who is there is known to the operator alone: the records of the pod's shekara-proxy say what became of a flow",
+            );
+        }
+        (self.verdict == Outcome::Undecided).then_some(
+            "the verdict hangs on the addresses of the name: give them with --address, look them up with --resolve, or assume a --country",
+        )
+    }
+}
+
+fn rules(grant: &Grant, bound: &[Bound<'_>], place: &Place<'_>) -> Vec<RuleView> {
+    let view = |rule: &shekara_policy::verdict::Rule| {
+        let document =
+            bound.iter().map(|bound| &bound.compiled.document).find(|document| document.holding.to_string() == rule.holding);
+        let mut routes = document.into_iter().flat_map(|document| &document.routes);
+        let taken = routes.find(|route| route.recipient == rule.recipient && route.data.is_subset(&grant.data));
+        let route = taken.map(|route| RouteView::of(route, place.recipient(&rule.recipient), place.now()));
+        RuleView { holding: rule.holding.clone(), recipient: rule.recipient.clone(), route }
+    };
+    grant.rules.iter().map(view).collect()
+}
+
+fn other_document(bound: &Bound<'_>) -> Option<String> {
+    let other = bound.is_in_force() == Some(false);
+    other.then(|| {
+        let holding = bound.compiled.document.holding.to_string();
+        format!("the operator has published another document for {holding} than this one: it may be about to, or something was not read")
+    })
+}
+
+impl Outcome {
+    fn of(verdict: &Verdict, unaddressed: bool) -> Self {
+        match verdict {
+            Verdict::Allow(_) if unaddressed => Self::Undecided,
+            Verdict::Allow(_) => Self::Allow,
+            Verdict::Deny(_) => Self::Deny,
+        }
+    }
+}
+
+impl DeniedBy {
+    fn of(denial: &Denial) -> Self {
+        Self { holding: denial.holding.clone(), recipient: denial.recipient.clone(), standard: denial.standard.clone() }
+    }
+}
+
+impl QuestionView {
+    fn of(question: Question) -> Self {
+        match question {
+            Question::InCluster | Question::Listed => Self { answered: true, reason: None },
+            Question::Denied(reason) => Self { answered: false, reason: Some(reason) },
+        }
+    }
+}
+
+impl AddressView {
+    fn of(address: Address, verdict: &Verdict, assumed: bool) -> Self {
+        let (country, reason) = (verdict.country(), verdict.reason());
+        Self { address: address.ip(), assumed, verdict: Outcome::of(verdict, false), reason, country }
+    }
+}
+
+impl DocumentView {
+    fn of(bound: &Bound<'_>) -> Self {
+        let (holding, digest) = (bound.compiled.document.holding.to_string(), bound.digest.clone());
+        Self { holding, digest, in_force: bound.is_in_force() }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a pod's object says of its cover: the containers that admission put in, how the proof ended, and which holdings it was
+//! given.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodStatus};
+use kube::ResourceExt as _;
+
+use crate::HOLDINGS_ANNOTATION;
+
+/// The container that sets the packet filter.
+pub const INIT: &str = "shekara-init";
+/// The container of the sidecar.
+pub const PROXY: &str = "shekara-proxy";
+/// The container that proves that every way out is closed.
+pub const VERIFY: &str = "shekara-verify";
+/// The variable of the proxy that fixes the pod's holdings: unlike an annotation it cannot change in a running pod.
+pub const HOLDINGS_VARIABLE: &str = "SHEKARA_HOLDINGS";
+/// The annotation by which a kubelet marks what it shows of a static pod.
+pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
+/// How the container that proves the packet filter ended, as the kubelet says: the application cannot forge it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// It has not ended yet.
+    #[default]
+    Pending,
+    /// Every way out was seen closed.
+    Passed,
+    /// It ended with another exit code: the pod does not start.
+    Failed(i32),
+}
+
+/// The sidecar among the containers of a pod; none where it was not injected.
+#[must_use]
+pub fn proxy(pod: &Pod) -> Option<&Container> {
+    let containers = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref());
+    containers.into_iter().flatten().find(|container| container.name == PROXY)
+}
+
+/// The names of the holdings that admission put a pod into: those in its annotation and those in the proxy's environment.
+#[must_use]
+pub fn stamped(pod: &Pod) -> BTreeSet<String> {
+    let variables = proxy(pod).into_iter().flat_map(|proxy| proxy.env.iter().flatten());
+    let fixed = variables.filter(|variable| variable.name == HOLDINGS_VARIABLE).filter_map(|variable| variable.value.as_ref());
+    fixed.chain(pod.annotations().get(HOLDINGS_ANNOTATION)).flat_map(|names| split(names)).collect()
+}
+
+/// The names in a list with commas.
+fn split(names: &str) -> impl Iterator<Item = String> {
+    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// Whether nothing of a pod runs any more, nor will.
+#[must_use]
+pub fn has_ended(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    let lists = status
+        .into_iter()
+        .flat_map(|status| [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses]);
+    let runs = |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.running.is_some());
+    let deleting = pod.metadata.deletion_timestamp.is_some();
+    matches!(phase, Some("Succeeded" | "Failed")) || deleting && !lists.flatten().flatten().any(runs)
+}
+
+/// Whether the kubelet has seen the proxy start, in its present run.
+#[must_use]
+pub fn proxy_started(status: &PodStatus) -> bool {
+    let proxy = init_container(status, PROXY);
+    proxy.is_some_and(|proxy| proxy.started == Some(true) && proxy.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
+/// How often the kubelet has started the proxy again.
+#[must_use]
+pub fn proxy_restarts(status: &PodStatus) -> i32 {
+    init_container(status, PROXY).map_or(0, |proxy| proxy.restart_count)
+}
+
+/// How the proof ended.
+#[must_use]
+pub fn proof(status: &PodStatus) -> Proof {
+    let Some(container) = init_container(status, VERIFY) else { return Proof::Pending };
+    let (now, before) = (container.state.as_ref(), container.last_state.as_ref());
+    match now.and_then(|state| state.terminated.as_ref()) {
+        Some(ended) if ended.exit_code == 0 => Proof::Passed,
+        Some(ended) => Proof::Failed(ended.exit_code),
+        // between two tries the last one counts, unless it is of an earlier sandbox and was good
+        None => match before.and_then(|state| state.terminated.as_ref()).map(|ended| ended.exit_code) {
+            Some(code) if code != 0 => Proof::Failed(code),
+            _ => Proof::Pending,
+        },
+    }
+}
+
+fn init_container<'a>(status: &'a PodStatus, name: &str) -> Option<&'a ContainerStatus> {
+    status.init_container_statuses.iter().flatten().find(|container| container.name == name)
+}
