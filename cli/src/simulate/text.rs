@@ -44,6 +44,7 @@ impl Outcome {
             Self::Allow => Cell::new("Allow", Tone::Good),
             Self::Deny => Cell::new("Deny", Tone::Bad),
             Self::NotJudged => Cell::new("not judged", Tone::Doubtful),
+            Self::Inside => Cell::new("undecided: it is inside the cluster", Tone::Doubtful),
             Self::Undecided => Cell::new("undecided: the name may be looked up", Tone::Doubtful),
         }
     }

@@ -50,6 +50,9 @@ pub(super) enum Outcome {
     NotJudged,
     /// The name may be looked up, and the rest hangs on its addresses.
     Undecided,
+    /// It is inside the cluster, and who is there is known to the operator alone.
+    #[serde(rename = "Undecided")]
+    Inside,
 }
 
 #[derive(Debug, Serialize)]
@@ -135,6 +138,7 @@ impl Simulation {
             Verdict::Deny(denial) => (Some(DeniedBy::of(denial)), vec![]),
         };
         let reason = judged.verdict.reason();
+        let inside = reason == Some(Reason::PeerUnanswered);
         let host = match (&to.name, to.addresses.first()) {
             (Some(name), _) => name.to_string(),
             (None, Some(IpAddr::V6(address))) => format!("[{address}]"),
@@ -149,14 +153,10 @@ impl Simulation {
             destination: format!("{host}:{}", to.port),
             protocol: judged.protocol.as_str().to_owned(),
             // who is inside the cluster is known to the operator alone
-            verdict: if reason == Some(Reason::PeerUnanswered) {
-                Outcome::Undecided
-            } else {
-                Outcome::of(&judged.verdict, judged.addresses.is_empty())
-            },
-            reason,
-            sentence: reason.map(Reason::sentence),
-            denied_by,
+            verdict: if inside { Outcome::Inside } else { Outcome::of(&judged.verdict, judged.addresses.is_empty()) },
+            reason: reason.filter(|_| !inside),
+            sentence: reason.filter(|_| !inside).map(Reason::sentence),
+            denied_by: denied_by.filter(|_| !inside),
             rules,
             country,
             country_by: country.and(decisive).and_then(|(address, _)| says(address.ip())),
@@ -184,7 +184,7 @@ impl Simulation {
 
     /// What has to be said before there is a verdict.
     pub(super) fn open_question(&self) -> Option<&'static str> {
-        if self.reason == Some(Reason::PeerUnanswered) {
+        if self.verdict == Outcome::Inside {
             return Some(
                 "the destination is inside the cluster, and who is there is known to the operator alone: the records of the pod's shekara-proxy say what became of a flow",
             );
