@@ -174,3 +174,6 @@ fn seed() -> Result<[u8; SigningKey::SEED], StateError> {
     random.fill(&mut seed).map_err(|_| StateError::Random)?;
     Ok(seed)
 }
+
+#[cfg(test)]
+mod tests;
