@@ -11,6 +11,7 @@ mod route;
 mod standard;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -67,6 +68,8 @@ pub struct Compiled {
     pub problems: Vec<Problem>,
     /// When the first permit that a route uses expires.
     pub expires: Option<Timestamp>,
+    /// How old the document may be, by the strictest of the standards that say it.
+    pub max_staleness: Option<Duration>,
     /// The recipients that the routes name, as far as there are such.
     pub parties: BTreeMap<String, Party>,
 }
@@ -122,6 +125,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
     };
     Compiled {
         document,
+        max_staleness: standards.iter().filter_map(|standard| standard.max_staleness).min(),
         standards: standards.into_iter().map(|standard| standard.name).collect(),
         problems: problems.into_vec(),
         expires: routes.iter().filter_map(|routed| routed.expires).min(),

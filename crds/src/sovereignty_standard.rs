@@ -85,7 +85,8 @@ pub struct SovereigntyStandardSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub max_retention: Vec<MaxRetention>,
-    /// How old a policy document may be before nothing leaves by it: a duration such as `24h`. Not used yet: documents have no end.
+    /// How old a policy document may be before nothing leaves by it: a duration such as `24h`, 5m at least; 24h where
+    /// no standard says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub max_staleness: Option<String>,

@@ -239,9 +239,10 @@ impl Dispatcher {
     /// Compiles and signs.
     fn sign(&self, key: &Key, subject: &Subject) -> Result<Published, PublishError> {
         let now = Timestamp::now();
-        let document = compile(subject, now).document;
+        let compiled = compile(subject, now);
+        let (document, lasts) = (compiled.document, compiled.max_staleness.unwrap_or(signer::LASTS));
         let digest = document.digest()?;
-        let wish = Wish { namespace_uid: &subject.namespace.1, document: &document, digest: &digest, lasts: signer::LASTS };
+        let wish = Wish { namespace_uid: &subject.namespace.1, document: &document, digest: &digest, lasts };
         let signed = self.signer.sign(key, &wish, now)?;
         Ok(Published { holding: Arc::clone(&subject.holding), document, digest, signed, since: Instant::now() })
     }

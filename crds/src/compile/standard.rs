@@ -1,6 +1,7 @@
 //! A standard with its fields read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use kube::ResourceExt as _;
 use shekara_policy::category::CategoryPattern;
@@ -9,12 +10,16 @@ use shekara_policy::flow::TlsVersion;
 use shekara_policy::{Category, Country};
 
 use super::problem::{Problem, ProblemCode, Problems};
+use crate::duration::duration;
 use crate::quantity;
 use crate::recipient::Ground;
 use crate::sovereignty_standard::operation::ClusterApiUse;
 use crate::sovereignty_standard::{
     EmptyTransfer, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec, TransferRule,
 };
+
+/// The shortest `maxStaleness`.
+const SHORTEST: Duration = Duration::from_secs(300);
 
 /// A standard whose fields can be used.
 pub(super) struct Standard {
@@ -27,6 +32,8 @@ pub(super) struct Standard {
     pub(super) empty_abroad: Leave,
     /// Whether a field could not be read: such a standard closes every route.
     pub(super) broken: bool,
+    /// How old a document of a holding may be.
+    pub(super) max_staleness: Option<Duration>,
     /// Whether holdings may let their workloads reach the Kubernetes API.
     pub(super) leaves_cluster_api: bool,
     pub(super) home: BTreeSet<Country>,
@@ -106,11 +113,14 @@ impl Standard {
             }
         };
         let (empty_home, empty_abroad) = (leave(spec.empty_transfers.home, "home"), leave(spec.empty_transfers.abroad, "abroad"));
+        let max_staleness = spec.max_staleness.as_deref();
+        let max_staleness = max_staleness.and_then(|text| problems.check(&format!("{prefix}spec.maxStaleness"), staleness(text)));
         // what else cannot be read opens and closes nothing
         let broken = problems.len() > before;
         operation(spec, prefix, problems);
         Self {
             name: standard.name_any(),
+            max_staleness,
             leaves_cluster_api: spec.cluster_api == ClusterApiUse::PerHolding,
             networks,
             min_sources: u8::try_from(spec.min_sources).unwrap_or(u8::MAX),
@@ -155,7 +165,6 @@ impl Standard {
 
 /// Names what cannot be read of how the standard is put into operation.
 fn operation(spec: &SovereigntyStandardSpec, prefix: &str, problems: &mut Problems) {
-    problems.duration(&format!("{prefix}spec.maxStaleness"), spec.max_staleness.as_deref());
     for (index, longest) in spec.max_retention.iter().enumerate() {
         problems.duration(&format!("{prefix}spec.maxRetention[{index}].period"), Some(&longest.period));
     }
@@ -171,6 +180,16 @@ fn operation(spec: &SovereigntyStandardSpec, prefix: &str, problems: &mut Proble
     for (index, control) in spec.controls.iter().enumerate() {
         problems.date(&format!("{prefix}spec.controls[{index}].effectiveFrom"), control.effective_from.as_deref());
         problems.date(&format!("{prefix}spec.controls[{index}].reviewedAt"), control.reviewed_at.as_deref());
+    }
+}
+
+/// How old a document may be: documents are signed anew in time, which takes the operator moments.
+fn staleness(text: &str) -> Result<Duration, String> {
+    let lasts = duration(text).map_err(|error| error.to_string())?;
+    if lasts < SHORTEST {
+        Err(format!("{text:?} is less than 5m, the shortest that documents are kept fresh within"))
+    } else {
+        Ok(lasts)
     }
 }
 

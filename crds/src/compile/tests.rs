@@ -346,3 +346,17 @@ fn the_kubernetes_api_is_open_where_the_holding_says_so_and_every_standard_leave
     fixture.standards.clear();
     assert!(!fixture.compile().document.cluster_api);
 }
+
+#[test]
+fn a_document_lasts_as_long_as_the_strictest_standard_says() {
+    let mut fixture = fixture();
+    assert_eq!(fixture.compile().max_staleness, None);
+    fixture.standards[0]["spec"]["maxStaleness"] = json!("12h");
+    let mut other = fixture.standards[0].clone();
+    (other["metadata"]["name"], other["spec"]["maxStaleness"]) = (json!("other"), json!("30m"));
+    fixture.standards.push(other);
+    assert_eq!(fixture.compile().max_staleness, Some(std::time::Duration::from_secs(1800)));
+    assert_eq!(fixture.reason(), None);
+    fixture.standards[1]["spec"]["maxStaleness"] = json!("1m");
+    assert_eq!(fixture.reason(), Some(Reason::RouteInvalid), "what cannot be kept closes");
+}
