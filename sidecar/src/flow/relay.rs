@@ -3,6 +3,8 @@
 //! A flow that carries nothing holds no buffer: all flows of this thread read into one, and only what a slow receiver has not
 //! taken yet is kept with its flow.
 
+mod meter;
+
 use std::cell::RefCell;
 use std::io;
 use std::net::Shutdown;
@@ -20,6 +22,7 @@ use super::requests::Requests;
 use super::story::Story;
 use super::unsent::unsent;
 use crate::spending::Purse;
+use meter::{Inward, Meter, Outward};
 
 /// The one buffer of a thread.
 const BUFFER: usize = 128 * 1024;
@@ -105,46 +108,6 @@ enum Trouble {
 impl From<io::Error> for Trouble {
     fn from(_: io::Error) -> Self {
         Self::Broken
-    }
-}
-
-/// What may be written in a direction, and where it is counted.
-trait Meter {
-    /// How many of so many bytes may be written.
-    fn take(&self, wanted: usize) -> usize;
-    /// Of the bytes that were taken, this many were written.
-    fn written(&self, taken: usize, written: usize);
-}
-
-/// To the destination: within the bounds of the flow.
-#[derive(Clone, Copy)]
-struct Outward<'a> {
-    purse: &'a Purse<'a>,
-    story: &'a Story,
-}
-
-/// To the application: as much as comes.
-#[derive(Clone, Copy)]
-struct Inward<'a>(&'a Story);
-
-impl Meter for Outward<'_> {
-    fn take(&self, wanted: usize) -> usize {
-        self.purse.take(wanted)
-    }
-
-    fn written(&self, taken: usize, written: usize) {
-        self.purse.give_back(taken.saturating_sub(written));
-        self.story.carried_out(written);
-    }
-}
-
-impl Meter for Inward<'_> {
-    fn take(&self, wanted: usize) -> usize {
-        wanted
-    }
-
-    fn written(&self, _taken: usize, written: usize) {
-        self.0.carried_in(written);
     }
 }
 
