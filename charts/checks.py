@@ -204,6 +204,17 @@ class Admission(unittest.TestCase):
         self.assertEqual(selector["matchLabels"], {"shekara.dev/protect": "true"})
         self.assertEqual([name for name, spec in policies.items() if "paramKind" in spec], ["shekara-covered-pods"])
 
+    def test_the_operator_may_write_its_own_configmaps_and_no_others(self):
+        expression = named("minimal", "ValidatingAdmissionPolicy", "shekara-files")["spec"]["validations"][0]["expression"]
+        self.assertIn('request.name.startsWith("shekara-policy-")', expression)
+        self.assertIn('request.namespace == "shekara-system" && request.name.startsWith("shekara-counts-")', expression)
+
+    def test_what_is_in_a_namespace_that_ends_may_end(self):
+        # match conditions are not told of the namespace, so it must be asked for in the validations
+        policy = named("minimal", "ValidatingAdmissionPolicy", "shekara-narrowing")["spec"]
+        self.assertNotIn("namespaceObject", str(policy["matchConditions"]))
+        self.assertIn("variables.ending", policy["validations"][0]["expression"])
+
     def test_the_policy_asks_for_the_image_that_is_injected(self):
         for case in ("minimal", "full"):
             image = yaml.safe_load((CHART / "ci" / f"{case}.yaml").read_text())["images"]["sidecar"]

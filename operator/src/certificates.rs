@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::kept::{Kept, SecretError};
+use crate::ledger::store::Resumed;
 use crate::readiness::Gate;
 use authorities::{Authorities, Plan};
 use authority::AuthorityError;
@@ -109,9 +110,9 @@ impl Certificates {
 
     /// Replaces the authority and renews the serving certificate in time, and keeps the authorities that count in the webhook
     /// configuration.
-    pub(crate) async fn run(mut self, mut gate: Option<Gate>) -> Result<(), CertificatesError> {
+    pub(crate) async fn run(mut self, mut gate: Option<Gate>, resumed: Resumed) -> Result<(), CertificatesError> {
         loop {
-            match self.look_at_authorities().await {
+            match self.look_at_authorities(resumed.is_so()).await {
                 Err(CertificatesError::Secret(problem)) => {
                     warn!(%problem, "the certificate authority is not looked after for now")
                 }
@@ -133,10 +134,19 @@ impl Certificates {
     }
 
     /// The Secret has what is in memory, and what is in memory is of its time.
-    async fn look_at_authorities(&mut self) -> Result<(), CertificatesError> {
+    async fn look_at_authorities(&mut self, leads: bool) -> Result<(), CertificatesError> {
         let now = Timestamp::now();
         let present = self.kept.read().await?;
         let there = present.as_ref().map(|present| Authorities::read(&present.data, now)).transpose()?.flatten();
+        if !leads {
+            // the replica that leads replaces authorities, and the others take what it has put there
+            if let Some(there) = there.filter(|there| there.pems() != self.authorities.pems()) {
+                info!(authorities = there.pems().len(), "other certificate authorities were adopted");
+                self.authorities = there;
+                self.counting.send_if_modified(|counting| std::mem::replace(counting, self.authorities.pems()) != *counting);
+            }
+            return Ok(());
+        }
         if there.as_ref().is_some_and(|there| there.pems() != self.authorities.pems()) {
             return Err(CertificatesError::OtherAuthority);
         }

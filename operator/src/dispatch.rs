@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use shekara_crds::DataHolding;
 use shekara_policy::document::DocumentError;
-use shekara_policy::signed::SignedDocument;
+use shekara_policy::signed::{SignError, SignedDocument};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, info};
@@ -25,7 +25,7 @@ use crate::ledger::store::Resumed;
 use crate::peers::Peers;
 use crate::policy_files::holding_of;
 use crate::readiness::Gate;
-use crate::signer::{self, Signer, SignerError, Wish};
+use crate::signer::{self, Signer, Wish};
 use crate::watch::{Change, Key, Kind};
 
 /// How many changes are taken together at most.
@@ -54,7 +54,9 @@ enum PublishError {
     #[error(transparent)]
     Digest(#[from] DocumentError),
     #[error(transparent)]
-    Sign(#[from] SignerError),
+    Sign(#[from] SignError),
+    #[error("the replica that leads has not signed it yet")]
+    NotSigned,
 }
 
 /// The caches ended, which they never should.
@@ -69,13 +71,10 @@ impl Dispatcher {
         self.keys.outlive(self.signer.newest_key_set());
         let mut keys = self.keys.subscribe();
         keys.borrow_and_update();
-        let mut unsigned = self.everything();
-        if unsigned.is_empty() {
-            self.documents.set_complete();
-        }
-        // whether another replica has signed or this one is about to, it answers
+        self.everything();
+        self.documents.set_complete();
         synced.open();
-        info!(unsigned = unsigned.len(), "every holding is compiled");
+        info!(unsigned = self.documents.pending().len(), "every holding is compiled");
         let (mut resumed, mut leads) = (self.resumed.clone(), false);
         let mut batch = Vec::with_capacity(64);
         let mut round = tokio::time::interval(ROUND);
@@ -85,25 +84,24 @@ impl Dispatcher {
                     if taken == 0 {
                         return Err(ChangesEnded);
                     }
-                    let signed = self.take(&batch);
-                    unsigned.retain(|key| !signed.contains(key) && self.caches.holdings.get(key).is_some());
+                    self.take(&batch);
                     batch.clear();
                 }
                 () = resumed.wait(), if !leads => {
                     leads = true;
-                    unsigned = self.everything();
+                    self.everything();
                 }
                 Ok(()) = keys.changed() => self.sign_again(|_| true),
                 _ = round.tick() => self.sign_again(|signed| signer::is_half_over(signed, Timestamp::now())),
             }
-            if unsigned.is_empty() {
-                self.documents.set_complete();
-            }
         }
     }
 
-    /// Publishes again those whose signed document calls for it, and looks at their files.
+    /// Publishes again those whose signed document calls for it, and those that have none yet, and looks at their files.
     fn sign_again(&self, wanted: impl Fn(&SignedDocument) -> bool) {
+        for key in self.documents.pending() {
+            self.publish(&key);
+        }
         for (key, _) in self.caches.holdings.all() {
             let documents = self.documents.of(&key.namespace);
             if documents.get(&key.name).is_some_and(|published| wanted(&published.signed)) {
@@ -113,14 +111,10 @@ impl Dispatcher {
         }
     }
 
-    /// Publishes every holding, and gives those that only the replica that leads can sign.
-    fn everything(&self) -> BTreeSet<Key> {
+    fn everything(&self) {
         self.peers.everything();
-        let mut unsigned = BTreeSet::new();
         for (key, _) in self.caches.holdings.all() {
-            if !self.publish(&key) {
-                unsigned.insert(key.clone());
-            }
+            self.publish(&key);
             self.queues.holdings.push(key);
         }
         for (key, _) in self.caches.recipients.all() {
@@ -132,11 +126,9 @@ impl Dispatcher {
         // a standard that cannot be decoded has a stand-in among the others
         self.caches.holdings.all_unreadable().into_iter().for_each(|key| self.queues.holdings.push(key));
         self.caches.recipients.all_unreadable().into_iter().for_each(|key| self.queues.recipients.push(key));
-        unsigned
     }
 
-    /// Takes changes, and gives the holdings that were published by them.
-    fn take(&self, batch: &[Change]) -> BTreeSet<Key> {
+    fn take(&self, batch: &[Change]) {
         // pods, endpoints and nodes change far more often than anything else, and no document depends on them or on files
         let often = |change: &Change| matches!(change.kind, Kind::Pod | Kind::EndpointSlice | Kind::Node | Kind::ConfigMap);
         let anything_else = !batch.iter().all(often);
@@ -160,15 +152,16 @@ impl Dispatcher {
                 Kind::Namespace | Kind::Service | Kind::EndpointSlice | Kind::Node => {}
             }
         }
-        compiled.retain(|key| self.publish(key));
-        visited.extend(compiled.iter().cloned());
+        for key in &compiled {
+            self.publish(key);
+        }
+        visited.extend(compiled);
         for namespace in namespaces {
             visited.extend(self.caches.holdings.in_namespace(namespace).into_iter().map(|(key, _)| key));
         }
         for key in visited {
             self.queues.holdings.push(key);
         }
-        compiled
     }
 
     /// A file of a holding has changed: what the replica that leads has signed is taken by the others, and what somebody else has
@@ -212,16 +205,18 @@ impl Dispatcher {
         }
     }
 
-    /// Publishes the document of a holding, or that there is none. Says whether it could: what another replica has yet to sign
-    /// stays as it is.
-    fn publish(&self, key: &Key) -> bool {
+    /// Publishes the document of a holding, or that there is none. What the replica that leads has yet to sign stays as it is.
+    fn publish(&self, key: &Key) {
         let subject = dereference(&self.caches, &self.config, key);
         if subject.is_none() {
             self.signer.forget(key);
         }
         let published = match subject.map(|subject| self.sign(key, &subject)).transpose() {
             Ok(published) => published,
-            Err(PublishError::Sign(SignerError::NotSigned)) => return false,
+            Err(PublishError::NotSigned) => {
+                self.documents.set_pending(key, true);
+                return;
+            }
             Err(problem) => {
                 error!(holding = %key, %problem, "no document: nothing leaves the holding's pods");
                 None
@@ -233,12 +228,18 @@ impl Dispatcher {
             self.peers.holding_changed(key);
             self.queues.files.push(key.clone());
         }
-        true
+        self.documents.set_pending(key, false);
     }
 
-    /// Compiles and signs.
+    /// Compiles and signs; a replica that does not lead gives on what the one that does has signed.
     fn sign(&self, key: &Key, subject: &Subject) -> Result<Published, PublishError> {
         let now = Timestamp::now();
+        if !self.resumed.is_so() {
+            let uid = subject.holding.metadata.uid.as_deref().unwrap_or_default();
+            let (signed, document) = self.signer.given(key, &subject.namespace.1, uid, now).ok_or(PublishError::NotSigned)?;
+            let (holding, digest) = (Arc::clone(&subject.holding), signed.digest());
+            return Ok(Published { holding, document, digest, signed, since: Instant::now() });
+        }
         let compiled = compile(subject, now);
         let (document, lasts) = (compiled.document, compiled.max_staleness.unwrap_or(signer::LASTS));
         let digest = document.digest()?;

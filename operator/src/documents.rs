@@ -1,6 +1,6 @@
 //! The policy documents of the present, by namespace: written by the dispatcher, watched by the streams.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shekara_crds::DataHolding;
@@ -41,11 +41,18 @@ pub(crate) struct Documents {
     /// Those that a stream follows, so that a change of a pod wakes its own streams alone.
     pods: Mutex<HashMap<Key, watch::Sender<()>>>,
     complete: watch::Sender<bool>,
+    /// Holdings that are there and whose document the replica that leads has yet to sign.
+    pending: Mutex<BTreeSet<Key>>,
 }
 
 impl Default for Documents {
     fn default() -> Self {
-        Self { namespaces: Mutex::default(), pods: Mutex::default(), complete: watch::Sender::new(false) }
+        Self {
+            namespaces: Mutex::default(),
+            pods: Mutex::default(),
+            complete: watch::Sender::new(false),
+            pending: Mutex::default(),
+        }
     }
 }
 
@@ -72,6 +79,27 @@ impl Documents {
     pub(crate) fn of(&self, namespace: &str) -> Arc<NamespaceDocuments> {
         let namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
         namespaces.get(namespace).map(|sender| Arc::clone(&sender.borrow())).unwrap_or_default()
+    }
+
+    /// Says whether a document is yet to be signed, and wakes those that wait for it to be.
+    pub(crate) fn set_pending(&self, holding: &Key, pending: bool) {
+        let mut all = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = if pending { all.insert(holding.clone()) } else { all.remove(holding) };
+        drop(all);
+        let namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = namespaces.get(&holding.namespace).filter(|_| changed) {
+            sender.send_modify(|_| {});
+        }
+    }
+
+    /// Whether a document is yet to be signed.
+    pub(crate) fn is_pending(&self, holding: &Key) -> bool {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).contains(holding)
+    }
+
+    /// Every holding whose document is yet to be signed.
+    pub(crate) fn pending(&self) -> BTreeSet<Key> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Follows the changes of a pod; none where as many as the limit do so already.

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::kept::{Kept, SecretError};
+use crate::ledger::store::Resumed;
 pub(crate) use rotation::Plan;
 use state::{State, StateError};
 
@@ -122,9 +123,9 @@ impl Keeper {
     }
 
     /// Looks at the Secret and the authorities from time to time.
-    pub(crate) async fn run(mut self) -> Result<(), KeysError> {
+    pub(crate) async fn run(mut self, resumed: Resumed) -> Result<(), KeysError> {
         loop {
-            match self.round().await {
+            match self.round(resumed.is_so()).await {
                 Err(KeysError::Secret(problem)) => warn!(%problem, "the keys are not looked after for now"),
                 other => other?,
             }
@@ -135,14 +136,23 @@ impl Keeper {
         }
     }
 
-    /// The Secret has what is in memory, and what is in memory is of its time.
-    async fn round(&mut self) -> Result<(), KeysError> {
+    /// The Secret has what is in memory, and what is in memory is of its time. The replica that leads sees to that; the others
+    /// take what it has put there.
+    async fn round(&mut self, leads: bool) -> Result<(), KeysError> {
         let present = self.kept.read().await?;
         let there = present.as_ref().map(|present| State::read(&present.data)).transpose()?.flatten();
         if let Some(there) = &there
             && there.root()? != self.state.root()?
         {
             return Err(KeysError::OtherRoot(self.kept.name().to_owned()));
+        }
+        if let Some(there) = there.as_ref().filter(|there| there.version() > self.state.version()) {
+            info!(version = there.version(), "a newer key set was adopted");
+            self.state = there.clone();
+            self.keys.current.send_replace(Arc::new(self.state.keyring()?));
+        }
+        if !leads {
+            return Ok(());
         }
         let asked = present.as_ref().is_some_and(|present| present.rotate);
         let authorities = self.authorities.borrow_and_update().clone();

@@ -4,6 +4,7 @@
 //! clock of who looks at it, is up. A leader that cannot renew in time ends before another may take the Lease.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,10 +13,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::caches::Caches;
 use crate::config::Config;
 
 /// The name of the Lease.
@@ -122,9 +124,16 @@ impl Election {
     ///
     /// # Errors
     /// When it is lost.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), LeadershipLost> {
+    pub(crate) async fn run(mut self, caches: Arc<Caches>, stop: CancellationToken) -> Result<(), LeadershipLost> {
+        // who knows nothing yet must not keep the Lease from who does
+        tokio::select! {
+            () = caches.wait_until_synced() => {}
+            () = stop.cancelled() => return Ok(()),
+        }
         loop {
-            let round = timeout(DEADLINE, self.round()).await;
+            // a leader has until its time is up, and not a moment more
+            let until = self.renewed.unwrap_or_else(Instant::now) + DEADLINE;
+            let round = timeout_at(until, self.round()).await;
             match round {
                 Ok(Ok(())) => {}
                 Ok(Err(problem)) => warn!(%problem, "the Lease cannot be read or written"),
@@ -153,6 +162,8 @@ impl Election {
             self.taken = true;
             return Ok(());
         }
+        // another replica counts from when it sees the change, which is not before it was asked for
+        let now = Instant::now();
         let written = match step {
             Step::Follow => {
                 self.say(found.as_ref().and_then(address).map_or(Leader::Nobody, Leader::At));
@@ -163,7 +174,6 @@ impl Election {
         };
         match written {
             Ok(lease) => {
-                let now = Instant::now();
                 self.observed = Some(Observed { version: lease.metadata.resource_version, since: now });
                 self.renewed = Some(now);
                 self.say(Leader::Here);

@@ -109,8 +109,16 @@ impl Ledger {
     /// Forgets the sums of a holding that is gone.
     pub(crate) fn forget(&self, holding: &Key) {
         let mut state = self.lock();
-        if state.ended.remove(holding).is_some() {
-            state.changed.insert(holding.namespace.clone());
+        let State { pods, ended, changed, .. } = &mut *state;
+        if ended.remove(holding).is_some() {
+            changed.insert(holding.namespace.clone());
+        }
+        // what its pods count from now on is nobody's, also if another holding gets the name
+        let first = Key::new(&*holding.namespace, "");
+        for (_, entry) in pods.range_mut(first..).take_while(|(key, _)| key.namespace == holding.namespace) {
+            if entry.holdings.remove(&holding.name) {
+                changed.insert(holding.namespace.clone());
+            }
         }
     }
 
@@ -125,7 +133,7 @@ impl Ledger {
     /// checkpoint.
     pub(crate) fn standing(&self, pod: &PodSummary) -> Option<(Standing, Option<Reason>)> {
         let state = self.lock();
-        let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid)?;
+        let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid && entry.heard)?;
         Some((entry.newest.standing, entry.newest.refused))
     }
 

@@ -5,7 +5,7 @@ mod index;
 mod watching;
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -246,10 +246,12 @@ impl Peers {
         if captured.len() > CAPTURED {
             tracing::error!(
                 addresses = captured.len(),
-                "more addresses outside the cluster's networks than sidecars can be told of"
+                "more addresses outside the cluster's networks are taken by Services than sidecars can be told of: they take every address for one"
             );
         }
-        let captured: BTreeSet<IpAddr> = captured.into_iter().take(CAPTURED).collect();
+        // to leave some out would be to call them outside
+        let every = || [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()].into();
+        let captured: BTreeSet<IpAddr> = if captured.len() > CAPTURED { every() } else { captured };
         self.captured.send_if_modified(|told| {
             let changed = **told != captured;
             *told = Arc::new(captured);

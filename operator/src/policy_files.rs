@@ -110,7 +110,12 @@ impl PolicyFiles {
             }
         }
         let file = file(&name, &published, &text);
-        api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(file)).await?;
+        let applied = api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&file)).await;
+        if matches!(&applied, Err(kube::Error::Api(answer)) if answer.code == 422) {
+            // one that is immutable and lacks the label is not in sight; the next try makes it anew
+            api.delete(&name, &DeleteParams::default()).await?;
+        }
+        applied?;
         self.metrics.status_write(Kind::ConfigMap, Write::Done);
         info!(holding = %key, serial = published.signed.serial, until = %published.signed.not_after, "the file of a holding was written");
         Ok(())

@@ -127,7 +127,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let (store, resumed) = Store::new(client.clone(), &config, &ledger, &caches, &metrics, leadership.clone());
     let kept = CancellationToken::new();
     supervisor.start("counts", store.run(stop.clone(), kept.clone()));
-    supervisor.start("election", election.run(kept));
+    supervisor.start("election", election.run(Arc::clone(&caches), kept));
     let peers = Arc::new(Peers::new(&config, &caches, &documents, &ledger, resumed.clone()));
     let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
     supervisor.start("events", events.run());
@@ -139,7 +139,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         documents: Arc::clone(&documents),
         peers: Arc::clone(&peers),
         ledger: Arc::clone(&ledger),
-        signer: Arc::new(Signer::new(Arc::clone(&keys), Arc::clone(&caches), resumed.clone())),
+        signer: Arc::new(Signer::new(Arc::clone(&keys), Arc::clone(&caches))),
         keys: Arc::clone(&keys),
         queues: controllers.queues(),
         notices: notices.clone(),
@@ -172,7 +172,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         queues,
         metrics: Arc::clone(&metrics),
         leadership,
-        resumed,
+        resumed: resumed.clone(),
         authorities: certificates.authorities(),
         port: POLICY_PORT,
         stop: stop.clone(),
@@ -182,8 +182,8 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let trust = Distributed { authorities: certificates.authorities(), keys, documents };
     let admission = Admission::new(client, &config, &caches, trust, notices, &metrics);
     supervisor.start("webhook", serve::tls(listen(WEBHOOK_PORT).await?, admission.router(), tls, stop));
-    supervisor.start("certificates", certificates.run(Some(bundle)));
-    supervisor.start("keys", keeper.run());
+    supervisor.start("certificates", certificates.run(Some(bundle), resumed.clone()));
+    supervisor.start("keys", keeper.run(resumed));
     Ok(())
 }
 

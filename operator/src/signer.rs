@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use shekara_policy::PolicyDocument;
-use shekara_policy::signed::{Bundle, Expected, Fingerprint, SignError, SignedDocument};
+use shekara_policy::signed::{Bundle, Expected, SignError, SignedDocument};
 
 use crate::caches::Caches;
 use crate::keys::{Keyring, Keys};
-use crate::ledger::store::Resumed;
 use crate::watch::Key;
 
 /// How old a document may become where no standard says less.
@@ -21,18 +20,10 @@ pub(crate) struct Signer {
     keys: Arc<Keys>,
     caches: Arc<Caches>,
     newest: Mutex<HashMap<Key, Arc<SignedDocument>>>,
-    resumed: Resumed,
 }
 
-/// A document that cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SignerError {
-    #[error(transparent)]
-    Sign(#[from] SignError),
-    /// The replica that leads signs, and what it has signed is not in the holding's file yet.
-    #[error("the replica that leads has not signed it yet")]
-    NotSigned,
-}
+/// A document that the replica that leads has signed, and what it says.
+pub(crate) type Given = (Arc<SignedDocument>, PolicyDocument);
 
 /// What is to be signed.
 pub(crate) struct Wish<'a> {
@@ -44,8 +35,8 @@ pub(crate) struct Wish<'a> {
 }
 
 impl Signer {
-    pub(crate) fn new(keys: Arc<Keys>, caches: Arc<Caches>, resumed: Resumed) -> Self {
-        Self { keys, caches, newest: Mutex::default(), resumed }
+    pub(crate) fn new(keys: Arc<Keys>, caches: Arc<Caches>) -> Self {
+        Self { keys, caches, newest: Mutex::default() }
     }
 
     /// The newest key set that lies in a file of a holding and is genuine.
@@ -56,21 +47,18 @@ impl Signer {
         files.iter().filter_map(|(_, file)| version(&file.text)).max().unwrap_or_default()
     }
 
-    /// The signed document of a holding: the one that there is, as long as it says the same and is fresh, otherwise a new one.
-    /// Replicas that do not lead sign nothing: two serials for one document would look like a step back to its pods.
-    pub(crate) fn sign(&self, holding: &Key, wish: &Wish<'_>, now: Timestamp) -> Result<Arc<SignedDocument>, SignerError> {
+    /// The signed document of a holding: the one that there is, as long as it says the same and is fresh, otherwise a new one. For
+    /// the replica that leads: two serials for one document would look like a step back to its pods.
+    pub(crate) fn sign(&self, holding: &Key, wish: &Wish<'_>, now: Timestamp) -> Result<Arc<SignedDocument>, SignError> {
         let keyring = self.keys.current();
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let remembered = newest.get(holding).filter(|_| self.resumed.is_so()).cloned();
-        let filed = self.filed(holding, wish, keyring.root).map(Arc::new);
+        let remembered = newest.get(holding).cloned();
+        let filed = self.filed(holding, wish.namespace_uid, &wish.document.holding.uid).map(|(signed, _)| Arc::new(signed));
         let known = remembered.into_iter().chain(filed).max_by_key(|known| known.serial);
         let known = known.filter(|known| known.holding_uid == wish.document.holding.uid);
         if let Some(known) = known.as_ref().filter(|known| is_fresh(known, wish, &keyring, now)) {
             newest.insert(holding.clone(), Arc::clone(known));
             return Ok(Arc::clone(known));
-        }
-        if !self.resumed.is_so() {
-            return Err(SignerError::NotSigned);
         }
         let serial = next_serial(known.as_deref(), now);
         let lasts = lasts(wish.lasts);
@@ -86,20 +74,23 @@ impl Signer {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).remove(holding);
     }
 
-    /// What lies beside the holding since an earlier start, if it is genuine. A data owner may have put an older one there: its
-    /// serial is then too low, and the time sees to it that the next one is not.
-    fn filed(&self, holding: &Key, wish: &Wish<'_>, root: Fingerprint) -> Option<SignedDocument> {
+    /// What the replica that leads has signed for a holding, if it has not ended: the others give it on, whatever they would say
+    /// themselves.
+    pub(crate) fn given(&self, holding: &Key, namespace_uid: &str, uid: &str, now: Timestamp) -> Option<Given> {
+        let (signed, document) = self.filed(holding, namespace_uid, uid)?;
+        (signed.not_after > now).then(|| (Arc::new(signed), document))
+    }
+
+    /// What lies beside the holding, if it is genuine. A data owner may have put an older one there: its serial is then too low,
+    /// and the time sees to it that the next one is not.
+    fn filed(&self, holding: &Key, namespace_uid: &str, uid: &str) -> Option<(SignedDocument, PolicyDocument)> {
         let file = self.caches.policy_files.get(&file_key(holding))?;
         let Bundle { keys, document } = Bundle::from_json(file.text.as_bytes()).ok()?;
-        let expected = Expected {
-            namespace_uid: wish.namespace_uid,
-            holding_uid: &wish.document.holding.uid,
-            serial: 0,
-            // its end is looked at when it is asked whether it is fresh
-            now: Timestamp::MIN,
-        };
-        document.verify(&keys.verify(&root).ok()?, expected).ok()?;
-        Some(document)
+        // its end is looked at by whoever wants it
+        let expected = Expected { namespace_uid, holding_uid: uid, serial: 0, now: Timestamp::MIN };
+        let keys = keys.verify(&self.keys.current().root).ok()?;
+        let said = document.verify(&keys, expected).ok()?;
+        Some((document, said))
     }
 }
 

@@ -86,7 +86,8 @@ pub struct PeerQuestion {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PeerEvent {
     /// The addresses outside the cluster's networks that it takes all the same, all of them each time: external addresses of
-    /// Services, and those of nodes. Absent where they have not changed.
+    /// Services, and those of nodes. The unspecified address of a family stands for every address of it: there are more than can be
+    /// told. Absent where they have not changed.
     #[serde(default)]
     pub captured: Option<BTreeSet<IpAddr>>,
     /// Answers, each in the place of an earlier one.

@@ -2,7 +2,7 @@
 //! away; an address that nobody has asked about yet is asked about when a flow first wants to go there.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,8 +76,12 @@ impl Peers {
             let idle = state.entries.iter().filter(|(at, _)| !in_use.contains(at));
             let oldest = idle.min_by_key(|(_, entry)| entry.used).map(|(at, _)| *at).ok_or(Reason::LimitReached)?;
             state.entries.remove(&oldest);
+            let told = !state.untold.watch.contains(&oldest);
             state.untold.watch.retain(|untold| *untold != oldest);
-            state.untold.forget.push(oldest);
+            // what the operator was never told of it need not forget, so this is bounded however long it is away
+            if told {
+                state.untold.forget.push(oldest);
+            }
         }
         state.clock += 1;
         let used = state.clock;
@@ -156,7 +160,9 @@ impl PeerSource for Peers {
     }
 
     fn captures(&self, address: IpAddr) -> bool {
-        self.lock().captured.contains(&address)
+        let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let state = self.lock();
+        state.captured.contains(&address) || state.captured.contains(&any)
     }
 }
 

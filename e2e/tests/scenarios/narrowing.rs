@@ -4,7 +4,7 @@
 //! Closes the parts of 37 of the threat model that are edits of the declaration.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -33,8 +33,25 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         Err(kube::Error::Api(status)) => ensure!(status.message.contains("ask the registrar"), "{}", status.message),
         other => bail!("it is not refused: {other:?}"),
     }
+    a_namespace_goes_with_its_holdings(scenario).await?;
     merge(&registrar, json!({"data": [{"category": "biometric.face"}]})).await.context("by the registrar")?;
     registrar.delete("faces", &DeleteParams::default()).await.context("by the registrar").map(drop)
+}
+
+/// Whoever may delete a namespace may delete what is in it.
+async fn a_namespace_goes_with_its_holdings(scenario: &Scenario) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(scenario.kube.clone());
+    let name = format!("{}-2", scenario.namespace);
+    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+    namespaces.create(&PostParams::default(), &namespace).await?;
+    let holding: DataHolding = scenario.object("DataHolding", "faces", scenario.holding_spec(&[]))?;
+    within::<DataHolding>(&scenario.kube, &name).create(&PostParams::default(), &holding).await?;
+    namespaces.delete(&name, &DeleteParams::default()).await?;
+    until("the namespace is gone with its holding", CONDITION, async || {
+        let namespace = namespaces.get_opt(&name).await?;
+        Ok(Seen::some_or(namespace.is_none().then_some(()), namespace.and_then(|namespace| namespace.status)))
+    })
+    .await
 }
 
 /// A client with the rights of a service account of this name.

@@ -28,7 +28,7 @@ impl Fixture {
         let (notices, events) = events::channel(client(), &config, metrics);
         let dispatcher = Dispatcher {
             peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger, Resumed::always())),
-            signer: Arc::new(Signer::new(Arc::clone(&keys), Arc::clone(&caches), Resumed::always())),
+            signer: Arc::new(Signer::new(Arc::clone(&keys), Arc::clone(&caches))),
             keys,
             config,
             caches,

@@ -112,9 +112,9 @@ async fn keys_that_are_kept_are_the_same_after_a_restart_and_nothing_is_written_
     let fixture = Fixture::new().await;
     let (first, mut keeper) = fixture.establish().await;
     assert_eq!(fixture.server.writes(), 1);
-    keeper.round().await.unwrap();
+    keeper.round(true).await.unwrap();
     let (second, mut keeper) = fixture.establish().await;
-    keeper.round().await.unwrap();
+    keeper.round(true).await.unwrap();
     assert_eq!((first.current().root, &first.current().signed), (second.current().root, &second.current().signed));
     assert_eq!(fixture.server.writes(), 1);
     fixture.end().await;
@@ -125,7 +125,7 @@ async fn a_secret_that_is_deleted_is_put_back_and_another_root_ends_the_process(
     let fixture = Fixture::new().await;
     let (keys, mut keeper) = fixture.establish().await;
     let kept = fixture.server.take();
-    keeper.round().await.unwrap();
+    keeper.round(true).await.unwrap();
     let back = fixture.server.take();
     assert_eq!(back["data"], kept["data"]);
     // an administrator restores it while the operator is away
@@ -135,7 +135,7 @@ async fn a_secret_that_is_deleted_is_put_back_and_another_root_ends_the_process(
     fixture.server.take();
     let (other, _) = fixture.establish().await;
     assert_ne!(other.current().root, keys.current().root);
-    assert!(matches!(keeper.round().await, Err(KeysError::OtherRoot(_))));
+    assert!(matches!(keeper.round(true).await, Err(KeysError::OtherRoot(_))));
     fixture.end().await;
 }
 
@@ -147,19 +147,19 @@ async fn who_asks_for_another_key_gets_it_once_and_a_newer_set_in_the_cluster_is
     let mut follower = keys.subscribe();
     follower.borrow_and_update();
     fixture.server.annotate();
-    keeper.round().await.unwrap();
+    keeper.round(true).await.unwrap();
     assert!(follower.has_changed().unwrap());
     let after = keys.current();
     assert!(after.key.public() != before.key.public() && after.version == before.version + 1 && after.root == before.root);
     let writes = fixture.server.writes();
-    keeper.round().await.unwrap();
+    keeper.round(true).await.unwrap();
     assert_eq!(fixture.server.writes(), writes, "the wish is taken away with the key that it asked for");
     keys.outlive(40);
-    keeper.round().await.unwrap();
+    keeper.round(true).await.unwrap();
     assert_eq!((keys.current().version, keys.current().key.public()), (41, after.key.public()));
     // another authority is said in the key set
     fixture.authorities.send_replace(vec!["PEM".into(), "NEW".into()]);
-    keeper.round().await.unwrap();
+    keeper.round(true).await.unwrap();
     let set = keys.current().signed.verify(&after.root).unwrap();
     assert_eq!((set.version, set.authorities.len(), set.document_keys.len()), (42, 2, 2));
     fixture.end().await;

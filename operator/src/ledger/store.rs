@@ -4,6 +4,7 @@
 //! What is lost when an operator is killed: of pods that end before the next one is there, what they reported since the last
 //! writing. Sidecars that go on say all of their numbers again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,10 @@ enum StoreError {
     Api(#[from] kube::Error),
     #[error(transparent)]
     Counts(#[from] super::counts::CountsError),
+    #[error("they have {0} bytes, more than a ConfigMap takes; what was kept before stays")]
+    TooLarge(usize),
+    #[error("what was kept before could not be read and stays, for an operator that can")]
+    Unread,
 }
 
 /// Keeps the counts.
@@ -52,6 +57,8 @@ pub(crate) struct Store {
     metrics: Arc<Metrics>,
     leadership: Leadership,
     resumed: watch::Sender<Option<Instant>>,
+    /// The namespaces whose counts were kept in a form that is not read: of a later version, for instance.
+    unread: BTreeSet<String>,
 }
 
 /// Whether this replica leads and has read what was counted before it: from then on it takes checkpoints and writes status.
@@ -107,6 +114,7 @@ impl Store {
             metrics: Arc::clone(metrics),
             leadership,
             resumed,
+            unread: BTreeSet::new(),
         };
         (store, Resumed(receiver))
     }
@@ -144,7 +152,7 @@ impl Store {
     }
 
     /// Reads what was kept. Counts that cannot be read are said and left out: they must not keep others from being counted.
-    async fn resume(&self) -> Result<(), StoreError> {
+    async fn resume(&mut self) -> Result<(), StoreError> {
         let maps = self.maps.list(&ListParams::default().labels(LABEL)).await?;
         let mut namespaces = 0;
         for map in maps {
@@ -153,7 +161,10 @@ impl Store {
             let present = |key: &crate::watch::Key| self.caches.pods.get(key).map(|pod| pod.uid.clone());
             match self.ledger.restore(&namespace, counts, present) {
                 Ok(()) => namespaces += 1,
-                Err(problem) => warn!(namespace, %problem, "the counts of before are left out"),
+                Err(problem) => {
+                    warn!(namespace, %problem, "the counts of before are left out, and stay as they are");
+                    self.unread.insert(namespace);
+                }
             }
         }
         info!(namespaces, "this replica leads and goes on from the counts that were kept");
@@ -171,15 +182,21 @@ impl Store {
     }
 
     async fn keep_one(&self, namespace: &str) -> Result<(), StoreError> {
+        if self.unread.contains(namespace) {
+            return Err(StoreError::Unread);
+        }
         let name = format!("shekara-counts-{namespace}");
         let whole = self.ledger.write(namespace, true)?;
         let counts = match whole {
             Some(counts) if counts.len() > LARGEST => {
                 warn!(namespace, bytes = counts.len(), "the counts of living pods are too many to be kept");
-                self.ledger.write(namespace, false)?.filter(|counts| counts.len() <= LARGEST)
+                self.ledger.write(namespace, false)?
             }
             other => other,
         };
+        if let Some(counts) = counts.as_ref().filter(|counts| counts.len() > LARGEST) {
+            return Err(StoreError::TooLarge(counts.len()));
+        }
         let Some(counts) = counts else {
             return match self.maps.delete(&name, &DeleteParams::default()).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use shekara_policy::Peer;
 use shekara_policy::exchange::{PEERS, PeerAnswer, PeerEvent, PeerQuestion};
+use shekara_policy::peer::End;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ use crate::watch::Key;
 
 /// The longest question: every address that a pod may watch, in the longest spelling, twice over.
 const LONGEST: usize = 128 * 1024;
+/// The longest line of answers; a sidecar reads twice as much.
+const LINE: usize = 512 * 1024;
 /// How long a change is let rest before the sidecar hears of it: what belongs together, such as a pod and its endpoints, comes by
 /// several watches and not in order.
 const REST: Duration = Duration::from_millis(50);
@@ -109,7 +112,10 @@ impl Conversation {
         }
         loop {
             if let Some(event) = self.untold.pop_front() {
-                return write(&event);
+                match self.fit(event)? {
+                    Some(line) => return Some(line),
+                    None => continue,
+                }
             }
             let event = match self.happened().await {
                 Happened::Said(said) => {
@@ -140,6 +146,25 @@ impl Conversation {
             };
             self.tell(event);
         }
+    }
+
+    /// The line of an event; none where it was too long and was put back in two halves. An answer that is too long by itself cannot
+    /// be told, and what cannot be told is not known. The outer none is an event that cannot be written.
+    fn fit(&mut self, mut event: PeerEvent) -> Option<Option<Bytes>> {
+        let line = write(&event)?;
+        if line.len() <= LINE || event.peers.is_empty() {
+            return Some(Some(line));
+        }
+        if event.peers.len() > 1 {
+            let rest = event.peers.split_off(event.peers.len() / 2);
+            self.untold.push_front(PeerEvent { captured: None, peers: rest });
+            self.untold.push_front(event);
+            return Some(None);
+        }
+        for answer in &mut event.peers {
+            answer.peer = Peer { services: [].into(), ends: [End::Unknown].into() };
+        }
+        Some(Some(write(&event)?))
     }
 
     /// Puts what there is to say into lines.

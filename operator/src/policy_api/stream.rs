@@ -27,9 +27,14 @@ pub(crate) fn holdings(pod: &PodSummary, documents: &NamespaceDocuments) -> BTre
     stamped.chain(claims.map(|(name, published)| (name.clone(), Some(Arc::clone(published))))).collect()
 }
 
-/// The documents of a pod. None where it is in no holding, or where one of its holdings has no document: then nothing leaves.
-fn documents(pod: &PodSummary, documents: &NamespaceDocuments) -> Vec<Arc<Published>> {
-    holdings(pod, documents).into_values().collect::<Option<Vec<_>>>().unwrap_or_default()
+/// The documents of a pod; empty where it is in no holding, or where one of its holdings has no document: then nothing leaves.
+/// None where one is yet to be signed: nothing is known then, and nothing said.
+fn documents(pod: &PodSummary, present: &NamespaceDocuments, pending: impl Fn(&Key) -> bool) -> Option<Vec<Arc<Published>>> {
+    let all = holdings(pod, present);
+    if all.iter().any(|(name, published)| published.is_none() && pending(&Key::new(&*pod.namespace, &**name))) {
+        return None;
+    }
+    Some(all.into_values().collect::<Option<Vec<_>>>().unwrap_or_default())
 }
 
 /// A stream that is open.
@@ -99,9 +104,10 @@ impl Stream {
             let keyring = Arc::clone(&self.keys.borrow_and_update());
             let present = Arc::clone(&self.namespace.borrow_and_update());
             let pod = self.caches.pods.get(&self.key).filter(|pod| pod.uid == self.uid)?;
-            let documents = documents(&pod, &present).iter().map(|published| Arc::clone(&published.signed)).collect();
-            let next = (keyring.version, documents);
-            if self.sent.as_ref() != Some(&next) {
+            let documents = documents(&pod, &present, |holding| self.documents.is_pending(holding));
+            let signed = |documents: Vec<Arc<Published>>| documents.iter().map(|one| Arc::clone(&one.signed)).collect();
+            let next = documents.map(|documents| (keyring.version, signed(documents)));
+            if let Some(next) = next.filter(|next| self.sent.as_ref() != Some(next)) {
                 let serials: Vec<u64> = next.1.iter().map(|signed| signed.serial).collect();
                 debug!(pod = %self.key, key_set = next.0, ?serials, "documents are sent");
                 let line = self.write(&keyring, &next.1)?;

@@ -29,24 +29,20 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let (keys, caches) = (Keys::of_test(), Arc::new(caches(&[])));
-        let signer = Signer::new(Arc::clone(&keys), Arc::clone(&caches), Resumed::always());
+        let signer = Signer::new(Arc::clone(&keys), Arc::clone(&caches));
         Self { keys, caches, signer }
     }
 
     fn restarted(self) -> Self {
-        let signer = Signer::new(Arc::clone(&self.keys), Arc::clone(&self.caches), Resumed::always());
+        let signer = Signer::new(Arc::clone(&self.keys), Arc::clone(&self.caches));
         Self { signer, ..self }
     }
 
     fn sign(&self, version: u32, now: Timestamp) -> Arc<SignedDocument> {
-        self.try_to_sign(version, now).unwrap()
-    }
-
-    fn try_to_sign(&self, version: u32, now: Timestamp) -> Result<Arc<SignedDocument>, SignerError> {
         let document = document(version);
         let digest = document.digest().unwrap();
         let wish = Wish { namespace_uid: "n1", document: &document, digest: &digest, lasts: LASTS };
-        self.signer.sign(&Key::new("cameras", "faces"), &wish, now)
+        self.signer.sign(&Key::new("cameras", "faces"), &wish, now).unwrap()
     }
 
     /// Puts a document into the holding's file.
@@ -98,26 +94,23 @@ fn what_lies_in_a_file_and_is_not_genuine_counts_for_nothing() {
     // the same keys in another cluster are not the same keys
     let stranger = Fixture::new();
     stranger.file(&fixture.sign(1, hours(1)));
-    let other = Fixture { signer: Signer::new(Keys::of_test(), Arc::clone(&stranger.caches), Resumed::always()), ..stranger };
+    let other = Fixture { signer: Signer::new(Keys::of_test(), Arc::clone(&stranger.caches)), ..stranger };
     assert_eq!(other.sign(1, hours(2)).issued_at, hours(2));
 }
 
 #[test]
-fn a_replica_that_does_not_lead_takes_what_the_leader_has_signed_and_signs_nothing() {
+fn a_replica_that_does_not_lead_gives_on_what_the_leader_has_signed_until_it_ends() {
     let leader = Fixture::new();
-    let follower = Fixture {
-        signer: Signer::new(Arc::clone(&leader.keys), Arc::clone(&leader.caches), Resumed::never()),
-        keys: Arc::clone(&leader.keys),
-        caches: Arc::clone(&leader.caches),
-    };
-    assert!(matches!(follower.try_to_sign(1, start()), Err(SignerError::NotSigned)));
+    let given = |now| leader.signer.given(&Key::new("cameras", "faces"), "n1", &document(1).holding.uid, now);
+    assert_eq!(given(start()), None);
     let first = leader.sign(1, start());
     leader.file(&first);
-    assert_eq!(follower.sign(1, start()), first);
-    assert!(matches!(follower.try_to_sign(2, start()), Err(SignerError::NotSigned)), "what the leader has yet to sign");
+    assert_eq!(given(hours(-1)), Some((Arc::clone(&first), document(1))), "its own clock may be slow");
     let second = leader.sign(2, hours(1));
     leader.file(&second);
-    assert_eq!(follower.sign(2, hours(1)), second);
+    assert_eq!(given(hours(24)), Some((second, document(2))));
+    assert_eq!(given(hours(25)), None);
+    assert_eq!(leader.signer.given(&Key::new("cameras", "faces"), "n2", &document(1).holding.uid, start()), None);
 }
 
 #[test]

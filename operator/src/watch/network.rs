@@ -76,9 +76,10 @@ impl Cached for SliceSummary {
     fn keep(object: EndpointSlice) -> Self {
         let mut endpoints = BTreeMap::new();
         for endpoint in object.endpoints {
-            // what is neither ready nor serving gets no connection; not to know either means yes
+            // What is neither ready nor serving gets no connection, and not to know means yes. Which of the others a node chooses
+            // hangs on more than is known here (where it is, whether it ends, whether another is ready), so each of them counts.
             let led =
-                endpoint.conditions.is_none_or(|conditions| conditions.ready != Some(false) || conditions.serving == Some(true));
+                endpoint.conditions.is_none_or(|conditions| conditions.ready != Some(false) || conditions.serving != Some(false));
             for address in endpoint.addresses.iter().filter_map(|address| parse(address)) {
                 *endpoints.entry(address).or_default() |= led;
             }
@@ -156,10 +157,11 @@ mod tests {
         let slice = SliceSummary::keep(serde_json::from_value(json!({
             "metadata": {"labels": {"kubernetes.io/service-name": "web"}}, "addressType": "IPv4",
             "ports": [{"name": "web", "port": 8080}, {"name": "all"}],
-            "endpoints": [endpoint("10.244.0.1", json!({"ready": true})), endpoint("10.244.0.2", json!({"ready": false})), endpoint("10.244.0.3", json!({})),
-                endpoint("10.244.0.4", json!({"ready": false, "serving": true, "terminating": true}))]
+            "endpoints": [endpoint("10.244.0.1", json!({"ready": true})), endpoint("10.244.0.2", json!({"ready": false, "serving": false})), endpoint("10.244.0.3", json!({})),
+                endpoint("10.244.0.4", json!({"ready": false, "serving": true, "terminating": true})),
+                endpoint("10.244.0.5", json!({"ready": false, "terminating": true}))]
         })).unwrap());
-        assert_eq!(slice.endpoints.values().copied().collect::<Vec<_>>(), [true, false, true, true]);
+        assert_eq!(slice.endpoints.values().copied().collect::<Vec<_>>(), [true, false, true, true, true]);
         assert_eq!(slice.ports, [("web".to_owned(), Some(8080)), ("all".to_owned(), None)]);
     }
 }

@@ -127,7 +127,8 @@ impl Client {
         // Before the first document, and so before the application runs. Where the sidecar was started again, the operator waits
         // for the kubelet to say so, and flows do not wait for that: the first checkpoint registers the key then.
         if let Ok(registered) = timeout(REGISTRATION, self.checkpoints.register(&mut requests, &self.context)).await {
-            registered?;
+            // documents come from every replica, and one that cannot take the key is no reason to do without them
+            registered.unwrap_or_else(|error| tracing::warn!("the key of this start is not registered yet: {error}"));
         }
         let stream = request::watch(&mut requests, &self.context.config).await?;
         let (told, hear) = watch::channel(None);

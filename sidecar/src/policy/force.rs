@@ -23,8 +23,11 @@ pub(super) fn accept(documents: &watch::Sender<Arc<Enforced>>, metrics: &Metrics
         }
         // documents that came back to life after their end are none that stood all the time
         let revived = enforced.refused.is_some();
-        *enforced = Arc::new(Enforced { documents: new, held, serial, standing, refused: None });
-        !same || revived
+        let next = Enforced { documents: new, held, serial, standing, refused: None };
+        // who waits for the end of the documents has to wait less
+        let sooner = next.not_after() < enforced.not_after();
+        *enforced = Arc::new(next);
+        !same || revived || sooner
     });
 }
 

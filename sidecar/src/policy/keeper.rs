@@ -1,10 +1,11 @@
 //! Who verifies what comes and puts it into force, by which way it may come.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 use shekara_policy::exchange::Standing;
-use shekara_policy::signed::Trust;
+use shekara_policy::signed::{Accepted, Trust};
 use tokio::sync::watch;
 
 use super::connect::{self, AuthorityError};
@@ -18,6 +19,8 @@ pub(super) struct Keeper {
     context: Arc<Context>,
     documents: watch::Sender<Arc<Enforced>>,
     trust: Trust,
+    /// The UIDs of the holdings whose documents the operator gave last, in this start: none before it gave any.
+    confirmed: Option<BTreeSet<String>>,
     tls: Arc<ClientConfig>,
 }
 
@@ -27,7 +30,7 @@ impl Keeper {
         let config = &context.config;
         let tls = connect::tls(&config.policy_ca)?;
         let trust = Trust::new(config.root, config.namespace_uid.clone(), config.stamps.clone(), config.key_set);
-        Ok(Self { context, documents, trust, tls })
+        Ok(Self { context, documents, trust, confirmed: None, tls })
     }
 
     /// How the policy API is recognised.
@@ -44,6 +47,7 @@ impl Keeper {
         match taken {
             Ok((accepted, interval)) => {
                 metrics.policy_event(PolicyOutcome::Accepted);
+                self.confirmed = Some(uids(&accepted));
                 force::accept(&self.documents, metrics, accepted, Standing::Confirmed);
                 Ok(interval)
             }
@@ -57,10 +61,17 @@ impl Keeper {
     }
 
     /// Takes the pod's files, if they have what is newer than what is in force: the operator cannot be reached, and may have
-    /// written there since. Documents that did not change keep their standing.
+    /// written there since. Documents that did not change keep their standing. Files are of the holdings that admission stamped:
+    /// once the operator has said which holdings the pod has, they renew those documents, and neither leave one out nor bring one
+    /// back.
     pub(super) fn fall_back(&mut self) {
         let version = self.version();
-        let taken = files::take(&self.context.config.files, &mut self.trust, self.context.clock.now());
+        let mut trust = self.trust.clone();
+        let taken = files::take(&self.context.config.files, &mut trust, self.context.clock.now());
+        match &taken {
+            Ok(accepted) if self.confirmed.as_ref().is_some_and(|confirmed| *confirmed != uids(accepted)) => return,
+            _ => self.trust = trust,
+        }
         self.look_at_keys(version);
         let metrics = &self.context.metrics;
         let present = self.context.enforced();
@@ -93,4 +104,8 @@ impl Keeper {
             Err(error) => tracing::error!("the authorities of the key set cannot be used, so the earlier ones stay: {error}"),
         }
     }
+}
+
+fn uids(accepted: &Accepted) -> BTreeSet<String> {
+    accepted.held.iter().map(|held| held.holding_uid.clone()).collect()
 }
