@@ -230,6 +230,23 @@ mod tests {
     }
 
     #[test]
+    fn what_the_operator_was_never_told_it_need_not_forget() {
+        let peers = Peers::default();
+        for number in 0..PEERS + 100 {
+            peers.want(at(number as u16), nothing).unwrap();
+        }
+        assert_eq!(peers.lock().untold.forget, []);
+        assert_eq!(peers.lock().untold.watch.len(), PEERS);
+    }
+
+    #[test]
+    fn where_too_many_addresses_are_taken_each_of_the_family_is() {
+        let peers = Peers::default();
+        peers.take(PeerEvent { captured: Some(["0.0.0.0".parse().unwrap()].into()), peers: vec![] });
+        assert!(peers.captures("192.0.2.1".parse().unwrap()) && !peers.captures("2001:db8::1".parse().unwrap()));
+    }
+
+    #[test]
     fn an_answer_to_what_was_given_up_is_nothing_and_captured_addresses_stay_until_told_otherwise() {
         let peers = Peers::default();
         let captured: IpAddr = "203.0.113.7".parse().unwrap();

@@ -81,6 +81,23 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_end_of_the_same_documents_is_news() {
+        let (sender, mut receiver) = crate::policy::channel();
+        let metrics = Metrics::new().unwrap();
+        let until = |second| {
+            let mut accepted = accepted(&["a"], 1);
+            accepted.held[0].not_after = jiff::Timestamp::from_second(second).unwrap();
+            accepted
+        };
+        accept(&sender, &metrics, until(200), Standing::Confirmed);
+        receiver.borrow_and_update();
+        accept(&sender, &metrics, until(300), Standing::Confirmed);
+        assert!(!receiver.has_changed().unwrap());
+        accept(&sender, &metrics, until(100), Standing::Confirmed);
+        assert!(receiver.has_changed().unwrap());
+    }
+
+    #[test]
     fn an_empty_first_event_is_news_too() {
         let (sender, receiver) = crate::policy::channel();
         accept(&sender, &Metrics::new().unwrap(), accepted(&[], 0), Standing::Confirmed);

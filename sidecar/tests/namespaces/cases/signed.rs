@@ -191,7 +191,7 @@ async fn with_two_holdings_the_file_of_one_is_not_enough() {
     closed(&place, Reason::DocumentMissing).await;
     // the file of the wider holding in the place of the narrower one
     std::fs::copy(place.path("policy/faces.json"), place.path("policy/plates.json")).unwrap();
-    place.sidecar = None;
+    place.sidecar.as_mut().unwrap().stop().await;
     place.run();
     place.live().await;
     place.said(Reason::DocumentMissing.code()).await;
@@ -201,6 +201,41 @@ async fn with_two_holdings_the_file_of_one_is_not_enough() {
     std::fs::write(place.path("policy/plates.json"), bundle(first_key_set(), sign(&plates))).unwrap();
     place.ready().await;
     open(&place).await;
+}
+
+#[tokio::test]
+async fn a_file_neither_leaves_out_a_holding_that_the_operator_gave_nor_brings_back_one_that_is_gone() {
+    let mut place = Place::open();
+    place.stamps = STAMPED.to_owned();
+    place.init().await;
+    let wide = sign(&document());
+    place.file(bundle(first_key_set(), wide.clone()).as_bytes());
+    // a holding that came later and selects the pod
+    let mut later = document_without("clinic");
+    (later.holding.name, later.holding.uid) = ("later".to_owned(), "3".to_owned());
+    place.api = Some(PolicyApi::start(&place.world, &[]));
+    place.api().send(line(&event_of(first_key_set(), vec![wide.clone(), sign(&later)])));
+    place.run();
+    place.ready().await;
+    place.checkpoint(|checkpoint| checkpoint.documents.len() == 2).await;
+    let clinic = format!("https://{}/", CLINIC.name);
+    let refused = async |place: &Place| {
+        place.curl(&["--resolve", &format!("{}:443:{}", CLINIC.name, CLINIC.v4), &clinic]).await.failed();
+    };
+    refused(&place).await;
+    place.api = None;
+    place.said("the last documents stay in force").await;
+    refused(&place).await;
+    open(&place).await;
+    // the operator says that the pod's holding is gone, and goes
+    place.api = Some(PolicyApi::start(&place.world, &[]));
+    place.checkpoint(|checkpoint| checkpoint.standing == Standing::Absent).await;
+    place.api = None;
+    place.said("there is no document, so nothing leaves until it is back").await;
+    place.curl(&[&format!("http://{}/", CAMERA.v4)]).await.failed();
+    place.file(bundle(first_key_set(), sign(&document())).as_bytes());
+    place.sidecar().record(|record| record.reason == Some(Reason::NoDocument)).await;
+    place.curl(&[&format!("http://{}/", CAMERA.v4)]).await.failed();
 }
 
 #[tokio::test]
@@ -264,7 +299,7 @@ async fn keys_and_authorities_change_under_living_flows() {
     place.api().send(line(&event_of(alone.clone(), vec![sign_with(&document(), 1005, HOUR, &successor())])));
     place.checkpoint(is_at(1005)).await;
     place.file(bundle(alone, sign_with(&document(), 1004, HOUR, &successor())).as_bytes());
-    place.sidecar = None;
+    place.sidecar.as_mut().unwrap().stop().await;
     place.run();
     place.said("\"Confirmed\"").await;
     open(&place).await;
