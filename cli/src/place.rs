@@ -127,6 +127,15 @@ impl<'a> Place<'a> {
         doubts
     }
 
+    /// Whether a standard may apply of which that is not known: it selects by labels of the namespace, and those are not known.
+    pub(crate) fn misses_standards(&self, namespace: &str) -> bool {
+        let selects = |standard: &shekara_crds::SovereigntyStandard| {
+            let selector = &standard.spec.applies_to.namespace_selector;
+            !selector.match_labels.is_empty() || !selector.match_expressions.is_empty()
+        };
+        self.objects.labels_of(namespace).is_none() && self.objects.standards.iter().any(selects)
+    }
+
     /// Compiles a holding.
     pub(crate) fn compile(&self, holding: &'a DataHolding) -> Result<Bound<'a>> {
         let namespace = holding.namespace().unwrap_or_default();

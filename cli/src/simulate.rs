@@ -170,6 +170,9 @@ fn simulate(
     let judged = judge(Judge { documents, geo: &source, peers: &NoPeers, now: arguments.common.now() }, &to);
     let mut simulation = Simulation::of(&to, &judged, stand_in, bound, place, |address| source.says(documents, address));
     place.doubts(namespace).into_iter().for_each(|doubt| simulation.warn(doubt));
+    if place.misses_standards(namespace) {
+        simulation.unsettle();
+    }
     Ok(simulation)
 }
 

@@ -7,6 +7,9 @@ use socket2::{Domain, SockRef, Socket, Type};
 /// The mark of the sidecar's own sockets, as `init/ruleset.nft` spells it.
 pub const MARK: u32 = 0x5ba1;
 
+/// The mark of a socket of the sidecar's that is broken off: nothing but its reset passes the filter.
+const BROKEN_OFF: u32 = 0x5ba2;
+
 /// This process may not mark its sockets.
 #[derive(Debug, thiserror::Error)]
 pub enum MarkError {
@@ -28,6 +31,14 @@ pub fn mark<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     socket.into().set_mark(MARK)
 }
 
+/// Marks a socket, so that nothing but its reset passes the filter any more: what the kernel has not sent by now never leaves.
+///
+/// # Errors
+/// The kernel's, `PermissionDenied` without the capability.
+pub fn break_off<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    socket.into().set_mark(BROKEN_OFF)
+}
+
 /// Whether this process may mark sockets. The proxy asks once as it starts, since later each dial would fail without a reason
 /// that a person can see.
 ///
@@ -46,11 +57,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ruleset_names_the_same_mark_and_no_other() {
+    fn the_ruleset_names_the_same_marks_and_no_others() {
         let ruleset = include_str!("init/ruleset.nft");
         let rules = ruleset.lines().filter(|line| !line.trim_start().starts_with('#'));
         let marks: Vec<&str> = rules.filter_map(|line| line.split("meta mark ").nth(1)).collect();
-        assert_eq!(marks, ["0x5ba1 return", "0x5ba1 accept"]);
-        assert_eq!(format!("{MARK:#x}"), "0x5ba1");
+        assert_eq!(marks, ["0x5ba1 return", "0x5ba1 accept", "0x5ba2 tcp flags & rst == rst accept"]);
+        assert_eq!((format!("{MARK:#x}"), format!("{BROKEN_OFF:#x}")), ("0x5ba1".into(), "0x5ba2".into()));
     }
 }

@@ -45,6 +45,7 @@ impl Outcome {
             Self::Deny => Cell::new("Deny", Tone::Bad),
             Self::NotJudged => Cell::new("not judged", Tone::Doubtful),
             Self::Inside => Cell::new("undecided: it is inside the cluster", Tone::Doubtful),
+            Self::Partial => Cell::new("undecided: not every standard is known that may apply", Tone::Doubtful),
             Self::Undecided => Cell::new("undecided: the name may be looked up", Tone::Doubtful),
         }
     }

@@ -53,6 +53,9 @@ pub(super) enum Outcome {
     /// It is inside the cluster, and who is there is known to the operator alone.
     #[serde(rename = "Undecided")]
     Inside,
+    /// It would be allowed by the standards that are known to apply, and others may.
+    #[serde(rename = "Undecided")]
+    Partial,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,6 +180,13 @@ impl Simulation {
         self.warnings.push(warning.into());
     }
 
+    /// Not every standard is known that may apply: what they would deny cannot be said to leave.
+    pub(super) fn unsettle(&mut self) {
+        if self.verdict == Outcome::Allow {
+            self.verdict = Outcome::Partial;
+        }
+    }
+
     /// Whether the flow leaves.
     pub(super) fn is_allowed(&self) -> bool {
         matches!(self.verdict, Outcome::Allow | Outcome::NotJudged)
@@ -187,6 +197,11 @@ impl Simulation {
         if self.verdict == Outcome::Inside {
             return Some(
                 "the destination is inside the cluster, and who is there is known to the operator alone: the records of the pod's shekara-proxy say what became of a flow",
+            );
+        }
+        if self.verdict == Outcome::Partial {
+            return Some(
+                "the labels of the namespace are not known, so standards that select by label may deny it: let yourself be allowed to get the namespace, or add it to the export",
             );
         }
         (self.verdict == Outcome::Undecided).then_some(

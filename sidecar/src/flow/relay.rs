@@ -20,7 +20,7 @@ use super::answers::FirstAnswer;
 use super::registry::Entry;
 use super::requests::Requests;
 use super::story::Story;
-use super::unsent::unsent;
+use super::unsent::keep_back;
 use crate::spending::Purse;
 use meter::{Inward, Meter, Outward};
 
@@ -131,7 +131,7 @@ impl Drop for Relay<'_> {
         }
         // the end of the stream takes the place of one byte
         let end = u64::from(self.out.closed);
-        self.inward.0.kept_back(unsent(self.pair.server).saturating_sub(end));
+        self.inward.0.kept_back(keep_back(self.pair.server).saturating_sub(end));
     }
 }
 

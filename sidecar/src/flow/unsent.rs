@@ -1,14 +1,20 @@
-//! How much of what was written to a connection the kernel has not sent yet.
+//! How much of what was written to a connection that is broken off never leaves.
 
 use rustix::ioctl::{Getter, ioctl};
 use tokio::net::TcpStream;
 
+use crate::mark;
+
 /// `SIOCOUTQNSD` (tcp(7)): the bytes that were written and never sent.
 const SIOCOUTQNSD: rustix::ioctl::Opcode = 0x894b;
 
-/// The bytes that a reset of the connection now would keep from ever leaving; 0 where the kernel does not say.
-pub fn unsent(stream: &TcpStream) -> u64 {
-    count(stream).unwrap_or(0)
+/// Lets nothing of the connection leave from now on but its reset, and gives the bytes that were written and so never leave. 0
+/// where the kernel goes on sending or does not say: then all of them count.
+pub fn keep_back(stream: &TcpStream) -> u64 {
+    match mark::break_off(stream) {
+        Ok(()) => count(stream).unwrap_or(0),
+        Err(_) => 0,
+    }
 }
 
 #[allow(unsafe_code, reason = "rustix has no call of its own for this request; the kernel writes one int")]

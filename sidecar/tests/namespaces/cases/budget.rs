@@ -110,7 +110,7 @@ async fn a_bound_closes_its_flows_to_the_byte_and_the_next_one_is_denied() {
 #[tokio::test]
 async fn flows_that_press_together_get_no_more_than_the_bound() {
     let mut place = Place::open();
-    let counter = Counter::start(&place);
+    let mut counter = Counter::start(&place);
     place.enforce(&[bounded(1_000_000)]).await;
     let mut flows = JoinSet::new();
     let mut streams = Vec::new();
@@ -125,9 +125,10 @@ async fn flows_that_press_together_get_no_more_than_the_bound() {
     }
     within("every flow to be closed", async { while flows.join_next().await.is_some() {} }).await;
     place.record(|record| record.sequence == 8).await;
-    let (carried, arrived) = (place.sidecar().carried(COUNTED), counter.now());
+    let carried = place.sidecar().carried(COUNTED);
     assert!(carried <= 1_000_000, "{carried} bytes left");
-    assert_eq!(arrived, carried, "what left is what arrived");
+    // what left is what arrives, and the server may still be reading it
+    counter.reach(carried).await;
 }
 
 #[tokio::test]
