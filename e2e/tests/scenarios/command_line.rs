@@ -151,7 +151,7 @@ async fn status(program: &Program) -> Result<()> {
     until("the denials are in the status", CONDITION, async || {
         let (code, said) = program.plugin(&["status", "faces"]).await?;
         ensure!(code == ALLOWED, "it ended with {code}: {said}");
-        let all = ["UnlistedParty", "CrossBorder", "InClusterUnlisted", "NoName"].iter().all(|reason| said.contains(reason));
+        let all = ["UnlistedParty", "CrossBorder", "NoName"].iter().all(|reason| said.contains(reason));
         Ok(Seen::some_or(all.then_some(()), said))
     })
     .await?;
