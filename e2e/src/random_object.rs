@@ -15,6 +15,9 @@ use serde_json::{Map, Value, json};
 /// The most entries of a list or map, so that objects stay small enough for many of them to be tried.
 const ENTRIES: usize = 3;
 
+/// How often a field is there that need not be: the more there are, the more likely a rule in CEL refuses the object.
+const PRESENT: f64 = 0.15;
+
 /// The longest text, but for those whose bound is tried.
 const TEXT: u64 = 24;
 
@@ -93,7 +96,7 @@ fn object(schema: &JSONSchemaProps) -> Result<BoxedStrategy<Value>> {
     let mut fields = Vec::new();
     for (name, field) in schema.properties.iter().flatten() {
         let value = value(field)?;
-        let value = if required.contains(name) { value.prop_map(Some).boxed() } else { option::of(value).boxed() };
+        let value = if required.contains(name) { value.prop_map(Some).boxed() } else { option::weighted(PRESENT, value).boxed() };
         fields.push((Just(name.clone()), value));
     }
     let object = |fields: Vec<(String, Option<Value>)>| {

@@ -15,6 +15,7 @@ use shekara_e2e::cluster::{operator, scale_operator};
 use shekara_e2e::files::{FILE, MOUNTED};
 use shekara_e2e::holdings::CONDITION;
 use shekara_e2e::pods::watcher::Watcher;
+use shekara_e2e::records;
 use shekara_e2e::scenario::{Border, Scenario};
 use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
@@ -76,14 +77,18 @@ async fn without_operator(scenario: &Scenario, border: &Border, watcher: &Watche
     arrives(scenario, border, watcher, &tampered).await?;
     flows(border).await.context("what was in force before the file was tampered with")?;
     watcher.kill_and_forget(&border.covered).await?;
-    let record = async || {
+    // the sidecar looks at its files when the operator has not answered, and refuses every flow until then without a reason of theirs
+    let pods = scenario.api::<Pod>();
+    until("a flow is refused for what was done to the file", CONDITION, async || {
         let refused = border.covered.run(&curl(&format!("https://{CLINIC}/"))).await?;
         ensure!(refused.success().is_err(), "something leaves by a document that was tampered with");
         let denied = border.covered.run(&curl(&format!("https://{ADS}/"))).await?;
         ensure!(denied.success().is_err(), "what somebody wrote into a document is obeyed");
-        border.covered.record("a flow without a document", |record| record.reason == Some(Reason::DocumentForged)).await
-    };
-    record().await.map(drop)
+        let seen = records::read(&pods, &border.covered.name).await?;
+        let so = seen.iter().any(|record| record.reason == Some(Reason::DocumentForged));
+        Ok(Seen::some_or(so.then_some(()), seen.last().map(records::line)))
+    })
+    .await
 }
 
 /// The file is repaired, the sidecar obeys it, and the operator has confirmed it.
