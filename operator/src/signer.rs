@@ -12,7 +12,7 @@ use crate::caches::Caches;
 use crate::keys::{Keyring, Keys};
 use crate::watch::Key;
 
-/// How old a document may become where no standard says less.
+/// How old a document may become where no standard says it.
 pub(crate) const LASTS: Duration = Duration::from_secs(24 * 3600);
 
 /// Signs documents, and remembers the newest of each holding.
