@@ -170,6 +170,9 @@ fn simulate(
     let judged = judge(Judge { documents, geo: &source, peers: &NoPeers, now: arguments.common.now() }, &to);
     let mut simulation = Simulation::of(&to, &judged, stand_in, bound, place, |address| source.says(documents, address));
     place.doubts(namespace).into_iter().for_each(|doubt| simulation.warn(doubt));
+    if let Some(until) = PolicyDocument::observed_until(documents).filter(|until| arguments.common.now() < *until) {
+        simulation.warn(format!("until {until} a pod that was admitted to observe records a denial and lets the flow pass"));
+    }
     if place.misses_standards(namespace) {
         simulation.unsettle();
     }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use serde_json::json;
 use shekara_crds::DataHolding;
-use shekara_crds::data_holding::status::{Coverage, DataHoldingStatus, TransferVerdict};
+use shekara_crds::data_holding::status::{Coverage, DataHoldingStatus, DenialSummary, TransferVerdict};
 use shekara_crds::data_holding::{Controller, Responsible, System};
 
 use crate::arguments::{Common, holding};
@@ -182,25 +182,28 @@ fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) 
         );
     }
     if !status.denials.is_empty() {
-        text.gap().table(
-            &["DENIED", "FLOWS", "LAST DESTINATION", "LAST"],
-            status
-                .denials
-                .iter()
-                .map(|denial| {
-                    vec![
-                        Cell::new(denial.reason.clone(), Tone::Bad),
-                        count(denial.flows).into(),
-                        or_dash(denial.last_destination.as_deref()).into(),
-                        or_dash(denial.last.as_deref()).into(),
-                    ]
-                })
-                .collect(),
-        );
+        denials(text.gap(), &status.denials);
     }
     if status.truncated {
         text.gap().line("The lists of the status are bounded, and some of them were cut.");
     }
+}
+
+/// What was denied, and what of it passed while the holding observed.
+fn denials(text: &mut Text, denials: &[DenialSummary]) {
+    let observed = denials.iter().any(|denial| denial.observed.is_some());
+    let shown = |head: &&str| observed || !["PASSED", "OUT"].contains(head);
+    let heads: Vec<&str> = ["DENIED", "FLOWS", "PASSED", "OUT", "LAST DESTINATION", "LAST"].into_iter().filter(shown).collect();
+    let row = |denial: &DenialSummary| {
+        let mut row: Vec<Cell> = vec![Cell::new(denial.reason.clone(), Tone::Bad), count(denial.flows).into()];
+        if observed {
+            row.push(count(denial.observed.unwrap_or_default()).into());
+            row.push(bytes(denial.bytes_out.unwrap_or_default()).into());
+        }
+        row.extend([or_dash(denial.last_destination.as_deref()), or_dash(denial.last.as_deref())].map(Cell::from));
+        row
+    };
+    text.table(&heads, denials.iter().map(row).collect());
 }
 
 /// A state of a pod, as a cell.

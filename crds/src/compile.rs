@@ -5,6 +5,7 @@
 mod bar;
 mod declared;
 mod empty;
+mod observe;
 mod problem;
 mod recipient;
 mod route;
@@ -120,6 +121,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         routes: routes.iter().map(|routed| routed.route.clone()).collect(),
         in_cluster,
         cluster_api: cluster_api(holding, &standards, &mut problems),
+        observe_until: observe::until(holding, &standards, &mut problems),
         cluster: around.cluster.clone(),
         data,
     };

@@ -224,8 +224,8 @@ pub enum Mode {
     /// What is not allowed does not leave.
     #[default]
     Enforce,
-    /// Verdicts are taken and recorded, and flows pass until `observeUntil`. As long as the data plane cannot observe, it is
-    /// enforced all the same, and the condition Accepted says so.
+    /// Verdicts are taken and recorded, and flows pass until `observeUntil`, as far as every standard that applies grants it. Pods
+    /// that were admitted while the holding enforced go on enforcing.
     Observe,
 }
 

@@ -70,8 +70,7 @@ pub struct SovereigntyStandardSpec {
     /// Where an endpoint that serves many customers is.
     #[serde(default)]
     pub shared_tenancy: SharedTenancy,
-    /// Whether and how long holdings may observe before they enforce. They may not where it is absent. Not used yet: everything is
-    /// enforced.
+    /// Whether and how long holdings may observe before they enforce. They may not where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observe: Option<Observe>,
     /// Whether workloads may use the Kubernetes API.

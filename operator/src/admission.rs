@@ -15,6 +15,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use jiff::Timestamp;
 use json_patch::Patch;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
@@ -197,6 +198,14 @@ impl Admission {
         holdings.iter().map(stamp).collect()
     }
 
+    /// Until when a new pod of these holdings observes; none where it is to enforce from the start.
+    fn observe_until(&self, namespace: &str, holdings: &BTreeSet<String>, now: Timestamp) -> Option<Timestamp> {
+        let documents = self.distributed.documents.of(namespace);
+        let until = |name: &String| documents.get(name)?.document.observe_until;
+        let ends: Option<Vec<Timestamp>> = holdings.iter().map(until).collect();
+        ends?.into_iter().min().filter(|until| *until > now)
+    }
+
     fn settings(&self, namespace: &str, namespace_uid: String, holdings: &BTreeSet<String>) -> Result<Settings, AdmissionError> {
         let config = &self.config;
         let resolvers = self.caches.resolvers(config);
@@ -205,6 +214,7 @@ impl Admission {
             return Err(AdmissionError::NoResolver(namespace, name));
         }
         let stamps = self.stamps(namespace, holdings)?;
+        let observe_until = self.observe_until(namespace, holdings, Timestamp::now());
         let keyring = self.distributed.keys.current();
         let (service, namespace, domain) = (&config.policy_service, &config.namespace, config.cluster_domain.as_str());
         Ok(Settings {
@@ -218,6 +228,7 @@ impl Admission {
             key_set: keyring.version,
             namespace_uid,
             stamps,
+            observe_until,
             resolvers,
         })
     }

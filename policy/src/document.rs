@@ -41,6 +41,10 @@ pub struct PolicyDocument {
     /// Whether the holding's pods may use the API server of the cluster.
     #[serde(default)]
     pub cluster_api: bool,
+    /// The first instant at which the holding enforces: until then verdicts are taken and recorded, and flows pass. Absent where it
+    /// enforces already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observe_until: Option<Timestamp>,
     /// What is inside the cluster, and who resolves names.
     pub cluster: Cluster,
 }
@@ -255,6 +259,14 @@ impl PolicyDocument {
             return Err(DocumentError::Version(version));
         }
         Ok(serde_json::from_slice(json)?)
+    }
+
+    /// The first instant at which a pod with these documents enforces; none where it does already. A pod observes only as long as
+    /// all of its holdings do.
+    #[must_use]
+    pub fn observed_until(documents: &[Self]) -> Option<Timestamp> {
+        let ends: Option<Vec<Timestamp>> = documents.iter().map(|document| document.observe_until).collect();
+        ends?.into_iter().min()
     }
 
     /// `sha256:` and 64 hexadecimal digits over the JSON form: the name of the document.

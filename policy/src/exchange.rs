@@ -156,6 +156,9 @@ pub struct FlowTotal {
     pub data: BTreeSet<Category>,
     /// Absent for allowed flows.
     pub reason: Option<Reason>,
+    /// They were denied and passed all the same, since the holdings of the pod observed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
     /// How many flows ended or are open.
     pub flows: u64,
     /// Bytes from the pod to the destination.

@@ -53,6 +53,7 @@ reasons! {
     GroundNotAllowed: "A standard does not allow the ground on which the recipient's permit rests.",
     EmptyTransferDenied: "A standard does not allow a route to this destination that claims to carry none of the holding's data.",
     NoApproval: "The route claims to carry none of the holding's data and leads abroad, and the transfer names no approval.",
+    ObserveEnded: "The flow began while the holding observed and was not read; the holding enforces now, and the flow can begin anew.",
     PurposeNotPermitted: "The recipient's permits are for other purposes than that of the transfer.",
     SharedTenancy: "The endpoint serves many customers, so where its address is does not say where the data go; a network of a standard can say it.",
     BudgetSpent: "The bytes that may leave by this route on one day (UTC) have left this pod; it is open again the next day.",

@@ -42,6 +42,9 @@ pub struct FlowRecord {
     pub country: Option<Country>,
     /// Allow or Deny.
     pub verdict: Decision,
+    /// It was denied and passed all the same, since the holdings of the pod observed.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub observed: bool,
     /// Why it was denied, or closed later.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<Reason>,

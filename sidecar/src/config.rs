@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use shekara_policy::HostName;
 use shekara_policy::signed::{Fingerprint, Stamp};
 use tracing::level_filters::LevelFilter;
+
+use crate::observe;
 
 /// What the proxy must know before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,9 @@ pub struct Config {
     pub geo: PathBuf,
     /// `namespace/name` of the pod, for the log (`SHEKARA_POD`).
     pub pod: String,
+    /// The first instant at which the pod enforces, whatever its documents say (`SHEKARA_OBSERVE_UNTIL`); absent where it does from
+    /// the start.
+    pub observe_until: Option<Timestamp>,
     /// The level of the sidecar's own log (`SHEKARA_LOG`).
     pub log: LevelFilter,
     /// The ports to listen on: fixed in a pod, free in tests.
@@ -105,6 +111,7 @@ impl Config {
             token: or("SHEKARA_TOKEN", "/var/run/secrets/shekara.dev/token").into(),
             geo: or("SHEKARA_GEO", "/geo").into(),
             pod: or("SHEKARA_POD", ""),
+            observe_until: observe::until(&variable)?,
             log: log(&or("SHEKARA_LOG", "info"))?,
             ports: Ports::default(),
         })

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use shekara_policy::decide::is_inside;
-use shekara_policy::verdict::Denial;
-use shekara_policy::{Address, Flow, Judge, Reason, Verdict, decide};
+use shekara_policy::verdict::{Denial, Grant};
+use shekara_policy::{Address, Flow, Judge, PolicyDocument, Reason, Verdict, decide};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -108,6 +109,19 @@ impl Context {
         }
     }
 
+    /// Whether denials are recorded at this moment and do not hold: all documents say so, and so was the pod admitted.
+    #[must_use]
+    pub fn observes(&self) -> bool {
+        self.observes_until().is_some_and(|until| self.clock.now() < until)
+    }
+
+    /// The first instant at which denials hold; none where they do whatever the time.
+    #[must_use]
+    pub fn observes_until(&self) -> Option<Timestamp> {
+        let declared = PolicyDocument::observed_until(&self.enforced().documents)?;
+        self.config.observe_until.map(|admitted| admitted.min(declared))
+    }
+
     /// Judges a flow by the documents in force, at this moment.
     #[must_use]
     pub fn decide(&self, flow: &Flow) -> Verdict {
@@ -139,10 +153,12 @@ impl Context {
         self.peers.know(&inside, || self.registry.destinations()).await
     }
 
-    /// The same for a flow that is to begin: it also needs something left of every bound.
+    /// The same for a flow that is to begin: it also needs something left of every bound, unless the pod observes, which bounds
+    /// nothing.
     #[must_use]
     pub fn admit(&self, flow: &Flow) -> Verdict {
         match self.decide(flow) {
+            Verdict::Allow(grant) if self.observes() => Verdict::Allow(Grant { budgets: vec![], ..grant }),
             Verdict::Allow(grant) => match self.spending.spent(&grant.budgets, self.clock.now()) {
                 Some(denial) => Verdict::Deny(Denial { country: grant.country, ..denial }),
                 None => Verdict::Allow(grant),

@@ -3,8 +3,15 @@
 use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
+use jiff::Timestamp;
+
+use crate::observe;
+
 /// The ruleset, as auditors read it.
 pub const RULESET: &str = include_str!("init/ruleset.nft");
+
+/// What is added to it in a pod that observes.
+const OBSERVE: &str = include_str!("init/observe.nft");
 
 /// What the table must show when it is read back: both chains, that nothing passes by default, and where packets are led.
 const REQUIRED: [&str; 9] = [
@@ -52,11 +59,23 @@ pub enum InitError {
 /// # Errors
 /// When it cannot be set or is not there afterwards; the pod must not start then.
 pub fn run() -> anyhow::Result<()> {
-    nft(&["-f", "-"], RULESET)?;
+    let observing = observe::still(Timestamp::now())?;
+    nft(&["-f", "-"], &ruleset(observing))?;
     let table = nft(&["list", "table", "inet", "shekara"], "")?;
     check(&table)?;
-    println!("the packet filter is set: what leaves this pod leaves through the sidecar, or not at all");
+    match observing {
+        None => println!("the packet filter is set: what leaves this pod leaves through the sidecar, or not at all"),
+        Some(until) => println!("the packet filter is set: TCP and DNS leave through the sidecar; the rest passes until {until}"),
+    }
     Ok(())
+}
+
+/// The ruleset of a pod that observes until then, or of one that enforces. A second that has begun counts as over.
+fn ruleset(observing: Option<Timestamp>) -> String {
+    match observing {
+        None => RULESET.to_owned(),
+        Some(until) => format!("{RULESET}\n{}", OBSERVE.replace("UNTIL", &until.as_second().to_string())),
+    }
 }
 
 fn check(table: &str) -> Result<(), InitError> {
@@ -114,6 +133,15 @@ mod tests {
     fn the_ruleset_replaces_the_table_in_one_transaction() {
         let rules: Vec<&str> = RULESET.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
         assert_eq!(rules[..3], ["add table inet shekara", "delete table inet shekara", "add table inet shekara {"]);
+    }
+
+    #[test]
+    fn only_a_pod_that_observes_has_lines_with_a_time() {
+        assert_eq!(ruleset(None), RULESET);
+        let observing = ruleset(Some("2026-12-01T00:00:00.9Z".parse().unwrap()));
+        let rest = observing.strip_prefix(RULESET).unwrap();
+        let rules: Vec<&str> = rest.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+        assert!(rules.len() == 2 && rules.iter().all(|rule| rule.contains("meta time < \"1796083200\"")), "{rules:?}");
     }
 
     #[test]

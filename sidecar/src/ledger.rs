@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use shekara_policy::exchange::FlowTotal;
-use shekara_policy::verdict::Verdict;
+use shekara_policy::verdict::{Denial, Verdict};
 use shekara_policy::{Category, Country, Reason};
 use tokio::sync::Notify;
 
 /// The most entries of a checkpoint.
 const MOST: usize = 1000;
 
-/// Entries kept free for flows that no longer get an entry of their own: one for each reason, and one for allowed flows.
-const RESERVED: usize = Reason::ALL.len() + 1;
+/// Entries kept free for flows that no longer get an entry of their own: for each reason one for those that were denied and one for
+/// those that passed all the same, and one for allowed flows.
+const RESERVED: usize = 2 * Reason::ALL.len() + 1;
 
 /// Every flow since the start, as totals that only grow.
 #[derive(Debug, Default)]
@@ -27,6 +28,7 @@ pub struct Ledger {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     reason: Option<Reason>,
+    observed: bool,
     recipients: BTreeSet<String>,
     country: Option<Country>,
     data: BTreeSet<Category>,
@@ -39,17 +41,31 @@ impl Kind {
         match verdict {
             Verdict::Allow(grant) => Self {
                 reason: None,
+                observed: false,
                 recipients: grant.rules.iter().map(|rule| rule.recipient.clone()).collect(),
                 country: grant.country,
                 data: grant.data.clone(),
             },
             Verdict::Deny(denial) => Self {
                 reason: Some(denial.reason),
+                observed: false,
                 recipients: denial.recipient.iter().cloned().collect(),
                 country: denial.country,
                 data: BTreeSet::new(),
             },
         }
+    }
+
+    /// Why the flows were denied.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// The kind of a flow that is denied and passes all the same, since the pod observes.
+    #[must_use]
+    pub fn observed(denial: &Denial) -> Self {
+        Self { observed: true, ..Self::of(&Verdict::Deny(denial.clone())) }
     }
 }
 
@@ -102,7 +118,11 @@ impl Ledger {
     pub fn count(&self, kind: Kind, began: Timestamp, destination: &str) -> Arc<Bytes> {
         let mut entries = self.lock();
         let own = entries.contains_key(&kind) || entries.len() + RESERVED < MOST;
-        let (kind, destination) = if own { (kind, destination) } else { (Kind { reason: kind.reason, ..Kind::default() }, "") };
+        let (kind, destination) = if own {
+            (kind, destination)
+        } else {
+            (Kind { reason: kind.reason, observed: kind.observed, ..Kind::default() }, "")
+        };
         if kind.reason.is_some() && !entries.contains_key(&kind) {
             self.news.notify_one();
         }
@@ -137,6 +157,7 @@ fn total(kind: &Kind, entry: &Entry) -> FlowTotal {
         country: kind.country,
         data: kind.data.clone(),
         reason: kind.reason,
+        observed: kind.observed,
         flows: entry.flows,
         bytes_out: entry.bytes.out(),
         bytes_in: entry.bytes.inward(),
@@ -148,7 +169,7 @@ fn total(kind: &Kind, entry: &Entry) -> FlowTotal {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
-    use shekara_policy::verdict::{Denial, Grant, Rule};
+    use shekara_policy::verdict::{Grant, Rule};
 
     use super::*;
 

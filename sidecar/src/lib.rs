@@ -15,6 +15,7 @@ pub mod init;
 pub mod ledger;
 pub mod mark;
 pub mod metrics;
+pub mod observe;
 pub mod peers;
 pub mod policy;
 pub mod proof;

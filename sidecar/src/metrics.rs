@@ -122,9 +122,13 @@ impl Metrics {
         })
     }
 
-    /// Counts a flow that was allowed, or denied for a reason.
-    pub fn flow(&self, protocol: Protocol, reason: Option<Reason>) {
-        let verdict = if reason.is_some() { "deny" } else { "allow" };
+    /// Counts a flow that was allowed, or denied for a reason, which an observed one passed in spite of.
+    pub fn flow(&self, protocol: Protocol, reason: Option<Reason>, observed: bool) {
+        let verdict = match reason {
+            None => "allow",
+            Some(_) if observed => "observe",
+            Some(_) => "deny",
+        };
         self.flows.with_label_values(&[protocol.as_str(), verdict, reason.map_or("", Reason::code)]).inc();
     }
 
@@ -176,8 +180,8 @@ mod tests {
     #[test]
     fn what_was_counted_is_written() {
         let metrics = Metrics::new().unwrap();
-        metrics.flow(Protocol::Tls, None);
-        metrics.flow(Protocol::Dns, Some(Reason::UnlistedQuestion));
+        metrics.flow(Protocol::Tls, None, false);
+        metrics.flow(Protocol::Dns, Some(Reason::UnlistedQuestion), false);
         metrics.question(QuestionOutcome::Denied);
         metrics.bytes_out.inc_by(7);
         let text = metrics.render().unwrap();

@@ -116,6 +116,7 @@ pub(crate) mod tests {
             dialled: None,
             country: None,
             verdict: Decision::Allow,
+            observed: false,
             reason: None,
             rules: Vec::new(),
             denied_by: None,

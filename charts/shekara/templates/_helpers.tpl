@@ -50,6 +50,10 @@ matchExpressions:
   expression: >-
     size(variables.first) >= 3 && variables.first[0].name == "shekara-init" && variables.first[1].name == "shekara-proxy" &&
     variables.first[2].name == "shekara-verify" && variables.first[1].?restartPolicy.orValue("") == "Always"
+# until when the pod observes, if it does: told to all three alike
+- name: observe
+  expression: >-
+    variables.placed ? variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_OBSERVE_UNTIL") : []
 # one that bears our names is ours: image, command, capabilities, no files from elsewhere, no other commands
 - name: genuine
   expression: >-
@@ -60,7 +64,7 @@ matchExpressions:
     variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/shekara.dev/policy", "/var/run/secrets/kubernetes.io/serviceaccount"] &&
     !has(mount.subPath) && !has(mount.subPathExpr)) &&
     !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom) &&
-    (index == 1 || variables.first[index].?env.orValue([]) == []))
+    (index == 1 || variables.first[index].?env.orValue([]) == variables.observe))
 - name: injected
   expression: >-
     variables.genuine && variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")

@@ -85,6 +85,16 @@ fn present(reasons: &mut Reasons, covered: &Covered<'_>, state: &str) {
             reasons.why("Its sidecar enforces an earlier document than the present one.");
             reasons.act(format!("If that lasts, see whether it reaches the policy API: {}", log(pods::PROXY)));
         }
+        (_, "Observing") => {
+            reasons.why("It observes: its sidecar records verdicts, and flows pass until the holding enforces.");
+            reasons.act(format!("See what Enforce would stop: {} | kubectl shekara propose --records -", log(pods::PROXY)));
+        }
+        (_, "RestartNeeded") => {
+            reasons.why(
+                "It was admitted with another root key, or to observe, so it is not as a pod that is admitted now would be.",
+            );
+            reasons.act(again(covered));
+        }
         (_, super::view::GONE) => {}
         (_, "Enforcing") => reasons.why("The packet filter is proven, and the sidecar enforces the present document."),
         _ => reasons

@@ -28,7 +28,7 @@ pub(super) struct Explanation {
     pub(super) injected: bool,
     /// Whether the kubelet saw the proof of the packet filter pass in the present run.
     pub(super) proven: bool,
-    /// `Enforcing`, `Starting`, `Outdated`, `Bare`, `Ended`, `Gone`, `Unknown`, or `NoHolding`.
+    /// `Enforcing`, `Observing`, `Starting`, `Outdated`, `Stale`, `RestartNeeded`, `Bare`, `Ended`, `Gone`, `Unknown`, or `NoHolding`.
     pub(super) state: String,
     pub(super) why: Vec<String>,
     pub(super) act: Vec<String>,
@@ -87,7 +87,7 @@ impl Explanation {
         let gone = covered.missing().into_iter().map(|_| GONE);
         let states: Vec<String> =
             covered.bound.iter().map(|bound| state(covered, bound.holding)).chain(gone).map(str::to_owned).collect();
-        let worst = ["Bare", GONE, "Outdated", "Starting", "Unknown", "Ended"]
+        let worst = ["Bare", GONE, "RestartNeeded", "Stale", "Outdated", "Observing", "Starting", "Unknown", "Ended"]
             .into_iter()
             .find(|bad| states.iter().any(|state| state == bad));
         let worst = worst.or(states.first().map(String::as_str)).unwrap_or("NoHolding");

@@ -129,8 +129,15 @@ impl Proposal {
 /// Whether a denial for this reason would end if the destination were listed. Others have to do with permits, countries and
 /// protocols, which no draft can settle.
 fn is_unlisted(reason: &str) -> bool {
-    let unlisted =
-        [Reason::UnlistedParty, Reason::UnlistedQuestion, Reason::UnlistedDatagram, Reason::NoName, Reason::ForbiddenAddress];
+    let unlisted = [
+        Reason::UnlistedParty,
+        Reason::UnlistedQuestion,
+        Reason::UnlistedDatagram,
+        Reason::NoName,
+        Reason::NameTimeout,
+        Reason::UnreadableHello,
+        Reason::ForbiddenAddress,
+    ];
     unlisted.into_iter().any(|unlisted| unlisted.code() == reason)
 }
 

@@ -1,9 +1,9 @@
 //! What a holding declares besides its routes: no route hangs on it, but what means nothing is named.
 
-use super::problem::{ProblemCode, Problems};
-use crate::data_holding::{DataHoldingSpec, Mode};
+use super::problem::Problems;
+use crate::data_holding::DataHoldingSpec;
 
-/// Names the fields that mean nothing, and a mode that is not to be had.
+/// Names the fields that mean nothing.
 pub(super) fn check(spec: &DataHoldingSpec, problems: &mut Problems) {
     for (index, held) in spec.data.iter().enumerate() {
         let until = held.legal_basis.as_ref().and_then(|basis| basis.valid_until.as_deref());
@@ -26,8 +26,4 @@ pub(super) fn check(spec: &DataHoldingSpec, problems: &mut Problems) {
     let authorised = spec.authorised_persons.as_ref().and_then(|persons| persons.date.as_deref());
     problems.date("spec.authorisedPersons.date", authorised);
     problems.instant("spec.enforcement.observeUntil", spec.enforcement.observe_until.as_deref());
-    if spec.enforcement.mode == Mode::Observe {
-        let message = "Observe is not to be had yet: the holding is enforced";
-        problems.add("spec.enforcement.mode", ProblemCode::ObserveUnavailable, message);
-    }
 }

@@ -41,8 +41,10 @@ pub enum ProblemCode {
     NoApproval,
     /// The permits are for other purposes.
     PurposeNotPermitted,
-    /// Observe is asked for and not to be had.
-    ObserveUnavailable,
+    /// Observe is asked for, and a standard that applies does not grant it, or none does.
+    ObserveNotGranted,
+    /// Observe is asked for, and ends earlier than is asked for.
+    ObserveBounded,
     /// The recipient's own country is not allowed for the data.
     CrossBorder,
     /// A standard does not leave the Kubernetes API to holdings.
@@ -69,7 +71,8 @@ impl ProblemCode {
             Self::EmptyTransferDenied => "EmptyTransferDenied",
             Self::NoApproval => "NoApproval",
             Self::PurposeNotPermitted => "PurposeNotPermitted",
-            Self::ObserveUnavailable => "ObserveUnavailable",
+            Self::ObserveNotGranted => "ObserveNotGranted",
+            Self::ObserveBounded => "ObserveBounded",
             Self::CrossBorder => "CrossBorder",
             Self::ClusterApiDenied => "ClusterAPIDenied",
             Self::ServiceNotFound => "ServiceNotFound",

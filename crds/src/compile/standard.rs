@@ -36,6 +36,8 @@ pub(super) struct Standard {
     pub(super) max_staleness: Option<Duration>,
     /// Whether holdings may let their workloads reach the Kubernetes API.
     pub(super) leaves_cluster_api: bool,
+    /// For how many days from its creation a holding may observe; 0 where it may not.
+    pub(super) observe_days: i32,
     pub(super) home: BTreeSet<Country>,
     bound: Vec<CategoryPattern>,
     rules: Vec<Rule>,
@@ -128,6 +130,7 @@ impl Standard {
             empty_home,
             empty_abroad,
             broken,
+            observe_days: spec.observe.as_ref().map_or(0, |observe| observe.max_days),
             home,
             bound,
             rules,

@@ -281,10 +281,11 @@ fn routes_to_emergency_services_are_told_apart_and_need_their_permits() {
 }
 
 #[test]
-fn observe_is_enforced_and_said() {
+fn observe_that_no_standard_grants_is_enforced_and_said() {
     let mut fixture = fixture();
     fixture.holding["spec"]["enforcement"] = json!({"mode": "Observe", "observeUntil": "2026-07-01T00:00:00Z"});
-    assert_eq!(fixture.compile().problems[0].code, ProblemCode::ObserveUnavailable);
+    let compiled = fixture.compile();
+    assert_eq!((compiled.problems[0].code, compiled.document.observe_until), (ProblemCode::ObserveNotGranted, None));
     fixture.recipient["spec"]["permits"] = json!([]);
     assert_eq!(fixture.reason(), Some(Reason::NoPermit));
 }

@@ -149,6 +149,14 @@ pub struct DenialSummary {
     /// The number of flows.
     #[schemars(schema_with = "schema::count")]
     pub flows: i64,
+    /// How many of them passed all the same, since the holding observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::count")]
+    pub observed: Option<i64>,
+    /// Bytes from the pods that left by those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::count")]
+    pub bytes_out: Option<i64>,
     /// The name or address of the latest one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]

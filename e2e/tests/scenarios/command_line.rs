@@ -3,7 +3,7 @@
 //! may read the kinds of Shekara alone; a draft of `propose` is refused by the API server until each fact is filled in, and then
 //! taken.
 
-mod program;
+pub(crate) mod program;
 mod proposal;
 
 use std::net::IpAddr;

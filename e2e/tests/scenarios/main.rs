@@ -18,6 +18,7 @@ mod literal_address;
 mod mqtt_broker;
 mod name_elsewhere;
 mod narrowing;
+mod observe;
 mod other_protocols;
 mod over_ipv6;
 mod peers;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         scenario("name_elsewhere", World, name_elsewhere::run),
         scenario("literal_address", World, literal_address::run),
         scenario("over_ipv6", World, over_ipv6::run),
+        scenario("observe", World, observe::run),
         scenario("other_protocols", World, other_protocols::run),
         scenario("dns_question", World, dns_question::run),
         scenario("mqtt_broker", World, mqtt_broker::run),

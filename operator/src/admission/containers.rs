@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
 pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, PROXY, VERIFY};
@@ -23,6 +24,8 @@ pub(crate) const ROOT_VARIABLE: &str = "SHEKARA_ROOT";
 pub(crate) const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
 /// The variable of the proxy with the lowest version of the key set.
 const KEY_SET_VARIABLE: &str = "SHEKARA_KEY_SET";
+/// The variable of all three with the first instant at which the pod enforces; absent where it does from the start.
+pub(crate) const OBSERVE_VARIABLE: &str = "SHEKARA_OBSERVE_UNTIL";
 /// The volume with the signed documents as they were last written beside the holdings.
 pub(crate) const FILES_VOLUME: &str = "shekara-policy";
 
@@ -58,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) namespace_uid: String,
     /// Its holdings, each with the serial of the document of the moment: no older one counts.
     pub(crate) stamps: Vec<Stamp>,
+    /// Until when all of them observe.
+    pub(crate) observe_until: Option<Timestamp>,
 }
 
 /// The three containers, in their order.
@@ -90,6 +95,7 @@ pub(super) fn same(container: &Value, ours: &Value) -> bool {
 fn init(settings: &Settings) -> Value {
     let mut container = base(settings, INIT, "init", &root(&["NET_ADMIN"]));
     set(&mut container, "terminationMessagePolicy", json!("FallbackToLogsOnError"));
+    tell_observe(settings, &mut container);
     container
 }
 
@@ -129,6 +135,7 @@ fn proxy(settings: &Settings, holdings: &BTreeSet<String>) -> Value {
             {"name": HOLDINGS_VARIABLE, "value": holdings.join(",")},
         ]),
     );
+    tell_observe(settings, &mut container);
     set(&mut container, "ports", json!([{"name": "shekara-metrics", "containerPort": ADMIN_PORT, "protocol": "TCP"}]));
     set(&mut container, "startupProbe", probe("exec", json!({"command": ["/shekara-sidecar", "ready"]}), 1, START));
     // no readiness probe: flows go on by the last document while the operator is away, so the pod stays in its Services
@@ -149,7 +156,18 @@ fn verify(settings: &Settings) -> Value {
     let nobody = json!({"runAsUser": NOBODY, "runAsGroup": NOBODY, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}});
     let mut container = base(settings, VERIFY, "verify", &nobody);
     set(&mut container, "terminationMessagePolicy", json!("FallbackToLogsOnError"));
+    tell_observe(settings, &mut container);
     container
+}
+
+/// Packet filter, proxy and proof must agree on it.
+fn tell_observe(settings: &Settings, container: &mut Value) {
+    let Some(until) = settings.observe_until else { return };
+    let variable = json!({"name": OBSERVE_VARIABLE, "value": until.to_string()});
+    match container.get_mut("env").and_then(Value::as_array_mut) {
+        Some(variables) => variables.push(variable),
+        None => set(container, "env", json!([variable])),
+    }
 }
 
 fn root(capabilities: &[&str]) -> Value {
@@ -190,7 +208,7 @@ fn canonical(container: &Value) -> Value {
             fields.remove(settled);
         }
         without(fields, "volumeMounts", |mount| mount.get("mountPath").and_then(Value::as_str) == Some(API_TOKEN));
-        let changing = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE];
+        let changing = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE];
         without(fields, "env", |variable| changing.iter().any(|name| variable.get("name").is_some_and(|found| found == name)));
     }
     container

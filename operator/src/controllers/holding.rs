@@ -93,7 +93,11 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let now = Timestamp::now();
     let compiled = compile(&subject, now);
     let pods = caches.pods.in_namespace(&key.namespace);
-    let trust = Trust { root: context.keys.current().root.to_string(), standing: &|pod| context.ledger.standing(pod) };
+    let trust = Trust {
+        root: context.keys.current().root.to_string(),
+        observing: compiled.document.observe_until.is_some_and(|until| now < until),
+        standing: &|pod| context.ledger.standing(pod),
+    };
     let pods = pods.iter().map(|(_, pod)| &**pod);
     let survey = Survey::of(&holding, &published.digest, pods, |pod| context.ledger.loaded(pod), &trust);
 
@@ -125,12 +129,12 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     Ok(next.map_or(Visited::Done, Visited::Again))
 }
 
-/// How long it is until a permit or a declaration begins or ends.
+/// How long it is until a permit or a declaration begins or ends, or the holding enforces.
 fn next_change(document: &PolicyDocument, spec: &DataHoldingSpec, now: Timestamp) -> Option<Duration> {
     let windows = document.routes.iter().flat_map(|route| route.permits.iter().flatten());
     let instants = windows.flat_map(|window| [window.valid_from, window.valid_until]).flatten();
     let declared = declaration::next_change(spec, now);
-    let next = instants.filter(|instant| *instant > now).chain(declared).min()?;
+    let next = instants.chain(document.observe_until).filter(|instant| *instant > now).chain(declared).min()?;
     Some(Duration::try_from(next.duration_since(now)).unwrap_or(FAR).min(FAR))
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     pub(crate) country: Option<Country>,
     pub(crate) data: BTreeSet<Category>,
     pub(crate) reason: Option<Reason>,
+    /// Whether they passed in spite of the reason, since their pod observed.
+    pub(crate) observed: bool,
 }
 
 /// How many flows and bytes, and the latest of them.
@@ -51,7 +53,7 @@ impl Totals {
         // the sink does not know where its datagrams were to go, so they are nobody's flow and counted beside the flows
         let told = checkpoint.totals.iter().any(|total| total.reason == Some(Reason::UnlistedDatagram));
         if checkpoint.datagrams_denied > 0 && !told {
-            let shared = Shared::of(Some(Reason::UnlistedDatagram));
+            let shared = Shared::of(Some(Reason::UnlistedDatagram), false);
             let flows = checkpoint.datagrams_denied;
             let last = checkpoint.totals.iter().map(|total| total.last).max().unwrap_or(checkpoint.started);
             self.count(shared, &Counted { flows, bytes_out: 0, bytes_in: 0, last, last_destination: String::new() });
@@ -65,6 +67,7 @@ impl Totals {
             country: shared.country,
             data: shared.data.clone(),
             reason: shared.reason,
+            observed: shared.observed,
             flows: counted.flows,
             bytes_out: counted.bytes_out,
             bytes_in: counted.bytes_in,
@@ -82,6 +85,7 @@ impl Totals {
                 country: total.country,
                 data: total.data.clone(),
                 reason: total.reason,
+                observed: total.observed,
             };
             let counted = Counted {
                 flows: total.flows,
@@ -95,7 +99,11 @@ impl Totals {
     }
 
     fn count(&mut self, shared: Shared, counted: &Counted) {
-        let shared = if self.0.len() < BOUND || self.0.contains_key(&shared) { shared } else { Shared::of(shared.reason) };
+        let shared = if self.0.len() < BOUND || self.0.contains_key(&shared) {
+            shared
+        } else {
+            Shared::of(shared.reason, shared.observed)
+        };
         let Some(sum) = self.0.get_mut(&shared) else {
             self.0.insert(shared, counted.clone());
             return;
@@ -118,7 +126,7 @@ impl Counted {
 }
 
 impl Shared {
-    fn of(reason: Option<Reason>) -> Self {
-        Self { recipients: BTreeSet::new(), country: None, data: BTreeSet::new(), reason }
+    fn of(reason: Option<Reason>, observed: bool) -> Self {
+        Self { recipients: BTreeSet::new(), country: None, data: BTreeSet::new(), reason, observed }
     }
 }

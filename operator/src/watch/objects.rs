@@ -10,7 +10,7 @@ use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, pods};
 use shekara_policy::signed::Stamp;
 
 use super::{Cached, Kind};
-use crate::admission::containers::{DOCUMENTS_VARIABLE, ROOT_VARIABLE};
+use crate::admission::containers::{DOCUMENTS_VARIABLE, OBSERVE_VARIABLE, ROOT_VARIABLE};
 
 /// The labels of a namespace, and its UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(crate) struct Stamped {
     pub(crate) root: String,
     /// The holdings.
     pub(crate) stamps: Vec<Stamp>,
+    /// Whether it was admitted to observe, if only for a time that is over: its packet filter was then never proven to enforce.
+    pub(crate) observes: bool,
 }
 
 impl PodSummary {
@@ -153,7 +155,8 @@ impl Cached for PodSummary {
             .iter()
             .flat_map(|stamps| stamps.split(',').filter_map(|stamp| stamp.parse().ok()))
             .collect();
-        let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps };
+        let observes = value(OBSERVE_VARIABLE).is_some();
+        let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps, observes };
         let status = object.status.as_ref();
         Self {
             namespace: object.namespace().unwrap_or_default(),

@@ -63,6 +63,20 @@ pub fn judge(documents: &[PolicyDocument], bytes: &[u8]) -> Judged {
     }
 }
 
+/// What a denied message asks, for a pod that observes: whatever single question of the Internet's class it is.
+#[must_use]
+pub fn observed(message: &Message) -> Option<(Name, RecordType)> {
+    let [query] = message.queries.as_slice() else { return None };
+    let whole = message.metadata.op_code == OpCode::Query && query.query_class() == DNSClass::IN && message.version() == 0;
+    let name = || {
+        Name::from_ascii(query.name().to_ascii()).map(|mut name| {
+            name.set_fqdn(true);
+            name
+        })
+    };
+    whole.then(name)?.ok().map(|name| (name, query.query_type()))
+}
+
 /// The types that applications need. Transfers and `ANY` are not among them.
 fn is_asked(kind: RecordType) -> bool {
     matches!(

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{Name, RecordType};
 use shekara_policy::decide::{Question, decide_question};
+use shekara_policy::record::End;
 use shekara_policy::verdict::Denial;
 use shekara_policy::{HostName, PolicyDocument, Reason};
 use tokio::time::Instant;
 
 use super::lookup::{Family, aliases, chain};
-use super::question::{Asked, Judged, judge};
+use super::question::{Asked, Judged, judge, observed};
 use super::{answer, pins::Pins};
 use crate::context::Context;
 use crate::flow::story::Story;
@@ -59,8 +60,13 @@ pub async fn respond(context: &Arc<Context>, bytes: &[u8]) -> Option<Response> {
         }
         Judged::Denied(request, name, reason) => {
             let reason = enforced.explain(reason);
-            denied(context, name, reason);
-            let answer = answer::denied(&request, reason);
+            let answer = match observed(&request).filter(|_| context.observes()) {
+                Some(question) => observe(context, &request, name, question, reason).await,
+                None => {
+                    denied(context, name, reason);
+                    answer::denied(&request, reason)
+                }
+            };
             (request, answer)
         }
         Judged::Empty(request) => {
@@ -93,6 +99,38 @@ async fn ask(context: &Context, request: &Message, asked: &Asked) -> Message {
         }
         Err(error) => {
             tracing::debug!(name = %asked.host, %error, "a question was not answered");
+            context.metrics.question(QuestionOutcome::Failed);
+            answer::failed(request)
+        }
+    }
+}
+
+/// Records the denial and asks all the same. The addresses are pinned, so that the flows to them are recorded under the name.
+async fn observe(
+    context: &Arc<Context>,
+    request: &Message,
+    host: Option<HostName>,
+    (name, kind): (Name, RecordType),
+    reason: Reason,
+) -> Message {
+    let Some(_place) = context.waiting.take() else {
+        denied(context, host, Reason::LimitReached);
+        return answer::denied(request, Reason::LimitReached);
+    };
+    let mut story = Story::question(context.clone(), host.clone());
+    story.observed(&Denial::of(reason));
+    match context.forwarder.ask(&context.enforced().resolvers(), &name, kind).await {
+        Ok(from) => {
+            story.answered();
+            context.metrics.question(QuestionOutcome::Answered);
+            if let Some(host) = host {
+                pin(&context.pins, &host, &Asked { host: host.clone(), name, kind, listed: false }, &from);
+            }
+            answer::answered(request, from)
+        }
+        Err(error) => {
+            tracing::debug!(%name, %error, "a question was not answered");
+            story.ended(End::Unreachable);
             context.metrics.question(QuestionOutcome::Failed);
             answer::failed(request)
         }

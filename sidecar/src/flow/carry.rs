@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shekara_policy::decide::is_inside;
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::record::End;
-use shekara_policy::verdict::Denial;
+use shekara_policy::verdict::{Denial, Grant};
 use shekara_policy::{Address, Flow, HostName, Protocol, Reason, Verdict};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use super::close::Abrupt;
 use super::dial::tune;
 use super::hello::http::{Authority, Head, Host};
-use super::hello::{Hello, await_hello};
+use super::hello::{Hello, WITHIN, WITHIN_OBSERVED, await_hello};
 use super::judge::{Plan, dialable, most_telling, plan};
 use super::registry::Entry;
 use super::relay::{Outcome, Pair, relay};
@@ -69,8 +70,11 @@ enum Closing {
 /// What was read of the client, and must be passed on.
 #[derive(Default)]
 struct Said {
-    first: Vec<u8>,
+    bytes: Vec<u8>,
+    /// The head of a request with which the bytes begin, where every request is read.
     head: Option<Head>,
+    /// Requests follow that are not read, since the pod observed.
+    unread: bool,
 }
 
 struct Carrier<'a> {
@@ -82,17 +86,15 @@ struct Carrier<'a> {
 impl Carrier<'_> {
     async fn carry(&self, client: &Abrupt, story: &mut Story) -> Closing {
         if let Err(reason) = self.context.know(&[self.address.ip()], self.port).await {
-            story.refused(&Denial::of(reason));
-            return Closing::Reset;
+            return self.refuse(client, story, Refusal::untold(Denial::of(reason))).await;
         }
         let pins = self.context.pins.names(self.address.ip(), Instant::now());
         let planned = self.context.judge(|judge| plan(judge, self.address, self.port, &pins));
         match planned {
             Plan::Refuse(denial, name) => {
-                let denial = self.context.enforced().explained(denial);
                 story.name = name;
-                story.refused(&denial);
-                Closing::Reset
+                let said = self.observed_hello(client, story).await;
+                self.refuse(client, story, Refusal { said, ..Refusal::untold(denial) }).await
             }
             Plan::Dial(flow) => {
                 story.name.clone_from(&flow.name);
@@ -100,39 +102,81 @@ impl Carrier<'_> {
             }
             Plan::Read { as_chosen } => match self.read(client, story, as_chosen).await {
                 Ok((flows, said)) => self.dial(client, story, flows, said).await,
-                Err(Refusal { denial, told }) => {
-                    let denial = self.context.enforced().explained(denial);
-                    story.refused(&denial);
-                    if told { Closing::Refuse(denial) } else { Closing::Reset }
-                }
+                Err(refusal) => self.refuse(client, story, refusal).await,
             },
         }
     }
 
+    /// Refuses the flow, or lets it pass as it is while the pod observes. What was said without a document holds in any case.
+    async fn refuse(&self, client: &Abrupt, story: &mut Story, refusal: Refusal) -> Closing {
+        let denial = self.context.enforced().explained(refusal.denial);
+        if self.context.observes() {
+            return self.observe(client, story, denial, refusal.said).await;
+        }
+        story.refused(&denial);
+        if refusal.told { Closing::Refuse(denial) } else { Closing::Reset }
+    }
+
+    /// Records the denial and carries the flow to where the application wanted it to go, until the pod observes no more.
+    async fn observe(&self, client: &Abrupt, story: &mut Story, denial: Denial, said: Vec<u8>) -> Closing {
+        let name = || self.context.pins.names(self.address.ip(), Instant::now()).into_iter().next();
+        story.name = story.name.take().or_else(name);
+        let flow = Flow { protocol: story.protocol, name: None, address: Some(self.address), port: self.port, tls: None };
+        story.observed(&denial);
+        let mut entry = self.context.registry.enter_observed(flow.clone(), denial);
+        let mut said = Said { bytes: said, ..Said::default() };
+        match self.connect(client, story, &mut entry, &flow, &mut said).await {
+            Some(closing) => closing,
+            None => {
+                story.unreachable(&flow);
+                Closing::Reset
+            }
+        }
+    }
+
+    /// What a client outside the cluster says first, which is not needed for the denial and tells whoever is to declare the party
+    /// what to declare. Nothing where the pod enforces.
+    async fn observed_hello(&self, client: &Abrupt, story: &mut Story) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if !self.context.observes() || self.context.judge(|judge| is_inside(judge, self.address)) {
+            return bytes;
+        }
+        match await_hello(client.stream(), &mut bytes, WITHIN_OBSERVED).await {
+            Ok(hello) => {
+                story.protocol = hello.protocol();
+                story.name = self.named(&hello).ok().flatten().or(story.name.take());
+            }
+            Err(unread) => story.protocol = unread.protocol,
+        }
+        bytes
+    }
+
     /// Reads whom the client names, and finds the addresses that may be dialled for it.
     async fn read(&self, client: &Abrupt, story: &mut Story, as_chosen: bool) -> Result<(Vec<Flow>, Said), Refusal> {
-        let mut first = Vec::new();
-        let hello = match await_hello(client.stream(), &mut first).await {
+        let mut bytes = Vec::new();
+        let observes = self.context.observes();
+        let hello = match await_hello(client.stream(), &mut bytes, if observes { WITHIN_OBSERVED } else { WITHIN }).await {
             Ok(hello) => hello,
             Err(unread) => {
                 story.protocol = unread.protocol;
-                return Err(Refusal { denial: Denial::of(unread.reason), told: !unread.gone });
+                return Err(Refusal { denial: Denial::of(unread.reason), told: !unread.gone, said: bytes });
             }
         };
-        let (protocol, tls) = match &hello {
-            Hello::Tls { version, .. } => (Protocol::Tls, *version),
-            Hello::Http(_) => (Protocol::Http, None),
-        };
+        let protocol = hello.protocol();
+        let tls = if let Hello::Tls { version, .. } = &hello { *version } else { None };
         story.protocol = protocol;
-        let told = |denial| Refusal { denial, told: true };
-        let name = self.named(&hello).map_err(|reason| told(Denial::of(reason)))?;
-        story.name.clone_from(&name);
-        let flows = self.flows(protocol, name, tls, as_chosen).await.map_err(told)?;
-        let said = match hello {
-            Hello::Tls { .. } => Said { first, head: None },
-            Hello::Http(head) => Said { first: first.split_off(head.length.min(first.len())), head: Some(head) },
+        let flows = match self.named(&hello) {
+            Ok(name) => {
+                story.name.clone_from(&name);
+                self.flows(protocol, name, tls, as_chosen).await
+            }
+            Err(reason) => Err(Denial::of(reason)),
         };
-        Ok((flows, said))
+        match (flows, hello) {
+            (Err(denial), _) => Err(Refusal { denial, told: true, said: bytes }),
+            (Ok(flows), Hello::Http(head)) if !observes => Ok((flows, Said { bytes, head: Some(head), unread: false })),
+            (Ok(flows), hello) => Ok((flows, Said { bytes, head: None, unread: matches!(hello, Hello::Http(_)) })),
+        }
     }
 
     /// The name in a hello. An address in its place must be the one that was chosen, and a port the chosen port.
@@ -199,40 +243,23 @@ impl Carrier<'_> {
     }
 
     /// Dials one flow after the other until one answers, and relays.
-    async fn dial(&self, client: &Abrupt, story: &mut Story, flows: Vec<Flow>, said: Said) -> Closing {
+    async fn dial(&self, client: &Abrupt, story: &mut Story, flows: Vec<Flow>, mut said: Said) -> Closing {
         let mut last = None;
         let begun = Instant::now();
         for flow in flows {
             if begun.elapsed() > DIALLING {
                 break;
             }
-            let Some(address) = flow.address else { continue };
             // Judged again, for time has passed. From here on the registry says when it is no longer allowed: no await between.
-            let budgets = match self.context.admit(&flow) {
-                Verdict::Allow(grant) => {
-                    let budgets = grant.budgets.clone();
+            let mut entry = match self.admit(&flow, said.unread) {
+                Ok((grant, entry)) => {
                     story.allowed(grant);
-                    budgets
+                    entry
                 }
-                Verdict::Deny(denial) => {
-                    story.refused(&denial);
-                    return Closing::Refuse(denial);
-                }
+                Err(denial) => return self.refuse(client, story, Refusal { denial, told: true, said: said.bytes }).await,
             };
-            let mut entry = self.context.registry.enter(flow.clone(), budgets);
-            tokio::select! {
-                denial = entry.denied() => {
-                    story.revoked(&denial);
-                    return Closing::Reset;
-                }
-                connected = self.context.dialler.connect(SocketAddr::new(address.ip(), self.port)) => match connected {
-                    Ok(server) => {
-                        story.opened(&flow);
-                        let purse = Purse::new(&self.context.spending, entry.bounds());
-                        return relayed(client, Abrupt::new(server), &mut entry, &purse, story, said).await;
-                    }
-                    Err(error) => tracing::debug!(%address, %error, "a destination does not answer"),
-                }
+            if let Some(closing) = self.connect(client, story, &mut entry, &flow, &mut said).await {
+                return closing;
             }
             last = Some(flow);
         }
@@ -240,6 +267,49 @@ impl Carrier<'_> {
             story.unreachable(&flow);
         }
         Closing::Reset
+    }
+
+    /// A place among the flows that live, for one that may begin.
+    fn admit(&self, flow: &Flow, unread: bool) -> Result<(Grant, Entry<'_>), Denial> {
+        let (registry, ended) = (&self.context.registry, Denial::of(Reason::ObserveEnded));
+        match self.context.admit(flow) {
+            Verdict::Deny(denial) => Err(denial),
+            Verdict::Allow(_) if unread && !self.context.observes() => Err(ended),
+            Verdict::Allow(grant) if unread => Ok((grant, registry.enter_observed(flow.clone(), ended))),
+            Verdict::Allow(grant) => {
+                let entry = registry.enter(flow.clone(), grant.budgets.clone());
+                Ok((grant, entry))
+            }
+        }
+    }
+
+    /// Dials the flow's address and relays; nothing where it does not answer.
+    async fn connect(
+        &self,
+        client: &Abrupt,
+        story: &mut Story,
+        entry: &mut Entry<'_>,
+        flow: &Flow,
+        said: &mut Said,
+    ) -> Option<Closing> {
+        let address = flow.address?;
+        tokio::select! {
+            denial = entry.denied() => {
+                story.revoked(&denial);
+                Some(Closing::Reset)
+            }
+            connected = self.context.dialler.connect(SocketAddr::new(address.ip(), self.port)) => match connected {
+                Ok(server) => {
+                    story.opened(flow);
+                    let purse = Purse::new(&self.context.spending, entry.bounds());
+                    Some(relayed(client, Abrupt::new(server), entry, &purse, story, std::mem::take(said)).await)
+                }
+                Err(error) => {
+                    tracing::debug!(%address, %error, "a destination does not answer");
+                    None
+                }
+            }
+        }
     }
 }
 
@@ -257,13 +327,13 @@ async fn relayed(
     said: Said,
 ) -> Closing {
     let mut requests = said.head.as_ref().map(Requests::after);
-    let mut first = said.head.map(|head| head.rewritten).unwrap_or_default();
-    let passed = match &mut requests {
-        None => {
-            first.extend_from_slice(&said.first);
-            Ok(())
+    let (first, passed) = match (said.head, &mut requests) {
+        (Some(head), Some(requests)) => {
+            let (mut first, behind) = (head.rewritten, said.bytes.get(head.length..).unwrap_or_default());
+            let passed = requests.pass(behind, &mut first);
+            (first, passed)
         }
-        Some(requests) => requests.pass(&said.first, &mut first),
+        _ => (said.bytes, Ok(())),
     };
     let pair = Pair { client: client.stream(), server: server.stream() };
     let outcome = match passed {
@@ -284,10 +354,18 @@ async fn relayed(
     Closing::Reset
 }
 
-/// A denial, and whether the client is to be told why.
+/// A denial, whether the client is to be told why, and what was read of it.
 struct Refusal {
     denial: Denial,
     told: bool,
+    said: Vec<u8>,
+}
+
+impl Refusal {
+    /// Of a client of which nothing was read: whether it has words for it is not known.
+    fn untold(denial: Denial) -> Self {
+        Self { denial, told: false, said: vec![] }
+    }
 }
 
 #[cfg(test)]

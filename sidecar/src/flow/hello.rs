@@ -14,7 +14,10 @@ use tokio::time::timeout;
 use self::http::Head;
 
 /// How long a client may take to name its destination.
-const WITHIN: Duration = Duration::from_secs(10);
+pub const WITHIN: Duration = Duration::from_secs(10);
+
+/// How long it may while the pod observes: where the server speaks first the client waits for it meanwhile.
+pub const WITHIN_OBSERVED: Duration = Duration::from_secs(1);
 
 /// How much a client may say until it has named it. A ClientHello with post-quantum keys has less than 2 KiB.
 pub const LIMIT: usize = 16 * 1024;
@@ -31,6 +34,17 @@ pub enum Hello {
     },
     /// The whole head of a request.
     Http(Head),
+}
+
+impl Hello {
+    /// The protocol that the client speaks.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            Self::Tls { .. } => Protocol::Tls,
+            Self::Http(_) => Protocol::Http,
+        }
+    }
 }
 
 /// How far the bytes can be read.
@@ -79,12 +93,12 @@ fn protocol(bytes: &[u8]) -> Option<Protocol> {
     }
 }
 
-/// Reads the hello of a connection into `bytes`, which keep all that was read.
+/// Reads the hello of a connection into `bytes`, which keep all that was read, within this time.
 ///
 /// # Errors
 /// When the bytes are no hello, are too many, or do not come in time.
-pub async fn await_hello(stream: &TcpStream, bytes: &mut Vec<u8>) -> Result<Hello, Unread> {
-    let outcome = timeout(WITHIN, gather(stream, bytes)).await;
+pub async fn await_hello(stream: &TcpStream, bytes: &mut Vec<u8>, within: Duration) -> Result<Hello, Unread> {
+    let outcome = timeout(within, gather(stream, bytes)).await;
     let (reason, gone) = match outcome {
         Ok(Ok(Ok(hello))) => return Ok(hello),
         Ok(Ok(Err(reason))) => (reason, false),

@@ -40,6 +40,8 @@ struct State {
 struct Live {
     flow: Flow,
     bounds: Bounds,
+    /// What a flow is told at the end of Observe that passes for as long as the pod observes, and no longer.
+    observed: Option<Denial>,
     tell: oneshot::Sender<Denial>,
 }
 
@@ -56,22 +58,40 @@ impl Registry {
     /// Enters a flow that was just allowed within these bounds. Between the decision and this there must be no await, or a change
     /// would be missed.
     pub fn enter(&self, flow: Flow, budgets: Vec<Budget>) -> Entry<'_> {
+        self.add(flow, budgets, None)
+    }
+
+    /// Enters a flow that passes because the pod observes just now, with the denial that it hears when that is over. Between the
+    /// two there must be no await.
+    pub fn enter_observed(&self, flow: Flow, denial: Denial) -> Entry<'_> {
+        self.add(flow, vec![], Some(denial))
+    }
+
+    fn add(&self, flow: Flow, budgets: Vec<Budget>, observed: Option<Denial>) -> Entry<'_> {
         let bounds: Bounds = Arc::new(Mutex::new(budgets));
         let (tell, hear) = oneshot::channel();
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        state.flows.insert(number, Live { flow, bounds: bounds.clone(), tell });
+        state.flows.insert(number, Live { flow, bounds: bounds.clone(), observed, tell });
         Entry { registry: self, number, hear, bounds }
     }
 
+    /// The pod observes: every flow goes on, and nothing bounds it.
+    pub fn observe(&self) {
+        for live in self.lock().flows.values() {
+            live.bounds.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
     /// Judges every flow again, tells those that are denied now, and sets the bounds of the others. A flow without a verdict goes
-    /// on as it is.
+    /// on as it is; one that passed only because the pod observed does not.
     pub fn judge_again(&self, decide: impl Fn(&Flow) -> Option<Verdict>) {
         let mut state = self.lock();
         let mut denials = Vec::new();
         // Decided once: a second decision, at a later time, may be another one, and the flow would hear of neither.
-        let gone = state.flows.extract_if(.., |_, live| match decide(&live.flow) {
+        let verdict = |live: &Live| live.observed.clone().map(Verdict::Deny).or_else(|| decide(&live.flow));
+        let gone = state.flows.extract_if(.., |_, live| match verdict(live) {
             None => false,
             Some(Verdict::Allow(grant)) => {
                 *live.bounds.lock().unwrap_or_else(PoisonError::into_inner) = grant.budgets;
@@ -150,8 +170,8 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
     loop {
         let boundary = {
             let enforced = policy.borrow_and_update();
-            let end = enforced.not_after().filter(|end| *end > judged);
-            next_boundary(&enforced.documents, judged).into_iter().chain(end).min()
+            let ends = enforced.not_after().into_iter().chain(context.observes_until()).filter(|end| *end > judged);
+            next_boundary(&enforced.documents, judged).into_iter().chain(ends).min()
         };
         tokio::select! {
             changed = policy.changed() => {
@@ -163,6 +183,10 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
             () = settling(settled) => settled = None,
         }
         judged = context.clock.now();
+        if context.observes() {
+            context.registry.observe();
+            continue;
+        }
         context.registry.judge_again(|flow| match context.decide(flow) {
             Verdict::Deny(denial) if settled.is_some() && denial.reason == Reason::PeerOtherData => None,
             verdict => Some(verdict),
@@ -232,6 +256,18 @@ mod tests {
         assert_eq!(registry.len(), 1);
         drop((kept, lost));
         assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn what_passed_because_the_pod_observed_ends_with_that_whatever_is_allowed_then() {
+        let registry = Registry::default();
+        let mut observed = registry.enter_observed(flow(1), Denial::of(Reason::UnlistedParty));
+        let mut allowed_too = registry.enter(flow(2), vec![]);
+        registry.observe();
+        assert_eq!(registry.len(), 2);
+        registry.judge_again(|_| Some(allowed()));
+        assert_eq!(observed.denied().now_or_never().unwrap().reason, Reason::UnlistedParty);
+        assert!(allowed_too.denied().now_or_never().is_none());
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Story {
     dialled: Option<std::net::IpAddr>,
     grant: Option<Grant>,
     denial: Option<Denial>,
+    /// The denial does not hold, since the pod observes.
+    observed: bool,
     end: End,
     serials: Vec<u64>,
     bytes: Bytes,
@@ -63,6 +65,7 @@ impl Story {
             dialled: None,
             grant: None,
             denial: None,
+            observed: false,
             end: End::Stopped,
             bytes: Bytes::default(),
             total: None,
@@ -74,9 +77,19 @@ impl Story {
         self.denied(denial, End::Refused);
     }
 
-    /// It was allowed and no longer is.
+    /// It is denied, and may leave all the same, since the pod observes.
+    pub fn observed(&mut self, denial: &Denial) {
+        self.denial = Some(denial.clone());
+        self.observed = true;
+    }
+
+    /// It was let pass and no longer is. One that was denied from the beginning is counted as that already.
     pub fn revoked(&mut self, denial: &Denial) {
-        self.denied(denial, End::PolicyChanged);
+        if self.observed {
+            self.end = End::PolicyChanged;
+        } else {
+            self.denied(denial, End::PolicyChanged);
+        }
     }
 
     /// It was allowed, and then the client asked for what is not.
@@ -85,7 +98,7 @@ impl Story {
     }
 
     fn denied(&mut self, denial: &Denial, end: End) {
-        self.count(&Verdict::Deny(denial.clone()));
+        self.count(Kind::of(&Verdict::Deny(denial.clone())));
         self.denial = Some(denial.clone());
         self.end = end;
     }
@@ -98,8 +111,20 @@ impl Story {
     /// The address answered.
     pub fn opened(&mut self, flow: &Flow) {
         self.dialled = flow.address.map(shekara_policy::Address::ip);
-        if let Some(grant) = self.grant.clone() {
-            self.total = Some(self.count(&Verdict::Allow(grant)));
+        self.total = self.passing().map(|kind| self.count(kind));
+    }
+
+    /// An answer was given to the question.
+    pub fn answered(&mut self) {
+        self.total = self.passing().map(|kind| self.count(kind));
+        self.end = End::Completed;
+    }
+
+    /// How it counts if it passes.
+    fn passing(&self) -> Option<Kind> {
+        match (&self.denial, &self.grant) {
+            (Some(denial), _) => self.observed.then(|| Kind::observed(denial)),
+            (None, grant) => grant.clone().map(|grant| Kind::of(&Verdict::Allow(grant))),
         }
     }
 
@@ -142,11 +167,11 @@ impl Story {
         }
     }
 
-    fn count(&self, verdict: &Verdict) -> Arc<Bytes> {
-        self.context.metrics.flow(self.protocol, verdict.reason());
+    fn count(&self, kind: Kind) -> Arc<Bytes> {
+        self.context.metrics.flow(self.protocol, kind.reason(), self.observed);
         let address = || self.destination.map(|destination| destination.ip().to_string()).unwrap_or_default();
         let destination = self.name.as_ref().map_or_else(address, ToString::to_string);
-        self.context.ledger.count(Kind::of(verdict), self.began, &destination)
+        self.context.ledger.count(kind, self.began, &destination)
     }
 
     fn record(&self) -> FlowRecord {
@@ -162,6 +187,7 @@ impl Story {
             dialled: self.dialled,
             country: denial.and_then(|denial| denial.country).or_else(|| grant.and_then(|grant| grant.country)),
             verdict: if denial.is_some() { Decision::Deny } else { Decision::Allow },
+            observed: self.observed,
             reason: denial.map(|denial| denial.reason),
             rules: grant.map(|grant| grant.rules.clone()).unwrap_or_default(),
             denied_by: denial.and_then(|denial| denial.holding.clone()),
@@ -181,7 +207,7 @@ impl Drop for Story {
             // It ended with the sidecar, before anything was known of it: nothing of it left.
             (None, None, _) => self.denied(&Denial::of(Reason::NoName), End::Stopped),
             // It ended with the sidecar, while it was dialled.
-            (Some(grant), None, None) => drop(self.count(&Verdict::Allow(grant.clone()))),
+            (_, _, None) => drop(self.passing().map(|kind| self.count(kind))),
             _ => {}
         }
         self.context.metrics.live_flows.dec();

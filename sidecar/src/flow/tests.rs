@@ -6,7 +6,7 @@ use shekara_policy::{PeerSource, PolicyDocument};
 
 mod place;
 
-pub(crate) use place::{Place, RESOLVER, Resolver};
+pub(crate) use place::{Place, RESOLVER, Resolver, config};
 
 /// The archive, which the document lists, and the API server.
 pub(crate) struct Archive;

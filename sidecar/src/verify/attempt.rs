@@ -33,6 +33,8 @@ pub(super) enum Outcome {
     Closed(&'static str),
     /// The pod has no route of this family, so there is no way.
     NoRoute,
+    /// The pod observes, so the way is open until it does no more.
+    Observed,
     /// The way is open.
     Open(String),
     /// Nothing shows that the way is closed.
@@ -44,7 +46,7 @@ impl Outcome {
     pub(super) fn is_failure(&self) -> bool {
         match self {
             Self::Open(_) | Self::Unproven(_) => true,
-            Self::Closed(_) | Self::NoRoute => false,
+            Self::Closed(_) | Self::NoRoute | Self::Observed => false,
         }
     }
 }
@@ -168,6 +170,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Closed(how) => write!(f, "closed ({how})"),
             Self::NoRoute => f.write_str("skipped (the pod has no route of this family)"),
+            Self::Observed => f.write_str("skipped (open while the pod observes)"),
             Self::Open(why) => write!(f, "open ({why})"),
             Self::Unproven(why) => write!(f, "not proven closed ({why})"),
         }

@@ -13,6 +13,7 @@ mod init;
 mod life;
 mod mark;
 mod names;
+mod observe;
 mod opaque;
 mod operator_away;
 mod own_ports;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use jiff::Timestamp;
 use shekara_policy::PolicyDocument;
 use shekara_policy::exchange::Checkpoint;
 use shekara_policy::record::FlowRecord;
@@ -46,6 +47,8 @@ pub(crate) struct Place {
     pub(crate) world: Namespace,
     /// What the sidecar is told of its holdings, as admission stamps it.
     pub(crate) stamps: String,
+    /// Until when the pod observes, as admission stamps it.
+    pub(crate) observe_until: Option<Timestamp>,
 }
 
 impl Place {
@@ -68,6 +71,7 @@ impl Place {
             pod,
             world,
             stamps: "faces=1:0".to_owned(),
+            observe_until: None,
         };
         place.etc("resolv.conf", &format!("nameserver {RESOLVER}\noptions attempts:1\n"));
         place.hosts("");
@@ -116,8 +120,13 @@ impl Place {
     /// Starts the proxy in another container than its own.
     pub(crate) fn run_as(&mut self, actor: Actor) {
         let mut command = actor.command(&self.pod, &self.program());
-        command.arg("run").envs(self.environment());
+        command.arg("run").envs(self.environment()).envs(self.observe());
         self.sidecar = Some(Sidecar::start(command));
+    }
+
+    /// The variable that all of the sidecar's containers have.
+    fn observe(&self) -> Option<(&'static str, String)> {
+        self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()))
     }
 
     fn environment(&self) -> [(&'static str, String); 11] {
@@ -171,7 +180,7 @@ impl Place {
 
     /// Runs a command of the sidecar's program to its end.
     pub(crate) async fn sidecar_command(&self, actor: Actor, command: &str) -> Said {
-        client::run(actor.command(&self.pod, &self.program()).arg(command)).await
+        client::run(actor.command(&self.pod, &self.program()).arg(command).envs(self.observe())).await
     }
 
     /// Runs a program in the pod to its end.

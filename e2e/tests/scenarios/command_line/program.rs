@@ -10,12 +10,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 /// The exit codes.
-pub(super) const ALLOWED: i32 = 0;
-pub(super) const DENIED: i32 = 1;
-pub(super) const ERROR: i32 = 2;
+pub(crate) const ALLOWED: i32 = 0;
+pub(crate) const DENIED: i32 = 1;
+pub(crate) const ERROR: i32 = 2;
 
 /// The program, asked about one namespace.
-pub(super) struct Program {
+pub(crate) struct Program {
     path: PathBuf,
     namespace: String,
     kubeconfig: Option<PathBuf>,
@@ -23,7 +23,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Finds it in the folder above that of the scenarios, where cargo puts programs.
-    pub(super) fn find(namespace: &str) -> Result<Self> {
+    pub(crate) fn find(namespace: &str) -> Result<Self> {
         let scenarios = std::env::current_exe().context("the scenarios do not know where they are")?;
         let folder = scenarios.parent().and_then(|folder| folder.parent()).context("the scenarios are in no folder")?;
         let path = folder.join("kubectl-shekara");
@@ -32,12 +32,12 @@ impl Program {
     }
 
     /// Runs it to its end: its exit code, and what it wrote.
-    pub(super) async fn run(&self, arguments: &[&str]) -> Result<(i32, String)> {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Result<(i32, String)> {
         self.ended(Command::new(&self.path), arguments).await
     }
 
     /// The same by kubectl.
-    pub(super) async fn plugin(&self, arguments: &[&str]) -> Result<(i32, String)> {
+    pub(crate) async fn plugin(&self, arguments: &[&str]) -> Result<(i32, String)> {
         let folder = self.path.parent().context("the program is in no folder")?;
         let path = std::env::var("PATH").unwrap_or_default();
         let mut kubectl = Command::new("kubectl");
@@ -56,14 +56,14 @@ impl Program {
     }
 
     /// Runs it for an answer in JSON.
-    pub(super) async fn json(&self, arguments: &[&str]) -> Result<(i32, Value)> {
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Result<(i32, Value)> {
         let (code, said) = self.run(&[arguments, &["--output", "json"]].concat()).await?;
         let answer = serde_json::from_str(&said).with_context(|| format!("{arguments:?} ended with {code}: {said}"))?;
         Ok((code, answer))
     }
 
     /// Runs it with something on standard input, for what it writes to standard output.
-    pub(super) async fn fed(&self, arguments: &[&str], input: &str) -> Result<String> {
+    pub(crate) async fn fed(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut command = Command::new(&self.path);
         command.args(arguments).args(["--namespace", &self.namespace]);
         let (code, said) = fed(command, input).await?;
@@ -72,7 +72,7 @@ impl Program {
     }
 
     /// The program as a service account of the namespace runs it, with a role in the whole cluster, or without rights.
-    pub(super) async fn bound(&self, account: &str, role: Option<&str>) -> Result<Self> {
+    pub(crate) async fn bound(&self, account: &str, role: Option<&str>) -> Result<Self> {
         let namespace = &self.namespace;
         program("kubectl", &["create", "serviceaccount", account, "-n", namespace]).await?;
         if let Some(role) = role {
@@ -90,7 +90,7 @@ impl Program {
     }
 
     /// Takes the role in the whole cluster away again.
-    pub(super) async fn unbind(&self, account: &str, namespace: &str) -> Result<()> {
+    pub(crate) async fn unbind(&self, account: &str, namespace: &str) -> Result<()> {
         program("kubectl", &["delete", "clusterrolebinding", &format!("{namespace}-{account}")]).await.map(drop)
     }
 }
@@ -105,13 +105,13 @@ impl Drop for Program {
 }
 
 /// A part of an answer; null where there is none.
-pub(super) fn at<'a>(answer: &'a Value, pointer: &str) -> &'a Value {
+pub(crate) fn at<'a>(answer: &'a Value, pointer: &str) -> &'a Value {
     const NOTHING: &Value = &Value::Null;
     answer.pointer(pointer).unwrap_or(NOTHING)
 }
 
 /// Runs a command with something on standard input.
-pub(super) async fn fed(mut command: Command, input: &str) -> Result<(i32, String)> {
+pub(crate) async fn fed(mut command: Command, input: &str) -> Result<(i32, String)> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn()?;
     let mut stdin = child.stdin.take().context("the command has no standard input")?;

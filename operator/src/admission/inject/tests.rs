@@ -15,6 +15,7 @@ fn settings() -> Settings {
         key_set: 3,
         namespace_uid: "n1".into(),
         stamps: vec!["cars=u1:5".parse().unwrap(), "faces=u2:7".parse().unwrap()],
+        observe_until: None,
         resolvers: vec!["10.96.0.10:53".parse().unwrap(), "[fd00:10:96::a]:53".parse().unwrap()],
     }
 }
@@ -57,6 +58,29 @@ fn the_sidecar_comes_first_and_everything_else_stays() {
     assert_eq!(pod["metadata"]["annotations"], json!({HOLDINGS_ANNOTATION: "cars,faces"}));
     assert_eq!(pod["spec"]["securityContext"], json!({"seccompProfile": {"type": "RuntimeDefault"}}));
     serde_json::from_value::<Pod>(pod).unwrap();
+}
+
+#[test]
+fn packet_filter_proxy_and_proof_are_told_alike_until_when_the_pod_observes() {
+    let told = |pod: &Value| {
+        let variable = |index: usize| {
+            let variables = pod["spec"]["initContainers"][index]["env"].as_array().cloned().unwrap_or_default();
+            variables.into_iter().find(|variable| variable["name"] == "SHEKARA_OBSERVE_UNTIL").map(|found| found["value"].clone())
+        };
+        [0, 1, 2].map(variable)
+    };
+    let inject_until = |pod: &Value, until: Option<&str>| {
+        let settings = Settings { observe_until: until.map(|until| until.parse().unwrap()), ..settings() };
+        let mut after = pod.clone();
+        json_patch::patch(&mut after, &inject(pod, &holdings(&["faces"]), &settings).unwrap()).unwrap();
+        after
+    };
+    let observing = inject_until(&bare(), Some("2026-12-01T00:00:00Z"));
+    assert_eq!(told(&observing), [0, 1, 2].map(|_| Some(json!("2026-12-01T00:00:00Z"))));
+    // what the pod brings along counts for nothing
+    let enforcing = inject_until(&observing, None);
+    assert_eq!(told(&enforcing), [None, None, None]);
+    assert_eq!(names(&enforcing, "initContainers"), [INIT, PROXY, VERIFY, "migrate"]);
 }
 
 #[test]

@@ -18,7 +18,8 @@ const NAMED: usize = 16;
 pub(crate) enum State {
     /// It has no sidecar.
     Bare,
-    /// It was admitted with another root key or for another holding of the name: it obeys nothing that is signed now.
+    /// It was admitted with another root key or for another holding of the name, and obeys nothing that is signed now; or it was
+    /// admitted to observe, and the holding enforces.
     RestartNeeded,
     /// Its sidecar refuses what it is given, or goes by a document that was not confirmed or has ended.
     Stale,
@@ -26,12 +27,15 @@ pub(crate) enum State {
     Outdated,
     /// The proof or the first document of its sidecar is outstanding, and nothing leaves.
     Starting,
+    /// Its sidecar records the verdicts of the present document and lets flows pass, as the holding declares.
+    Observing,
     /// Its sidecar enforces the present document, and the packet filter is proven.
     Enforcing,
 }
 
 impl State {
-    const ALL: [Self; 6] = [Self::Enforcing, Self::Starting, Self::Outdated, Self::Stale, Self::RestartNeeded, Self::Bare];
+    const ALL: [Self; 7] =
+        [Self::Enforcing, Self::Observing, Self::Starting, Self::Outdated, Self::Stale, Self::RestartNeeded, Self::Bare];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -40,6 +44,7 @@ impl State {
             Self::Stale => "Stale",
             Self::Outdated => "Outdated",
             Self::Starting => "Starting",
+            Self::Observing => "Observing",
             Self::Enforcing => "Enforcing",
         }
     }
@@ -63,6 +68,8 @@ pub(crate) type Stands = (Standing, Option<Reason>);
 pub(super) struct Trust<'a> {
     /// The fingerprint of the root key.
     pub(super) root: String,
+    /// Whether the holding observes now.
+    pub(super) observing: bool,
     /// What the sidecar of a pod says of its documents; absent before its first checkpoint.
     pub(super) standing: &'a (dyn Fn(&PodSummary) -> Option<Stands> + Sync),
 }
@@ -82,6 +89,7 @@ impl Trust<'_> {
             Some((standing, refused)) if state != State::Starting && (standing == Standing::Unconfirmed || refused.is_some()) => {
                 (State::Stale, refused)
             }
+            _ if state == State::Observing && !self.observing => (State::RestartNeeded, None),
             _ => (state, None),
         }
     }
@@ -96,6 +104,8 @@ pub(super) struct Surveyed {
     pub(super) failed: Option<i32>,
     /// Why its sidecar refused what it was given last.
     pub(super) refused: Option<Reason>,
+    /// Whether it was admitted to observe.
+    pub(super) observes: bool,
 }
 
 impl Survey {
@@ -118,7 +128,8 @@ impl Survey {
             survey.unheard += usize::from(pod.is_proven() && enforced.is_none());
             let (state, refused) = trust.look(holding, pod, state(pod, enforced.as_deref(), digest));
             let failed = if let Proof::Failed(code) = pod.proof { Some(code) } else { None };
-            survey.pods.push(Surveyed { state, name: pod.name.clone(), failed, refused });
+            let observes = state == State::RestartNeeded && pod.trust.observes && pod.trust.root == trust.root;
+            survey.pods.push(Surveyed { state, name: pod.name.clone(), failed, refused, observes });
         }
         survey.pods.sort();
         survey
@@ -166,6 +177,7 @@ pub(crate) fn state(pod: &PodSummary, enforced: Option<&[String]>, digest: &str)
     let present = enforced.map(|digests| digests.iter().any(|enforced| enforced == digest));
     match (pod.injected, pod.is_proven(), present) {
         (false, _, _) => State::Bare,
+        (true, true, Some(true)) if pod.trust.observes => State::Observing,
         (true, true, Some(true)) => State::Enforcing,
         (true, true, Some(false)) => State::Outdated,
         (true, false, _) | (true, _, None) => State::Starting,

@@ -29,11 +29,15 @@ pub(super) fn flows(totals: &Totals, compiled: &Compiled) -> Flows {
     let declared = declared(&compiled.document);
     let mut transfers: BTreeMap<Row, Counted> = BTreeMap::new();
     let mut denials: BTreeMap<&'static str, Counted> = BTreeMap::new();
+    let mut observed: BTreeMap<&'static str, Counted> = BTreeMap::new();
     for (shared, counted) in totals.iter() {
         match (shared.reason, recipient(shared, &declared)) {
             (None, recipient) => add(&mut transfers, Row::of(shared, recipient.unwrap_or(OTHERS), &shared.data, None), counted),
             (Some(reason), recipient) => {
                 add(&mut denials, reason.code(), counted);
+                if shared.observed {
+                    add(&mut observed, reason.code(), counted);
+                }
                 if let Some(recipient) = recipient {
                     // A denial carried nothing; its row says what the route would carry.
                     let data = declared.get(recipient).unwrap_or(&shared.data);
@@ -45,7 +49,7 @@ pub(super) fn flows(totals: &Totals, compiled: &Compiled) -> Flows {
     let (transfers, cut) = summarise(transfers, &compiled.parties);
     Flows {
         denied: denials.values().fold(0, |sum: i64, counted| sum.saturating_add(number(counted.flows))),
-        denials: denials.into_iter().take(LIST).map(|(reason, counted)| denial(reason, counted)).collect(),
+        denials: denials.into_iter().take(LIST).map(|(reason, all)| denial(reason, all, observed.get(reason))).collect(),
         transfers,
         truncated: cut,
     }
@@ -127,10 +131,12 @@ fn transfer(row: Row, counted: &Counted, parties: &BTreeMap<String, Party>) -> T
     }
 }
 
-fn denial(reason: &str, counted: Counted) -> DenialSummary {
+fn denial(reason: &str, counted: Counted, observed: Option<&Counted>) -> DenialSummary {
     DenialSummary {
         reason: reason.to_owned(),
         flows: number(counted.flows),
+        observed: observed.map(|observed| number(observed.flows)),
+        bytes_out: observed.map(|observed| number(observed.bytes_out)),
         last_destination: Some(counted.last_destination).filter(|destination| !destination.is_empty()),
         last: Some(second(counted.last)),
     }

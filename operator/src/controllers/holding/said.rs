@@ -1,5 +1,6 @@
 //! The conditions of a holding: what they are, and a sentence on which a person can act.
 
+use jiff::Timestamp;
 use shekara_crds::PROTECT_LABEL;
 use shekara_crds::declaration::Missing;
 use shekara_policy::Reason;
@@ -38,7 +39,7 @@ pub(super) fn covered(survey: &Survey, protected: bool) -> Said {
 
 /// `Enforcing`: whether every pod in scope is proven to enforce the present document. `loading` says that the document is so new
 /// that sidecars may still be about to load it.
-pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
+pub(super) fn enforcing(survey: &Survey, loading: bool, observe_until: Option<Timestamp>) -> Said {
     let say = |status, reason, message: String| Said::new("Enforcing", status, reason, message);
     let all = survey.pods.len();
     let of = |state| format!("{} of {all} pods in scope", survey.count(state));
@@ -49,10 +50,18 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
         let message = format!("{} have no sidecar; the condition Covered says what to do.", of(State::Bare));
         return say(Status::False, "BarePods", message);
     }
-    if survey.count(State::RestartNeeded) > 0 {
+    let observed = survey.in_state(State::RestartNeeded).filter(|pod| pod.observes).count();
+    if survey.count(State::RestartNeeded) > observed {
         let (which, pods) = (of(State::RestartNeeded), names(survey.in_state(State::RestartNeeded)));
         let message = format!(
             "{which} were admitted with another root key, or for a holding of this name that was deleted, so they obey nothing that is signed now and let nothing out once their last document has ended: {pods}. Delete them, and their owners create them again."
+        );
+        return say(Status::False, "RestartNeeded", message);
+    }
+    if observed > 0 {
+        let (which, pods) = (of(State::RestartNeeded), names(survey.in_state(State::RestartNeeded)));
+        let message = format!(
+            "{which} were admitted to observe, and the holding enforces now: their sidecars do too, and their packet filter is not proven to: {pods}. Restart their workloads (kubectl rollout restart)."
         );
         return say(Status::False, "RestartNeeded", message);
     }
@@ -65,6 +74,14 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
             "Stale",
             format!("{which} go by a document that is not confirmed to be the newest: {pods}. {why}"),
         );
+    }
+    if survey.count(State::Observing) > 0 {
+        let (which, pods) = (of(State::Observing), names(survey.in_state(State::Observing)));
+        let until = observe_until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let message = format!(
+            "{which} record verdicts and let flows pass{until}: {pods}. What Enforce would stop, `kubectl shekara propose` says."
+        );
+        return say(Status::False, "Observing", message);
     }
     if survey.outdated() > 0 {
         let (which, pods) = (of(State::Outdated), names(survey.in_state(State::Outdated)));

@@ -43,7 +43,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
     let mut said = vec![
         accepted(&view.compiled.problems, compiled),
         covered(view.survey, view.protected),
-        enforcing(view.survey, view.loading),
+        enforcing(view.survey, view.loading, view.compiled.document.observe_until),
     ];
     said.push(ready(&said));
     // after the others, for it gates nothing

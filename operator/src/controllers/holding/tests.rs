@@ -77,7 +77,8 @@ impl Found {
         let compiled = compile(&subject, now);
         let pods: Vec<Arc<PodSummary>> = self.caches.pods.in_namespace("cameras").into_iter().map(|(_, pod)| pod).collect();
         let digest = self.digest();
-        let trust = Trust { root: String::new(), standing: &|pod| self.ledger.standing(pod) };
+        let observing = compiled.document.observe_until.is_some_and(|until| now < until);
+        let trust = Trust { root: String::new(), observing, standing: &|pod| self.ledger.standing(pod) };
         let survey = Survey::of(&holding, &digest, pods.iter().map(|pod| &**pod), |pod| self.ledger.loaded(pod), &trust);
         status::of(&View {
             holding: &holding,
@@ -166,6 +167,40 @@ fn the_kubelets_word_decides(#[case] pointer: &str, #[case] value: Value, #[case
     let status = found.status();
     assert_eq!(status.coverage.as_ref().unwrap().states, BTreeMap::from([(state.to_owned(), 1)]));
     assert!(said(&status).contains(&condition.to_owned()), "{:?}", said(&status));
+}
+
+#[test]
+fn a_pod_that_was_admitted_to_observe_observes_until_the_end_and_is_to_be_replaced_then() {
+    let mut pod = covered_pod("1", "a", "faces");
+    let variables = pod.pointer_mut("/spec/initContainers/0/env").unwrap().as_array_mut().unwrap();
+    variables.push(json!({"name": "SHEKARA_OBSERVE_UNTIL", "value": "2026-06-03T00:00:00Z"}));
+    let found = Found::new(std::slice::from_ref(&pod));
+    let mut observing = holding("faces", "a");
+    observing["metadata"]["creationTimestamp"] = json!("2026-06-01T00:00:00Z");
+    observing["spec"]["enforcement"] = json!({"mode": "Observe", "observeUntil": "2026-06-03T00:00:00Z"});
+    let mut granting = standard();
+    granting["spec"]["observe"] = json!({"maxDays": 14});
+    apply(&found.caches.holdings, observing);
+    apply(&found.caches.standards, granting);
+    let totals = json!([
+        {"recipients": [], "country": null, "data": [], "reason": "UnlistedParty", "observed": true, "flows": 2, "bytesOut": 70, "bytesIn": 9, "last": NOW, "lastDestination": "ads.example.com"},
+        {"recipients": [], "country": null, "data": [], "reason": "UnlistedParty", "flows": 1, "bytesOut": 0, "bytesIn": 0, "last": NOW, "lastDestination": "ads.example.com"}
+    ]);
+    found.checkpoint("1", &found.digest(), totals);
+    let status = found.status();
+    assert_eq!(status.coverage.as_ref().unwrap().states, BTreeMap::from([("Observing".to_owned(), 1)]));
+    assert_eq!(said(&status)[2..], ["Enforcing=False/Observing", "Ready=False/Observing"]);
+    assert!(message(&status, "Enforcing").contains("until 2026-06-03T00:00:00Z: 1."), "{}", message(&status, "Enforcing"));
+    let denial = &status.denials[0];
+    assert_eq!((status.denials.len(), denial.flows, denial.observed, denial.bytes_out), (1, 3, Some(2), Some(70)));
+
+    let status = found.status_at("2026-06-03T00:00:00Z");
+    assert_eq!(said(&status)[2], "Enforcing=False/RestartNeeded");
+    assert!(message(&status, "Enforcing").contains("admitted to observe"), "{}", message(&status, "Enforcing"));
+
+    let changed = Found::new(&[pod]);
+    changed.checkpoint("1", &changed.digest(), json!([]));
+    assert_eq!(said(&changed.status())[2], "Enforcing=False/RestartNeeded", "the mode was changed before the end");
 }
 
 #[test]

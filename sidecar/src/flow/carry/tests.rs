@@ -449,3 +449,28 @@ async fn more_data_of_a_holding_do_not_cut_off_a_peer_that_is_told_to_hold_them_
     let record = place.record().await;
     assert_eq!((record.reason, record.end), (Some(Reason::PeerOtherData), End::PolicyChanged));
 }
+
+#[tokio::test]
+async fn requests_that_were_not_read_while_the_pod_observed_do_not_go_on_when_it_enforces() {
+    let until = Timestamp::now() + jiff::SignedDuration::from_secs(1);
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let resolver = Resolver::new([(CLINIC, &["192.0.2.1"] as &[_])]).await;
+    let detours = [("192.0.2.1:80", server.local_addr().unwrap()), (RESOLVER, resolver.address)];
+    let config = crate::config::Config { observe_until: Some(until), ..crate::flow::tests::config() };
+    let document = shekara_policy::PolicyDocument { observe_until: Some(until), ..document() };
+    let mut place = Place::configured(config, document, detours);
+    let context = place.context.clone();
+    place.begin(async { drop(keep_judging(context).await) });
+    let mut client = place.client("192.0.2.1:80").await;
+    let request = format!("GET / HTTP/1.1\r\nHost: {CLINIC}\r\n\r\n");
+    let _served = exchange(&server, &mut client, request.as_bytes()).await;
+    client.write_all(b"GET / HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n").await.unwrap();
+    is_reset(&mut client).await;
+    assert!(Timestamp::now() >= until);
+    let record = place.record().await;
+    assert_eq!((record.reason, record.end, record.observed), (Some(Reason::ObserveEnded), End::PolicyChanged, false));
+    // one that begins now is read
+    let mut late = place.client("192.0.2.1:80").await;
+    late.write_all(b"GET / HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n").await.unwrap();
+    denied(&place.record().await, Reason::UnlistedParty);
+}

@@ -35,10 +35,19 @@ pub(crate) struct Place {
 impl Place {
     /// A proxy with one document, and detours to the servers of the test.
     pub(crate) fn new(document: PolicyDocument, detours: impl IntoIterator<Item = (&'static str, SocketAddr)>) -> Self {
+        Self::configured(config(), document, detours)
+    }
+
+    /// The same of a pod that was admitted with this configuration.
+    pub(crate) fn configured(
+        config: Config,
+        document: PolicyDocument,
+        detours: impl IntoIterator<Item = (&'static str, SocketAddr)>,
+    ) -> Self {
         let (documents, policy) = crate::policy::channel();
         let detours = detours.into_iter().map(|(judged, server)| (judged.parse().unwrap(), server));
         let (output, records) = mpsc::channel();
-        let context = Context::new(config(), policy, Dialler::detoured(detours), Lines(output)).unwrap();
+        let context = Context::new(config, policy, Dialler::detoured(detours), Lines(output)).unwrap();
         for (at, peer) in super::Archive::peers() {
             context.peers.learn(at, peer);
         }
@@ -97,6 +106,7 @@ pub(crate) fn config() -> Config {
         token: "/nonexistent".into(),
         geo: "/nonexistent".into(),
         pod: "test/pod".into(),
+        observe_until: None,
         log: tracing::level_filters::LevelFilter::OFF,
         ports: Ports { flow: 0, dns: 0, sink: 0, admin: 0 },
     }
