@@ -5,6 +5,7 @@
 mod bar;
 mod declared;
 mod empty;
+mod inside;
 mod observe;
 mod problem;
 mod recipient;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use shekara_policy::document::{Cluster, HoldingReference, InClusterRoute, StandardNetworks, VERSION};
+use shekara_policy::document::{Cluster, HoldingReference, StandardNetworks, VERSION};
 use shekara_policy::{Category, Country, PolicyDocument};
 
 pub use problem::{Problem, ProblemCode};
@@ -24,7 +25,7 @@ pub use recipient::problems as recipient_problems;
 pub(crate) use standard::applies;
 pub use standard::problems as standard_problems;
 
-use crate::data_holding::{DataHolding, InCluster};
+use crate::data_holding::DataHolding;
 use crate::recipient::Recipient;
 use crate::sovereignty_standard::SovereigntyStandard;
 use problem::Problems;
@@ -113,13 +114,14 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         })
         .collect();
     declared::check(&holding.spec, &mut problems);
-    let in_cluster = in_cluster(&holding.spec.in_cluster, around.services, &mut problems);
+    let in_cluster = inside::listed(&holding.spec.in_cluster, &data, &standards, around.services, &mut problems);
     let document = PolicyDocument {
         version: VERSION,
         holding: reference,
         standards: networks(&standards),
         routes: routes.iter().map(|routed| routed.route.clone()).collect(),
         in_cluster,
+        peers_denied: inside::are_peers_denied(&data, &standards),
         cluster_api: cluster_api(holding, &standards, &mut problems),
         observe_until: observe::until(holding, &standards, &mut problems),
         cluster: around.cluster.clone(),
@@ -176,30 +178,6 @@ fn networks(standards: &[Standard]) -> Vec<StandardNetworks> {
         locates_shared: standard.locates_shared,
     };
     standards.iter().map(networks).collect()
-}
-
-fn in_cluster(listed: &[InCluster], services: &[ListedService], problems: &mut Problems) -> Vec<InClusterRoute> {
-    let mut routes = Vec::new();
-    for (index, wanted) in listed.iter().enumerate() {
-        let field = format!("spec.inCluster[{index}]");
-        let data = problem::categories(&wanted.data, &format!("{field}.data"), problems);
-        let found = services.iter().find(|service| service.namespace == wanted.namespace && service.name == wanted.service);
-        match found {
-            Some(service) if service.external_name => {
-                let message = format!(
-                    "the Service {}/{} is another name for one outside the cluster, which needs a transfer",
-                    wanted.namespace, wanted.service
-                );
-                problems.add(&field, ProblemCode::ServiceWithoutAddress, message);
-            }
-            Some(_) => routes.push(InClusterRoute { namespace: wanted.namespace.clone(), service: wanted.service.clone(), data }),
-            None => {
-                let message = format!("there is no Service {}/{}", wanted.namespace, wanted.service);
-                problems.add(&field, ProblemCode::ServiceNotFound, message);
-            }
-        }
-    }
-    routes
 }
 
 #[cfg(test)]

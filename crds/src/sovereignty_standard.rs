@@ -12,7 +12,7 @@ use crate::schema;
 use crate::selector::Selector;
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
-pub use transfers::{EmptyTransfer, EmptyTransfers, MinTls, SharedTenancy, TransferRule};
+pub use transfers::{EmptyTransfer, EmptyTransfers, InClusterRule, MinTls, SharedTenancy, TransferRule};
 
 /// Rules for where data of certain categories may go. A standard binds by namespace and category, without being asked; of all
 /// that apply to a holding each must allow a transfer.

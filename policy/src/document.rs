@@ -38,6 +38,9 @@ pub struct PolicyDocument {
     pub routes: Vec<Route>,
     /// The destinations inside the cluster that the holding lists.
     pub in_cluster: Vec<InClusterRoute>,
+    /// Whether a standard lets the holding's data go to no pod at all, not even to one that is covered for the same data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub peers_denied: bool,
     /// Whether the holding's pods may use the API server of the cluster.
     #[serde(default)]
     pub cluster_api: bool,
@@ -219,6 +222,9 @@ pub struct InClusterRoute {
     pub service: String,
     /// The categories that may go there.
     pub data: BTreeSet<Category>,
+    /// Whether a standard asks that each pod there be covered by some holding.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub covered: bool,
 }
 
 /// What is inside the cluster.

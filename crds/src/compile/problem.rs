@@ -49,6 +49,8 @@ pub enum ProblemCode {
     CrossBorder,
     /// A standard does not leave the Kubernetes API to holdings.
     ClusterApiDenied,
+    /// A standard leaves no inCluster Service to be listed for the data.
+    InClusterDenied,
     /// An inCluster Service does not exist.
     ServiceNotFound,
     /// An inCluster Service leads outside the cluster by its name.
@@ -75,6 +77,7 @@ impl ProblemCode {
             Self::ObserveBounded => "ObserveBounded",
             Self::CrossBorder => "CrossBorder",
             Self::ClusterApiDenied => "ClusterAPIDenied",
+            Self::InClusterDenied => "InClusterDenied",
             Self::ServiceNotFound => "ServiceNotFound",
             Self::ServiceWithoutAddress => "ServiceWithoutAddress",
         }

@@ -15,7 +15,7 @@ use crate::quantity;
 use crate::recipient::Ground;
 use crate::sovereignty_standard::operation::ClusterApiUse;
 use crate::sovereignty_standard::{
-    EmptyTransfer, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec, TransferRule,
+    EmptyTransfer, InClusterRule, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec, TransferRule,
 };
 
 /// The shortest `maxStaleness`.
@@ -48,6 +48,7 @@ struct Rule {
     countries: BTreeSet<Country>,
     grounds: BTreeSet<Ground>,
     min_tls: Option<TlsVersion>,
+    in_cluster: Option<InClusterRule>,
 }
 
 /// Whether a standard binds a holding of this data in a namespace with these labels. A standard whose categories cannot be read
@@ -160,6 +161,15 @@ impl Standard {
         constraints
     }
 
+    /// The strictest of what the rules for this data say of destinations inside the cluster.
+    pub(super) fn in_cluster(&self, data: &BTreeSet<Category>) -> Option<InClusterRule> {
+        if self.broken {
+            // what it meant to deny is not known, and to pods that hold the same data nothing leaves by going there
+            return Some(InClusterRule::SameData);
+        }
+        self.rules.iter().filter(|rule| rule.matches_any(data)).filter_map(|rule| rule.in_cluster).max()
+    }
+
     /// Whether every rule for this category allows the ground.
     pub(super) fn allows_ground(&self, category: Category, ground: Ground) -> bool {
         self.rules.iter().filter(|rule| rule.matches(category)).all(|rule| rule.grounds.contains(&ground))
@@ -203,6 +213,7 @@ impl Rule {
             data: data.filter_map(|(index, name)| problems.check(&format!("{field}.data[{index}]"), name.parse())).collect(),
             countries: countries(&rule.countries, &format!("{field}.countries"), problems),
             grounds: rule.grounds.iter().copied().collect(),
+            in_cluster: rule.in_cluster,
             min_tls: rule.min_tls.map(|version| match version {
                 MinTls::V12 => TlsVersion::V12,
                 MinTls::V13 => TlsVersion::V13,

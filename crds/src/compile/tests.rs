@@ -361,3 +361,25 @@ fn a_document_lasts_as_long_as_the_strictest_standard_says() {
     fixture.standards[1]["spec"]["maxStaleness"] = json!("1m");
     assert_eq!(fixture.reason(), Some(Reason::RouteInvalid), "what cannot be kept closes");
 }
+
+#[rstest]
+#[case::not_said(json!(null), Some(false), false)]
+#[case::covered(json!("Covered"), Some(true), false)]
+#[case::same_data(json!("SameData"), None, false)]
+#[case::denied(json!("Denied"), None, true)]
+fn a_standard_says_what_of_the_cluster_may_be_listed(
+    #[case] rule: serde_json::Value,
+    #[case] listed: Option<bool>,
+    #[case] denied: bool,
+) {
+    for data in [json!(["biometric.face"]), json!([])] {
+        let mut fixture = fixture();
+        fixture.holding["spec"]["inCluster"] = json!([{"namespace": "archive", "service": "vectors", "data": data}]);
+        fixture.standards[0]["spec"]["transfers"][0]["inCluster"] = rule.clone();
+        let compiled = fixture.compile();
+        assert_eq!(compiled.document.in_cluster.first().map(|route| route.covered), listed);
+        assert_eq!(compiled.document.peers_denied, denied);
+        let said = compiled.problems.iter().any(|problem| problem.code == ProblemCode::InClusterDenied);
+        assert_eq!(said, listed.is_none(), "{:?}", compiled.problems);
+    }
+}

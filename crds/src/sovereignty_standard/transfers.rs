@@ -23,7 +23,8 @@ pub struct TransferRule {
     #[serde(default, rename = "minTLS", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "MinTls")]
     pub min_tls: Option<MinTls>,
-    /// To which destinations inside the cluster the data may go; as `Covered` when absent.
+    /// To which destinations inside the cluster the data may go. When absent: to pods of holdings that hold the same data, and to
+    /// whatever Services a holding lists under `inCluster`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "InClusterRule")]
     pub in_cluster: Option<InClusterRule>,
@@ -40,13 +41,14 @@ pub enum MinTls {
     V13,
 }
 
-/// To which destinations inside the cluster data may go. Not used yet: what a holding lists under `inCluster` is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+/// To which destinations inside the cluster data may go. Of several rules for the same data the strictest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum InClusterRule {
-    /// To pods of holdings that hold the same data.
-    SameData,
-    /// To pods of any holding.
+    /// To pods of holdings that hold the same data, and to Services that a holding lists under `inCluster` if each pod behind them is
+    /// covered by some holding.
     Covered,
+    /// To pods of holdings that hold the same data alone: what a holding lists besides is closed.
+    SameData,
     /// To none.
     Denied,
 }

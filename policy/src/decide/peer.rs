@@ -2,8 +2,8 @@
 //!
 //! A destination is allowed when each end that a connection may reach there is
 //!
-//! - a pod whose enforcing holdings together hold every category that the caller's holdings hold, or
-//! - a pod or node behind a Service that every document of the caller lists, or
+//! - a pod whose enforcing holdings together hold every category that the caller's holdings hold, unless a standard denies that, or
+//! - a pod or node behind a Service that every document of the caller lists, as far as a standard leaves it to be listed, or
 //! - the API server, where every document grants it, or
 //! - an address outside that every document allows as opaque TCP to a listed network.
 
@@ -79,11 +79,12 @@ impl<'a> Caller<'a> {
 
     fn judge(&self, end: &End) -> Verdict {
         match end {
-            End::Pod(covers) => match uncovered(covers, &self.data) {
-                None => self.covered(covers),
-                Some(reason) => self.listed(reason),
+            End::Pod(covers) => match (uncovered(covers, &self.data), self.denies_peers()) {
+                (None, None) => self.covered(covers),
+                (None, Some(document)) => deny(document, Reason::PeerDenied),
+                (Some(reason), _) => self.listed(reason, covers.iter().any(|cover| cover.enforcing)),
             },
-            End::Node => self.listed(Reason::PeerNodeAddress),
+            End::Node => self.listed(Reason::PeerNodeAddress, false),
             End::ApiServer => match self.judge.documents.iter().find(|document| !document.cluster_api) {
                 None => self.grant(API_SERVER, &BTreeSet::new()),
                 Some(document) => deny(document, Reason::ClusterAPIDenied),
@@ -97,11 +98,16 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Allowed if every document lists a Service that leads there; else denied for the reason for which it is not anyway.
-    fn listed(&self, otherwise: Reason) -> Verdict {
+    fn denies_peers(&self) -> Option<&'a PolicyDocument> {
+        self.judge.documents.iter().find(|document| document.peers_denied)
+    }
+
+    /// Allowed if every document lists a Service that leads there, and be the end `covered` where it asks for that; else denied for
+    /// the reason for which it is not anyway.
+    fn listed(&self, otherwise: Reason, covered: bool) -> Verdict {
         let mut grant = Grant { rules: vec![], data: BTreeSet::new(), country: None, budgets: vec![] };
         for (document, route) in self.judge.documents.iter().zip(&self.listed) {
-            let Some(route) = route else { return deny(document, otherwise) };
+            let Some(route) = route.filter(|route| covered || !route.covered) else { return deny(document, otherwise) };
             let recipient = format!("{}/{}", route.namespace, route.service);
             grant.rules.push(Rule { holding: document.holding.to_string(), recipient });
             grant.data.extend(route.data.iter().copied());

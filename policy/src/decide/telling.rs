@@ -17,6 +17,7 @@ fn telling(reason: Reason) -> u8 {
         Reason::InClusterUnlisted
         | Reason::PeerOtherData
         | Reason::PeerNotEnforcing
+        | Reason::PeerDenied
         | Reason::PeerNodeAddress
         | Reason::PeerUnknown
         | Reason::PeerUnanswered

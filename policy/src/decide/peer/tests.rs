@@ -242,3 +242,25 @@ proptest! {
         }
     }
 }
+
+#[rstest]
+#[case::nobody(&[pod(&[])], Some(Reason::InClusterUnlisted))]
+#[case::covered_for_other_data(&[pod(&[cover("a/h", &[PLACE], true)])], None)]
+#[case::not_enforced(&[pod(&[cover("a/h", &[PLACE], false)])], Some(Reason::PeerOtherData))]
+#[case::node(&[End::Node], Some(Reason::PeerNodeAddress))]
+fn where_a_standard_asks_for_cover_a_listed_service_needs_it(#[case] ends: &[End], #[case] reason: Option<Reason>) {
+    let mut document = document("cameras", "street");
+    document.in_cluster[0].covered = true;
+    assert_eq!(verdict(&[document], &peer(&["vectors"], ends)).reason(), reason);
+}
+
+#[test]
+fn where_a_standard_denies_peers_the_same_data_are_no_reason_to_go_there() {
+    let same = [pod(&[cover("a/h", &[FACE], true)])];
+    let mut denying = document("cameras", "street");
+    denying.in_cluster.clear();
+    denying.peers_denied = true;
+    for documents in [vec![denying.clone()], vec![document("cameras", "other"), denying]] {
+        assert_eq!(verdict(&documents, &peer(&[], &same)).reason(), Some(Reason::PeerDenied));
+    }
+}
