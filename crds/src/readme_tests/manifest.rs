@@ -58,7 +58,8 @@ fn beyond(path: &str, schema: &Value, said: &Value) -> Vec<String> {
         Value::Number(number) => (number.as_f64().unwrap(), "minimum", "maximum"),
         Value::Null | Value::Bool(_) => return vec![],
     };
-    let outside = schema[least].as_f64().is_some_and(|least| size < least) || schema[most].as_f64().is_some_and(|most| size > most);
+    let outside =
+        schema[least].as_f64().is_some_and(|least| size < least) || schema[most].as_f64().is_some_and(|most| size > most);
     let parts: Vec<String> = match said {
         Value::Object(fields) => {
             let of = |name: &str| schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
