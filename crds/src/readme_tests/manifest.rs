@@ -9,7 +9,8 @@ use crate::definitions::definitions;
 /// The YAML of a document, in its order.
 pub(super) fn manifests(document: &str) -> Vec<Value> {
     let blocks = document.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
-    blocks.flat_map(|block| serde_saphyr::from_multiple::<Value>(block).unwrap()).collect()
+    let read = |block| -> Vec<Value> { serde_saphyr::from_multiple(block).unwrap() };
+    blocks.flat_map(read).collect()
 }
 
 /// The object of a manifest.
