@@ -123,6 +123,7 @@ fn describe(text: &mut Text, holding: &DataHolding, now: Timestamp) {
     text.field("Controller", controller(&spec.controller));
     text.field("Responsible", spec.responsible.as_ref().map(responsible).unwrap_or_default());
     text.field("Data", spec.data.iter().map(|held| held.category.as_str()).collect::<Vec<_>>().join(", "));
+    text.field("Taken away", taken_away(holding));
     text.field("Mode", format!("{:?}", spec.enforcement.mode));
     let Some(status) = &holding.status else {
         text.field("Status", Cell::new(UNSEEN, Tone::Doubtful));
@@ -134,6 +135,17 @@ fn describe(text: &mut Text, holding: &DataHolding, now: Timestamp) {
     text.field("Policy", policy.unwrap_or_default());
     text.field("Coverage", status.coverage.as_ref().map(coverage).unwrap_or_default());
     findings(text, holding, status);
+}
+
+/// What is held no longer and still binds.
+fn taken_away(holding: &DataHolding) -> String {
+    let held = holding.status.iter().flat_map(|status| &status.held);
+    let taken: Vec<String> =
+        held.filter_map(|held| Some(format!("{} on {}", held.category, held.removed_at.as_deref()?))).collect();
+    if taken.is_empty() {
+        return String::new();
+    }
+    format!("{}; it binds until the last pod has ended that was there before", taken.join(", "))
 }
 
 fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) {

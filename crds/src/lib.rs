@@ -11,6 +11,7 @@ pub mod data_holding;
 pub mod declaration;
 pub mod definitions;
 pub mod duration;
+pub mod narrowing;
 pub mod pods;
 pub mod quantity;
 pub mod recipient;

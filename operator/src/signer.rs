@@ -100,6 +100,11 @@ impl Signer {
         (signed.not_after > now).then(|| (Arc::new(signed), document))
     }
 
+    /// What lies beside the holding says what its last document was, though it may have ended meanwhile.
+    pub(crate) fn last(&self, holding: &Key, namespace_uid: &str, uid: &str) -> Option<PolicyDocument> {
+        self.filed(holding, namespace_uid, uid).map(|(_, document)| document)
+    }
+
     /// What lies beside the holding, if it is genuine. A data owner may have put an older one there: its serial is then too low,
     /// and the time sees to it that the next one is not.
     fn filed(&self, holding: &Key, namespace_uid: &str, uid: &str) -> Option<(SignedDocument, PolicyDocument)> {
