@@ -1,5 +1,7 @@
 //! `kubectl shekara status`: what the cluster's objects say of each holding, in words.
 
+mod closed;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,11 +10,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use serde_json::json;
 use shekara_crds::DataHolding;
-use shekara_crds::data_holding::status::{Coverage, DataHoldingStatus, TransferVerdict};
+use shekara_crds::data_holding::status::{Coverage, DataHoldingStatus, DenialSummary, TransferSummary, TransferVerdict};
 use shekara_crds::data_holding::{Controller, Responsible, System};
 
 use crate::arguments::{Common, holding};
-use crate::objects::{Request, read};
+use crate::objects::{Need, Needs, Request, read};
 use crate::output;
 use crate::text::{Cell, Text, Tone};
 use crate::words::{age, bytes, count, or_dash, until};
@@ -29,9 +31,16 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let common = &arguments.common;
-    let mut objects = read(common, &Request::default())?;
+    let closed = if arguments.holding.is_some() { Need::Needed } else { Need::No };
+    let needs = Needs { closed, ..Needs::default() };
+    let mut objects = read(common, &Request { needs, holding: arguments.holding.clone(), ..Request::default() })?;
     output::notes(&objects.notes);
     if let Some(name) = &arguments.holding {
+        let closed = objects.closed(name);
+        if !closed.is_empty() {
+            output::write(common.output, &closed::list(&closed), |_| closed::in_full(&closed, common.now()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let one = objects.holding(name, common)?.clone();
         objects.holdings = vec![one];
     }
@@ -166,12 +175,19 @@ fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) 
     if !uncovered.is_empty() {
         text.gap().table(&["UNCOVERED POD", "STATE"], uncovered);
     }
-    if !status.transfers.is_empty() {
+    flows(text, &status.transfers, &status.denials);
+    if status.truncated {
+        text.gap().line("The lists of the status are bounded, and some of them were cut.");
+    }
+}
+
+/// What left and what did not.
+fn flows(text: &mut Text, transfers: &[TransferSummary], denials: &[DenialSummary]) {
+    if !transfers.is_empty() {
         let head = ["TRANSFER", "COUNTRY", "DATA", "VERDICT", "FLOWS", "OUT", "IN", "LAST"];
         text.gap().table(
             &head,
-            status
-                .transfers
+            transfers
                 .iter()
                 .map(|transfer| {
                     let reason = transfer.reason.as_deref().map(|reason| format!(" {reason}")).unwrap_or_default();
@@ -193,11 +209,10 @@ fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) 
                 .collect(),
         );
     }
-    if !status.denials.is_empty() {
+    if !denials.is_empty() {
         text.gap().table(
             &["DENIED", "FLOWS", "LAST DESTINATION", "LAST"],
-            status
-                .denials
+            denials
                 .iter()
                 .map(|denial| {
                     vec![
@@ -209,9 +224,6 @@ fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) 
                 })
                 .collect(),
         );
-    }
-    if status.truncated {
-        text.gap().line("The lists of the status are bounded, and some of them were cut.");
     }
 }
 

@@ -133,6 +133,8 @@ impl Dispatcher {
         }
         // a standard that cannot be decoded has a stand-in among the others
         self.caches.holdings.all_unreadable().into_iter().for_each(|key| self.queues.holdings.push(key));
+        // one that went while the operator was away
+        self.ledger.open_holdings().into_iter().for_each(|key| self.queues.holdings.push(key));
         self.caches.recipients.all_unreadable().into_iter().for_each(|key| self.queues.recipients.push(key));
     }
 

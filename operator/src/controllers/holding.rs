@@ -1,5 +1,6 @@
 //! Holdings: what the caches hold of one, its compilation, what its pods and sidecars show, and the status that says so.
 
+mod closing;
 mod coverage;
 mod flows;
 mod said;
@@ -105,10 +106,10 @@ fn oldest(holding: &DataHolding, caches: &Caches) -> Option<Timestamp> {
 
 pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, ApplyError> {
     let caches = &context.caches;
-    let Some(holding) = caches.holdings.get(key) else {
-        context.ledger.forget(key);
-        return Ok(Visited::Gone);
-    };
+    let Some(holding) = caches.holdings.get(key) else { return Ok(closing::visit(context, key, Timestamp::now())) };
+    if let Some(before) = context.ledger.is_there(&holding, Timestamp::now()) {
+        closing::close(context, &before);
+    }
     // what is not there yet comes with a change, and then there is another visit
     let Some(subject) = dereference(caches, &context.config, key) else { return Ok(Visited::Done) };
     let Some(published) = context.documents.of(&key.namespace).get(&key.name).cloned() else { return Ok(Visited::Done) };
