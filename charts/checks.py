@@ -139,6 +139,11 @@ class Operator(unittest.TestCase):
                     before = [line for line in lines[:number] if not line.startswith(("  resources:", "  verbs:", "- apiGroups:"))]
                     self.assertRegex(before[-1], r"^# ")
 
+    def test_a_regulator_may_read_one_configmap_beside_the_kinds(self):
+        rules = named("minimal", "ClusterRole", "shekara-regulator")["rules"]
+        self.assertEqual([rule["apiGroups"] for rule in rules], [["shekara.dev"], [""]])
+        self.assertEqual((rules[1]["resources"], rules[1]["resourceNames"], rules[1]["verbs"]), (["configmaps"], ["shekara-closed"], ["get"]))
+
     def test_it_may_read_two_secrets_and_change_one_webhook(self):
         rules = named("minimal", "Role", "shekara-operator")["rules"] + named("minimal", "ClusterRole", "shekara-operator")["rules"]
         for rule in rules:
@@ -207,7 +212,8 @@ class Admission(unittest.TestCase):
     def test_the_operator_may_write_its_own_configmaps_and_no_others(self):
         expression = named("minimal", "ValidatingAdmissionPolicy", "shekara-files")["spec"]["validations"][0]["expression"]
         self.assertIn('request.name.startsWith("shekara-policy-")', expression)
-        self.assertIn('request.namespace == "shekara-system" && request.name.startsWith("shekara-counts-")', expression)
+        own = 'request.namespace == "shekara-system" && (request.name.startsWith("shekara-counts-") || request.name == "shekara-closed")'
+        self.assertIn(own, " ".join(expression.split()))
 
     def test_what_is_in_a_namespace_that_ends_may_end(self):
         # match conditions are not told of the namespace, so it must be asked for in the validations

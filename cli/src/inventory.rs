@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let common = &arguments.common;
-    let needs = Needs { namespaces: true, pods: Need::Wanted, ..Needs::default() };
+    let needs = Needs { closed: Need::Wanted, namespaces: true, pods: Need::Wanted, ..Needs::default() };
     let mut objects = read(common, &Request { needs, ..Request::default() })?;
     output::notes(&objects.notes);
     sort(&mut objects.holdings);

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use kube::ResourceExt;
+use shekara_crds::closed::{self, ClosedHolding};
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
 
 use crate::arguments::Common;
@@ -20,6 +21,8 @@ pub(crate) const OPERATOR: &str = "shekara-operator";
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     pub(crate) holdings: Vec<DataHolding>,
+    /// The holdings that are no more.
+    pub(crate) closed: Vec<ClosedHolding>,
     pub(crate) standards: Vec<SovereigntyStandard>,
     pub(crate) recipients: Vec<Recipient>,
     pub(crate) namespaces: Vec<Namespace>,
@@ -36,6 +39,8 @@ pub(crate) struct Objects {
 /// What a command needs besides the holdings. What it only wants is noted where it cannot be read; what it needs is an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
+    /// The holdings that are closed: wanted. Where they are needed, it is instead of one of a name that is not there.
+    pub(crate) closed: Need,
     /// The namespaces of the holdings: wanted.
     pub(crate) namespaces: bool,
     /// Pods: all where they are wanted, those of one name where they are needed.
@@ -66,6 +71,8 @@ pub(crate) struct Request {
     pub(crate) needs: Needs,
     /// The name of the pod, where one is needed.
     pub(crate) pod: Option<String>,
+    /// The name of the holding, where one is asked for.
+    pub(crate) holding: Option<String>,
     /// A Service that a destination names, as namespace and name.
     pub(crate) service: Option<(String, String)>,
 }
@@ -100,6 +107,33 @@ impl Objects {
             bail!("there is no DataHolding {name:?} {}; {there}", place(common));
         }
         only("holding", name, common, named)
+    }
+
+    /// The closed holdings of a name, the latest first: none where one of that name is there.
+    pub(crate) fn closed(&self, name: &str) -> Vec<&ClosedHolding> {
+        if self.holdings.iter().any(|holding| holding.metadata.name.as_deref() == Some(name)) {
+            return vec![];
+        }
+        let mut closed: Vec<_> = self.closed.iter().filter(|closed| closed.registered.name == name).collect();
+        closed.sort_by(|one, other| other.closed_at.cmp(&one.closed_at));
+        closed
+    }
+
+    /// Takes the entries of the ConfigMap with the closed holdings, as far as they are of the namespace that is asked for.
+    fn take_closed(&mut self, map: ConfigMap, namespace: Option<&str>) {
+        let left_out = map.metadata.annotations.as_ref().and_then(|annotations| annotations.get(closed::LEFT_OUT));
+        if let Some(left_out) = left_out {
+            self.notes.push(format!("{left_out} closed holdings are not shown: there was no more room to keep them"));
+        }
+        for (uid, entry) in map.data.into_iter().flatten() {
+            match serde_json::from_str::<ClosedHolding>(&entry) {
+                Ok(closed) if namespace.is_none_or(|namespace| closed.registered.namespace == namespace) => {
+                    self.closed.push(closed)
+                }
+                Ok(_) => {}
+                Err(error) => self.notes.push(format!("the closed holding {uid} cannot be read and is left out: {error}")),
+            }
+        }
     }
 
     /// The holdings of a namespace.

@@ -1,5 +1,7 @@
 //! `kubectl shekara status`: what the cluster's objects say of each holding, in words.
 
+mod closed;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,11 +10,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use serde_json::json;
 use shekara_crds::DataHolding;
-use shekara_crds::data_holding::status::{Coverage, DataHoldingStatus, DenialSummary, TransferVerdict};
+use shekara_crds::data_holding::status::{Coverage, DataHoldingStatus, DenialSummary, TransferSummary, TransferVerdict};
 use shekara_crds::data_holding::{Controller, Responsible, System};
 
 use crate::arguments::{Common, holding};
-use crate::objects::{Request, read};
+use crate::objects::{Need, Needs, Request, read};
 use crate::output;
 use crate::text::{Cell, Text, Tone};
 use crate::words::{age, bytes, count, or_dash, until};
@@ -29,9 +31,16 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let common = &arguments.common;
-    let mut objects = read(common, &Request::default())?;
+    let closed = if arguments.holding.is_some() { Need::Needed } else { Need::No };
+    let needs = Needs { closed, ..Needs::default() };
+    let mut objects = read(common, &Request { needs, holding: arguments.holding.clone(), ..Request::default() })?;
     output::notes(&objects.notes);
     if let Some(name) = &arguments.holding {
+        let closed = objects.closed(name);
+        if !closed.is_empty() {
+            output::write(common.output, &closed::list(&closed), |_| closed::in_full(&closed, common.now()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let one = objects.holding(name, common)?.clone();
         objects.holdings = vec![one];
     }
@@ -123,6 +132,7 @@ fn describe(text: &mut Text, holding: &DataHolding, now: Timestamp) {
     text.field("Controller", controller(&spec.controller));
     text.field("Responsible", spec.responsible.as_ref().map(responsible).unwrap_or_default());
     text.field("Data", spec.data.iter().map(|held| held.category.as_str()).collect::<Vec<_>>().join(", "));
+    text.field("Taken away", taken_away(holding));
     text.field("Mode", format!("{:?}", spec.enforcement.mode));
     let Some(status) = &holding.status else {
         text.field("Status", Cell::new(UNSEEN, Tone::Doubtful));
@@ -134,6 +144,17 @@ fn describe(text: &mut Text, holding: &DataHolding, now: Timestamp) {
     text.field("Policy", policy.unwrap_or_default());
     text.field("Coverage", status.coverage.as_ref().map(coverage).unwrap_or_default());
     findings(text, holding, status);
+}
+
+/// What is held no longer and still binds.
+fn taken_away(holding: &DataHolding) -> String {
+    let held = holding.status.iter().flat_map(|status| &status.held);
+    let taken: Vec<String> =
+        held.filter_map(|held| Some(format!("{} on {}", held.category, held.removed_at.as_deref()?))).collect();
+    if taken.is_empty() {
+        return String::new();
+    }
+    format!("{}; it binds until the last pod has ended that was there before", taken.join(", "))
 }
 
 fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) {
@@ -154,12 +175,19 @@ fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) 
     if !uncovered.is_empty() {
         text.gap().table(&["UNCOVERED POD", "STATE"], uncovered);
     }
-    if !status.transfers.is_empty() {
+    flows(text, &status.transfers, &status.denials);
+    if status.truncated {
+        text.gap().line("The lists of the status are bounded, and some of them were cut.");
+    }
+}
+
+/// What left and what did not.
+fn flows(text: &mut Text, transfers: &[TransferSummary], denials: &[DenialSummary]) {
+    if !transfers.is_empty() {
         let head = ["TRANSFER", "COUNTRY", "DATA", "VERDICT", "FLOWS", "OUT", "IN", "LAST"];
         text.gap().table(
             &head,
-            status
-                .transfers
+            transfers
                 .iter()
                 .map(|transfer| {
                     let reason = transfer.reason.as_deref().map(|reason| format!(" {reason}")).unwrap_or_default();
@@ -181,16 +209,13 @@ fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) 
                 .collect(),
         );
     }
-    if !status.denials.is_empty() {
-        denials(text.gap(), &status.denials);
-    }
-    if status.truncated {
-        text.gap().line("The lists of the status are bounded, and some of them were cut.");
+    if !denials.is_empty() {
+        denied(text.gap(), denials);
     }
 }
 
 /// What was denied, and what of it passed while the holding observed.
-fn denials(text: &mut Text, denials: &[DenialSummary]) {
+fn denied(text: &mut Text, denials: &[DenialSummary]) {
     let observed = denials.iter().any(|denial| denial.observed.is_some());
     let shown = |head: &&str| observed || !["PASSED", "OUT"].contains(head);
     let heads: Vec<&str> = ["DENIED", "FLOWS", "PASSED", "OUT", "LAST DESTINATION", "LAST"].into_iter().filter(shown).collect();

@@ -26,6 +26,7 @@ pub(crate) use standard::applies;
 pub use standard::problems as standard_problems;
 
 use crate::data_holding::DataHolding;
+use crate::narrowing;
 use crate::recipient::Recipient;
 use crate::sovereignty_standard::SovereigntyStandard;
 use problem::Problems;
@@ -91,7 +92,9 @@ pub struct Party {
 #[must_use]
 pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
     let mut problems = Problems::default();
-    let data = held(holding, &mut problems);
+    let named = named(holding, &mut problems);
+    // what was taken away binds as long as pods may have it, and is carried by no route
+    let data: BTreeSet<Category> = named.union(&narrowing::counted(holding)).copied().collect();
     let standards: Vec<Standard> = around
         .standards
         .iter()
@@ -110,7 +113,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         .enumerate()
         .map(|(index, transfer)| {
             let field = format!("spec.transfers[{index}]");
-            route::compile(transfer, &field, &reference, &data, &standards, around, &mut problems)
+            route::compile(transfer, &field, &reference, &named, &standards, around, &mut problems)
         })
         .collect();
     declared::check(&holding.spec, &mut problems);
@@ -159,7 +162,7 @@ fn reference(holding: &DataHolding) -> HoldingReference {
     }
 }
 
-fn held(holding: &DataHolding, problems: &mut Problems) -> BTreeSet<Category> {
+fn named(holding: &DataHolding, problems: &mut Problems) -> BTreeSet<Category> {
     let mut data = BTreeSet::new();
     for (index, held) in holding.spec.data.iter().enumerate() {
         match held.category.parse() {

@@ -15,6 +15,7 @@ use shekara_policy::category::CategoryPattern;
 use crate::compile::{Surroundings, applies};
 use crate::control::ControlId;
 use crate::data_holding::{DataHolding, DataHoldingSpec};
+use crate::narrowing;
 use crate::sovereignty_standard::SovereigntyStandard;
 use crate::sovereignty_standard::requirements::MaxRetention;
 
@@ -43,7 +44,7 @@ impl fmt::Display for Missing {
 #[must_use]
 pub fn missing(holding: &DataHolding, around: Surroundings<'_>) -> Vec<Missing> {
     let spec = &holding.spec;
-    let held: BTreeSet<Category> = spec.data.iter().filter_map(|held| held.category.parse().ok()).collect();
+    let held = narrowing::counted(holding);
     let mut found: Vec<Missing> = Vec::new();
     for standard in around.standards.iter().filter(|standard| applies(standard, &held, around.namespace_labels)) {
         for lack in lacks(spec, standard, around.now) {

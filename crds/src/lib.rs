@@ -4,6 +4,7 @@
 #![allow(clippy::duplicated_attributes, reason = "the lint takes the columns of a kind for repetitions of each other")]
 #![allow(unreachable_pub, reason = "the derived schemas repeat the types inside functions")]
 
+pub mod closed;
 pub mod compile;
 pub mod control;
 pub mod cover;
@@ -11,6 +12,7 @@ pub mod data_holding;
 pub mod declaration;
 pub mod definitions;
 pub mod duration;
+pub mod narrowing;
 pub mod pods;
 pub mod quantity;
 pub mod recipient;

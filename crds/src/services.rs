@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Service;
+use shekara_policy::Address;
 
-/// The cluster addresses in the order of the Service, which is that of the preferred family; none for a headless Service.
+/// The cluster addresses in the one form that is judged and in the order of the Service, which is that of the preferred family;
+/// none for a headless Service.
 #[must_use]
 pub fn addresses(service: &Service) -> Vec<IpAddr> {
     let Some(spec) = &service.spec else { return vec![] };
     // a headless Service has the text None for an address
     let first = spec.cluster_ip.clone().map(|ip| vec![ip]);
     let addresses = spec.cluster_ips.clone().or(first).unwrap_or_default();
-    addresses.iter().filter_map(|address| address.parse().ok()).collect()
+    addresses.iter().filter_map(|address| address.parse().ok()).map(|address| Address::new(address).ip()).collect()
 }
 
 /// Whether the Service is nothing but another name for a name outside the cluster.

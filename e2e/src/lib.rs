@@ -6,6 +6,7 @@
 
 pub mod attempt;
 pub mod clients;
+pub mod closed;
 pub mod cluster;
 pub mod demo;
 pub mod diagnose;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_crds::DataHolding;
+use shekara_policy::Category;
 use shekara_policy::document::DocumentError;
 use shekara_policy::signed::{SignError, SignedDocument};
 use tokio::sync::mpsc;
@@ -91,6 +92,13 @@ impl Dispatcher {
                     leads = true;
                     self.everything();
                 }
+                key = self.queues.documents.next() => {
+                    self.publish(&key);
+                    self.queues.documents.done(&key);
+                    // visits are rare enough by themselves, and the next one has the status let go of it too
+                    self.queues.documents.forget(&key);
+                    self.queues.holdings.push(key);
+                }
                 Ok(()) = keys.changed() => self.sign_again(|_| true),
                 _ = round.tick() => self.sign_again(|signed| signer::is_half_over(signed, Timestamp::now())),
             }
@@ -125,6 +133,8 @@ impl Dispatcher {
         }
         // a standard that cannot be decoded has a stand-in among the others
         self.caches.holdings.all_unreadable().into_iter().for_each(|key| self.queues.holdings.push(key));
+        // one that went while the operator was away
+        self.ledger.open_holdings().into_iter().for_each(|key| self.queues.holdings.push(key));
         self.caches.recipients.all_unreadable().into_iter().for_each(|key| self.queues.recipients.push(key));
     }
 
@@ -211,7 +221,7 @@ impl Dispatcher {
         if subject.is_none() {
             self.signer.forget(key);
         }
-        let published = match subject.map(|subject| self.sign(key, &subject)).transpose() {
+        let published = match subject.map(|subject| self.sign(key, subject)).transpose() {
             Ok(published) => published,
             Err(PublishError::NotSigned) => {
                 self.documents.set_pending(key, true);
@@ -232,7 +242,7 @@ impl Dispatcher {
     }
 
     /// Compiles and signs; a replica that does not lead gives on what the one that does has signed.
-    fn sign(&self, key: &Key, subject: &Subject) -> Result<Published, PublishError> {
+    fn sign(&self, key: &Key, subject: Subject) -> Result<Published, PublishError> {
         let now = Timestamp::now();
         if !self.resumed.is_so() {
             let uid = subject.holding.metadata.uid.as_deref().unwrap_or_default();
@@ -240,12 +250,24 @@ impl Dispatcher {
             let (holding, digest) = (Arc::clone(&subject.holding), signed.digest());
             return Ok(Published { holding, document, digest, signed, since: Instant::now() });
         }
-        let compiled = compile(subject, now);
+        let documented = self.documented(key, &subject);
+        let subject = subject.counting(&documented, &self.caches, now);
+        let compiled = compile(&subject, now);
         let (document, lasts) = (compiled.document, compiled.max_staleness.unwrap_or(signer::LASTS));
         let digest = document.digest()?;
         let wish = Wish { namespace_uid: &subject.namespace.1, document: &document, digest: &digest, lasts };
         let signed = self.signer.sign(key, &wish, now)?;
         Ok(Published { holding: Arc::clone(&subject.holding), document, digest, signed, since: Instant::now() })
+    }
+
+    /// What the last document of a holding counts: the one that is published, or after a start the one that lies beside the holding.
+    fn documented(&self, key: &Key, subject: &Subject) -> BTreeSet<Category> {
+        let uid = subject.holding.metadata.uid.as_deref().unwrap_or_default();
+        let published = self.documents.of(&key.namespace).get(&key.name).cloned();
+        if let Some(published) = published.filter(|published| published.document.holding.uid == uid) {
+            return published.document.data.clone();
+        }
+        self.signer.last(key, &subject.namespace.1, uid).map(|document| document.data).unwrap_or_default()
     }
 
     fn pod(&self, change: &Change) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shekara_crds::DataHolding;
+use shekara_crds::{DataHolding, narrowing};
 use shekara_policy::PolicyDocument;
 use shekara_policy::signed::SignedDocument;
 use tokio::sync::watch;
@@ -27,11 +27,12 @@ pub(crate) struct Published {
 }
 
 impl Published {
-    /// Whether another one is the same document for the same pods.
+    /// Whether another one is the same document for the same pods, which may be sent the same.
     fn same(&self, other: &Self) -> bool {
         self.digest == other.digest
             && self.signed == other.signed
             && self.holding.spec.workload_selector == other.holding.spec.workload_selector
+            && narrowing::named(&self.holding) == narrowing::named(&other.holding)
     }
 }
 
@@ -162,6 +163,12 @@ mod tests {
         Arc::make_mut(&mut wider.holding).spec.workload_selector.match_labels.clear();
         assert!(documents.publish("n", "h", Some(wider)));
         assert!(documents.of("n")["h"].holding.spec.workload_selector.match_labels.is_empty());
+        // what was taken away is still counted by the document
+        let mut less = published("1");
+        let holding = Arc::make_mut(&mut less.holding);
+        holding.spec.workload_selector.match_labels.clear();
+        holding.spec.data.clear();
+        assert!(documents.publish("n", "h", Some(less)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! The replica that leads keeps it, and writes it into a ConfigMap for each namespace, so that the next one goes on from there.
 
 mod counts;
+mod inventory;
 mod registrations;
 pub(crate) mod store;
 mod totals;
@@ -15,16 +16,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use shekara_policy::Reason;
 use shekara_policy::exchange::{Checkpoint, Standing};
 
+pub(crate) use inventory::{Closing, Gone};
 pub(crate) use registrations::{Registering, Registrations};
 pub(crate) use totals::{Counted, Shared, Totals};
 
 use crate::watch::{Key, PodSummary};
+use inventory::{Closed, Open};
 
 /// The checkpoints of every pod.
 #[derive(Default)]
 pub(crate) struct Ledger {
     /// The keys that they are signed with.
     pub(crate) registrations: Registrations,
+    /// The holdings that are no more.
+    pub(crate) closed: Closed,
     state: Mutex<State>,
 }
 
@@ -33,6 +38,8 @@ struct State {
     pods: BTreeMap<Key, Entry>,
     /// What pods that are gone had counted, by holding.
     ended: BTreeMap<Key, Totals>,
+    /// The holdings that are not closed yet.
+    holdings: BTreeMap<Key, Open>,
     /// The namespaces of which something has changed since it was last asked.
     changed: BTreeSet<String>,
 }
@@ -108,18 +115,7 @@ impl Ledger {
 
     /// Forgets the sums of a holding that is gone.
     pub(crate) fn forget(&self, holding: &Key) {
-        let mut state = self.lock();
-        let State { pods, ended, changed, .. } = &mut *state;
-        if ended.remove(holding).is_some() {
-            changed.insert(holding.namespace.clone());
-        }
-        // what its pods count from now on is nobody's, also if another holding gets the name
-        let first = Key::new(&*holding.namespace, "");
-        for (_, entry) in pods.range_mut(first..).take_while(|(key, _)| key.namespace == holding.namespace) {
-            if entry.holdings.remove(&holding.name) {
-                changed.insert(holding.namespace.clone());
-            }
-        }
+        self.lock().forget(holding);
     }
 
     /// The digests of the documents that the sidecar of a pod enforces; absent before its first checkpoint.
@@ -139,16 +135,7 @@ impl Ledger {
 
     /// What all pods of a holding have counted.
     pub(crate) fn totals(&self, holding: &Key) -> Totals {
-        let state = self.lock();
-        let mut totals = state.ended.get(holding).cloned().unwrap_or_default();
-        let first = Key::new(&*holding.namespace, "");
-        for (_, entry) in state.pods.range(first..).take_while(|(key, _)| key.namespace == holding.namespace) {
-            if entry.holdings.contains(&holding.name) {
-                totals.add(&entry.earlier);
-                totals.add_checkpoint(&entry.newest);
-            }
-        }
-        totals
+        self.lock().totals(holding)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -157,6 +144,32 @@ impl Ledger {
 }
 
 impl State {
+    fn forget(&mut self, holding: &Key) {
+        let Self { pods, ended, changed, .. } = self;
+        if ended.remove(holding).is_some() {
+            changed.insert(holding.namespace.clone());
+        }
+        // what its pods count from now on is nobody's, also if another holding gets the name
+        let first = Key::new(&*holding.namespace, "");
+        for (_, entry) in pods.range_mut(first..).take_while(|(key, _)| key.namespace == holding.namespace) {
+            if entry.holdings.remove(&holding.name) {
+                changed.insert(holding.namespace.clone());
+            }
+        }
+    }
+
+    fn totals(&self, holding: &Key) -> Totals {
+        let mut totals = self.ended.get(holding).cloned().unwrap_or_default();
+        let first = Key::new(&*holding.namespace, "");
+        for (_, entry) in self.pods.range(first..).take_while(|(key, _)| key.namespace == holding.namespace) {
+            if entry.holdings.contains(&holding.name) {
+                totals.add(&entry.earlier);
+                totals.add_checkpoint(&entry.newest);
+            }
+        }
+        totals
+    }
+
     fn end(&mut self, pod: &Key) {
         let Some(entry) = self.pods.remove(pod) else { return };
         self.changed.insert(pod.namespace.clone());

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use shekara_crds::{DataHolding, narrowing};
 use shekara_policy::Peer;
 use shekara_policy::peer::{Cover, End, MOST_ENDS, ServiceName};
 use tokio::sync::watch;
@@ -188,11 +189,12 @@ impl Peers {
             // a holding without a document protects nothing
             let Some(published) = published else { continue };
             let enforcing = self.enforces(key, pod, &name, &published, loaded.as_deref(), again);
-            covers.insert(Cover {
-                holding: format!("{}/{name}", pod.namespace),
-                data: published.document.data.clone(),
-                enforcing,
-            });
+            let holding = Key::new(&*pod.namespace, &*name);
+            // as it is declared now: what its document still counts for others is not for a pod that never had it
+            let declared = self.caches.holdings.get(&holding);
+            let receives = |holding: &DataHolding| narrowing::receives(holding, &published.document.data, pod.created());
+            let data = declared.as_deref().map(receives).unwrap_or_default();
+            covers.insert(Cover { holding: holding.to_string(), data, enforcing });
         }
         Some(covers)
     }

@@ -5,6 +5,7 @@ mod checkpoints;
 mod error;
 mod forward;
 mod identity;
+mod lines;
 mod peers;
 mod registrations;
 mod stream;

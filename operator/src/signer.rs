@@ -10,6 +10,7 @@ use shekara_policy::signed::{Bundle, Expected, SignError, SignedDocument};
 
 use crate::caches::Caches;
 use crate::keys::{Keyring, Keys};
+use crate::policy_files::PolicyFile;
 use crate::watch::Key;
 
 /// How old a document may become where no standard says it.
@@ -19,7 +20,15 @@ pub(crate) const LASTS: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct Signer {
     keys: Arc<Keys>,
     caches: Arc<Caches>,
-    newest: Mutex<HashMap<Key, Arc<SignedDocument>>>,
+    newest: Mutex<HashMap<Key, Newest>>,
+}
+
+/// The newest document of a holding, as far as it is known.
+#[derive(Default)]
+struct Newest {
+    signed: Option<Arc<SignedDocument>>,
+    /// The file that was read last: it is read again once somebody has written it, another leader for instance, and not before.
+    read: Option<Arc<PolicyFile>>,
 }
 
 /// A document that the replica that leads has signed, and what it says.
@@ -51,22 +60,32 @@ impl Signer {
     /// the replica that leads: two serials for one document would look like a step back to its pods.
     pub(crate) fn sign(&self, holding: &Key, wish: &Wish<'_>, now: Timestamp) -> Result<Arc<SignedDocument>, SignError> {
         let keyring = self.keys.current();
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let remembered = newest.get(holding).cloned();
-        let filed = self.filed(holding, wish.namespace_uid, &wish.document.holding.uid).map(|(signed, _)| Arc::new(signed));
-        let known = remembered.into_iter().chain(filed).max_by_key(|known| known.serial);
-        let known = known.filter(|known| known.holding_uid == wish.document.holding.uid);
-        if let Some(known) = known.as_ref().filter(|known| is_fresh(known, wish, &keyring, now)) {
-            newest.insert(holding.clone(), Arc::clone(known));
+        let uid = &wish.document.holding.uid;
+        let mut all = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = all.entry(holding.clone()).or_default();
+        if let Some(file) = self.unread(holding, newest) {
+            let filed = self.verified(&file, wish.namespace_uid, uid).map(|(signed, _)| Arc::new(signed));
+            let known = newest.signed.take().filter(|known| known.holding_uid == *uid).into_iter().chain(filed);
+            *newest = Newest { signed: known.max_by_key(|known| known.serial), read: Some(file) };
+        }
+        let known = newest.signed.as_ref().filter(|known| known.holding_uid == *uid);
+        if let Some(known) = known.filter(|known| is_fresh(known, wish, &keyring, now)) {
             return Ok(Arc::clone(known));
         }
-        let serial = next_serial(known.as_deref(), now);
+        let serial = next_serial(known.map(|known| &**known), now);
         let lasts = lasts(wish.lasts);
         let not_after = now.saturating_add(lasts).unwrap_or(Timestamp::MAX);
         let signed = SignedDocument::sign(wish.document, wish.namespace_uid, serial, now, not_after, &keyring.key)?;
         let signed = Arc::new(signed);
-        newest.insert(holding.clone(), Arc::clone(&signed));
+        newest.signed = Some(Arc::clone(&signed));
         Ok(signed)
+    }
+
+    /// The file of a holding, where it is another than the one that was read last.
+    fn unread(&self, holding: &Key, newest: &Newest) -> Option<Arc<PolicyFile>> {
+        let file = self.caches.policy_files.get(&file_key(holding))?;
+        let known = newest.read.as_ref().is_some_and(|read| Arc::ptr_eq(read, &file));
+        (!known).then_some(file)
     }
 
     /// Forgets a holding that is gone.
@@ -81,10 +100,19 @@ impl Signer {
         (signed.not_after > now).then(|| (Arc::new(signed), document))
     }
 
+    /// What lies beside the holding says what its last document was, though it may have ended meanwhile.
+    pub(crate) fn last(&self, holding: &Key, namespace_uid: &str, uid: &str) -> Option<PolicyDocument> {
+        self.filed(holding, namespace_uid, uid).map(|(_, document)| document)
+    }
+
     /// What lies beside the holding, if it is genuine. A data owner may have put an older one there: its serial is then too low,
     /// and the time sees to it that the next one is not.
     fn filed(&self, holding: &Key, namespace_uid: &str, uid: &str) -> Option<(SignedDocument, PolicyDocument)> {
         let file = self.caches.policy_files.get(&file_key(holding))?;
+        self.verified(&file, namespace_uid, uid)
+    }
+
+    fn verified(&self, file: &PolicyFile, namespace_uid: &str, uid: &str) -> Option<(SignedDocument, PolicyDocument)> {
         let Bundle { keys, document } = Bundle::from_json(file.text.as_bytes()).ok()?;
         // its end is looked at by whoever wants it
         let expected = Expected { namespace_uid, holding_uid: uid, serial: 0, now: Timestamp::MIN };

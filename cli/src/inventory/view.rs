@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde::Serialize;
+use shekara_crds::closed::ClosedHolding;
+use shekara_crds::data_holding::status::{DenialSummary, TransferSummary};
 use shekara_crds::data_holding::{Controller, Responsible, System};
 use shekara_crds::{DataHolding, cover, pods};
 
@@ -42,6 +44,22 @@ struct Holding {
     covered: Option<i64>,
     /// `True`, `False` or `Unknown`.
     ready: String,
+    /// When it ended, and what was counted of it; null as long as it is there.
+    closed: Option<Closed>,
+}
+
+/// What is known of a holding that is no more.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Closed {
+    uid: String,
+    at: String,
+    /// Whether it may have ended earlier, while the operator was away.
+    at_the_latest: bool,
+    transfers: Vec<TransferSummary>,
+    denials: Vec<DenialSummary>,
+    denied: i64,
+    truncated: bool,
 }
 
 /// A registered system, with the holdings that are its parts.
@@ -68,7 +86,7 @@ impl Inventory {
     pub(super) fn of(objects: &Objects) -> Self {
         Self {
             kind: "Inventory",
-            holdings: objects.holdings.iter().map(|holding| self::holding(holding, objects)).collect(),
+            holdings: holdings(objects),
             systems: systems(&objects.holdings),
             unclaimed: objects.pods.as_ref().map(|pods| unclaimed(pods, objects)),
         }
@@ -96,6 +114,33 @@ impl Inventory {
     }
 }
 
+/// Those that are there, and behind them those that are closed, each in the order of namespaces and names.
+fn holdings(objects: &Objects) -> Vec<Holding> {
+    let mut closed: Vec<&ClosedHolding> = objects.closed.iter().collect();
+    closed.sort_by_key(|closed| (&closed.registered.namespace, &closed.registered.name, &closed.closed_at));
+    let there = objects.holdings.iter().map(|holding| self::holding(holding, objects));
+    there.chain(closed.into_iter().map(|closed| self::closed(closed, objects))).collect()
+}
+
+fn closed(closed: &ClosedHolding, objects: &Objects) -> Holding {
+    let ClosedHolding { registered, closed_at, at_the_latest, transfers, denials, denied, truncated } = closed.clone();
+    Holding {
+        protected: objects.labels_of(&registered.namespace).map(cover::is_protected),
+        namespace: registered.namespace,
+        name: registered.name,
+        title: registered.title,
+        system: registered.system,
+        data: registered.data,
+        controller: registered.controller,
+        responsible: registered.responsible,
+        recipients: registered.recipients,
+        in_scope: None,
+        covered: None,
+        ready: "Unknown".into(),
+        closed: Some(Closed { uid: registered.uid, at: closed_at, at_the_latest, transfers, denials, denied, truncated }),
+    }
+}
+
 fn holding(holding: &DataHolding, objects: &Objects) -> Holding {
     let (namespace, spec) = (holding.namespace().unwrap_or_default(), &holding.spec);
     let coverage = holding.status.as_ref().and_then(|status| status.coverage.as_ref());
@@ -112,6 +157,7 @@ fn holding(holding: &DataHolding, objects: &Objects) -> Holding {
         in_scope: coverage.map(|coverage| coverage.in_scope),
         covered: coverage.map(|coverage| coverage.covered),
         ready: ready(holding).map_or("Unknown", |ready| ready.status.as_str()).to_owned(),
+        closed: None,
     }
 }
 
@@ -177,7 +223,10 @@ impl Holding {
             self.controller.name.clone().into(),
             or_dash(person.map(|person| person.name.as_str())).into(),
             covered,
-            Cell::condition(&self.ready),
+            match &self.closed {
+                None => Cell::condition(&self.ready),
+                Some(closed) => Cell::new(format!("closed {}", closed.at.get(..10).unwrap_or(&closed.at)), Tone::Doubtful),
+            },
             or_dash(contact).into(),
             list(&self.recipients).into(),
         ];

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
+use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, closed};
 
 use super::{Need, OPERATOR, Objects, Request};
 use crate::arguments::Common;
@@ -80,6 +80,10 @@ impl Reader {
         let mut objects = Objects::default();
         objects.holdings = self.holdings(&mut objects.notes).await?;
         let needs = request.needs;
+        let is_there = |name: &String| objects.holdings.iter().any(|holding| holding.name_any() == *name);
+        if needs.closed == Need::Wanted || needs.closed == Need::Needed && !request.holding.as_ref().is_some_and(is_there) {
+            self.closed(&mut objects).await;
+        }
         if needs.namespaces {
             let found = self.namespaces().await;
             objects.namespaces = wanted(found, &mut objects.notes, "whether namespaces are protected is not known");
@@ -134,6 +138,14 @@ impl Reader {
             }
         }
         Ok(holdings)
+    }
+
+    async fn closed(&self, objects: &mut Objects) {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.operator_namespace);
+        let found = wanted(self.get(&api, "configmaps", closed::NAME).await, &mut objects.notes, "closed holdings are not shown");
+        if let Some(map) = found {
+            objects.take_closed(map, self.namespace.as_deref());
+        }
     }
 
     async fn namespaces(&self) -> Result<Vec<Namespace>, ReadError> {

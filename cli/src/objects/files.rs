@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use shekara_crds::closed;
 
 use super::{OPERATOR, Objects};
 use crate::arguments::Common;
@@ -22,7 +23,7 @@ pub(super) fn read(common: &Common) -> Result<Objects> {
             let text = text(&file).with_context(|| format!("{shown} cannot be read"))?;
             let documents = documents(&text).with_context(|| format!("{shown} is neither YAML nor JSON"))?;
             for document in documents.into_iter().flat_map(items) {
-                take(&mut objects, document).with_context(|| shown.clone())?;
+                take(&mut objects, document, common.namespace.as_deref()).with_context(|| shown.clone())?;
             }
         }
     }
@@ -96,14 +97,14 @@ fn items(document: Value) -> Vec<Value> {
 }
 
 /// Takes an object of a kind that matters; others are left out in silence, as an export has many.
-fn take(objects: &mut Objects, object: Value) -> Result<()> {
+fn take(objects: &mut Objects, object: Value, namespace: Option<&str>) -> Result<()> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("/apiVersion").to_owned(), text("/kind").to_owned());
     if kind.is_empty() {
         bail!("a document has no kind");
     }
     let name = format!("{kind} {}", text("/metadata/name"));
-    let is_operator = text("/metadata/name") == OPERATOR;
+    let (is_operator, is_closed) = (text("/metadata/name") == OPERATOR, text("/metadata/name") == closed::NAME);
     match (version.as_str(), kind.as_str()) {
         ("shekara.dev/v1alpha1", "DataHolding") => objects.holdings.push(parse(object, &name)?),
         ("shekara.dev/v1alpha1", "SovereigntyStandard") => objects.standards.push(parse(object, &name)?),
@@ -111,6 +112,7 @@ fn take(objects: &mut Objects, object: Value) -> Result<()> {
         ("v1", "Namespace") => objects.namespaces.push(parse(object, &name)?),
         ("v1", "Pod") => objects.pods.get_or_insert_default().push(parse(object, &name)?),
         ("v1", "Service") => objects.services.push(parse(object, &name)?),
+        ("v1", "ConfigMap") if is_closed => objects.take_closed(parse(object, &name)?, namespace),
         ("apps/v1", "Deployment") if is_operator => objects.operator = Some(parse(object, &name)?),
         _ => {}
     }
@@ -145,11 +147,11 @@ mod tests {
     #[test]
     fn a_document_that_is_no_object_or_not_of_its_kind_is_named() {
         let mut objects = Objects::default();
-        assert_eq!(take(&mut objects, serde_json::json!({"a": 1})).unwrap_err().to_string(), "a document has no kind");
+        assert_eq!(take(&mut objects, serde_json::json!({"a": 1}), None).unwrap_err().to_string(), "a document has no kind");
         let wrong =
             serde_json::json!({"apiVersion": "shekara.dev/v1alpha1", "kind": "Recipient", "metadata": {"name": "r"}, "spec": {}});
-        let error = format!("{:#}", take(&mut objects, wrong).unwrap_err());
+        let error = format!("{:#}", take(&mut objects, wrong, None).unwrap_err());
         assert!(error.starts_with("Recipient r is not of its kind: missing field"), "{error}");
-        take(&mut objects, serde_json::json!({"kind": "Secret", "apiVersion": "v1"})).unwrap();
+        take(&mut objects, serde_json::json!({"kind": "Secret", "apiVersion": "v1"}), None).unwrap();
     }
 }

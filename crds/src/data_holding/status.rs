@@ -40,6 +40,11 @@ pub struct DataHoldingStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub controls: Vec<ControlStatus>,
+    /// What the policy document counts as held: the categories of spec.data, and those that were taken away from it, for as long
+    /// as a pod is alive that was there before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub held: Vec<HeldCategory>,
     /// The policy document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
@@ -50,6 +55,19 @@ pub struct DataHoldingStatus {
     /// Whether a list was cut.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+}
+
+/// A category that the policy document counts as held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldCategory {
+    /// The category.
+    #[schemars(schema_with = "schema::category")]
+    pub category: String,
+    /// When it was taken away from spec.data; absent as long as spec.data names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub removed_at: Option<String>,
 }
 
 /// Pods in scope against pods proven protected.

@@ -1,5 +1,6 @@
 //! What standards and recipients permit, said from their raw specs as plainly as can be.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use shekara_policy::document::EndpointProtocol;
@@ -15,8 +16,20 @@ use crate::sovereignty_standard::{EmptyTransfer, MinTls, SharedTenancy, Sovereig
 
 /// Whether some transfer of the holding is permitted for the flow, and no more than what bounds it was granted.
 pub(super) fn permits(world: &World, holding: &DataHolding, flow: &Flow, granted: &[Budget]) -> bool {
+    permits_pods_of(world, holding, &BTreeSet::new(), flow, granted)
+}
+
+/// The same for pods that may also have data of these categories: whatever standard binds one of them applies.
+pub(super) fn permits_pods_of(
+    world: &World,
+    holding: &DataHolding,
+    ever: &BTreeSet<String>,
+    flow: &Flow,
+    granted: &[Budget],
+) -> bool {
     let held: Vec<&str> = holding.spec.data.iter().map(|held| held.category.as_str()).collect();
-    let applying: Vec<&SovereigntyStandard> = world.standards.iter().filter(|standard| applies(standard, &held)).collect();
+    let may_have: Vec<&str> = held.iter().copied().chain(ever.iter().map(String::as_str)).collect();
+    let applying: Vec<&SovereigntyStandard> = world.standards.iter().filter(|standard| applies(standard, &may_have)).collect();
     !applying.is_empty() && holding.spec.transfers.iter().any(|transfer| open(world, transfer, &held, &applying, flow, granted))
 }
 

@@ -1,6 +1,6 @@
 //! The command line says what the cluster does: for each try of a pod `simulate` gives the verdict, the reason and the rule of the
 //! sidecar's record, by the document that is in force; `explain`, `inventory` and `status` say what is there, also to somebody who
-//! may read the kinds of Shekara alone; a draft of `propose` is refused by the API server until each fact is filled in, and then
+//! may read the kinds of Shekara alone, and of a holding that is closed; a draft of `propose` is refused by the API server until each fact is filled in, and then
 //! taken.
 
 pub(crate) mod program;
@@ -9,7 +9,9 @@ mod proposal;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
+use shekara_crds::DataHolding;
 use shekara_e2e::clients::{curl_at, curl_with};
 use shekara_e2e::holdings::{CONDITION, FACE};
 use shekara_e2e::scenario::{Border, Scenario};
@@ -31,7 +33,27 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     inventory(&program, &border).await?;
     status(&program).await?;
     regulator(scenario, &program).await?;
-    proposal::check(scenario, &program, &border).await
+    proposal::check(scenario, &program, &border).await?;
+    closed(scenario, &program).await
+}
+
+/// A holding that was deleted stays, for a regulator too.
+async fn closed(scenario: &Scenario, program: &Program) -> Result<()> {
+    scenario.api::<DataHolding>().delete("faces", &DeleteParams::default()).await?;
+    let regulator = program.bound("auditor", Some("shekara-regulator")).await?;
+    let row = until("the inventory shows the holding as closed", CONDITION, async || {
+        let (_, said) = regulator.run(&["inventory"]).await?;
+        let row = said.lines().find(|line| line.contains("faces") && line.contains("closed 20")).map(str::to_owned);
+        Ok(Seen::some_or(row, said))
+    })
+    .await?;
+    ensure!(row.contains(FACE), "another row: {row}");
+    let (code, said) = regulator.run(&["status", "faces"]).await?;
+    let whole = ["Closed:", "clinic", "UnlistedParty"].iter().all(|word| said.contains(word));
+    ensure!(code == ALLOWED && whole, "it ended with {code}: {said}");
+    let (_, list) = program.json(&["status", "faces"]).await?;
+    ensure!(*at(&list, "/items/0/kind") == json!("ClosedHolding"), "{list:#}");
+    program.unbind("auditor", &scenario.namespace).await
 }
 
 /// Tries destinations for real, and asks the program the same.

@@ -17,6 +17,7 @@ mod listed_party;
 mod literal_address;
 mod mqtt_broker;
 mod name_elsewhere;
+mod narrowed_pods;
 mod narrowing;
 mod observe;
 mod other_protocols;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         scenario("status_and_conditions", World, status_and_conditions::run),
         scenario("command_line", World, command_line::run),
         scenario("forbidden_pod", Cluster, forbidden_pod::run),
+        scenario("narrowed_pods", World, narrowed_pods::run),
         scenario("narrowing", Cluster, narrowing::run),
         scenario("bad_objects", Cluster, bad_objects::run),
         scenario("footprint", Cluster, footprint::run),

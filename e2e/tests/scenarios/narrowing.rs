@@ -1,5 +1,6 @@
 //! A data owner lets a declaration grow and never shrink: with the rights of Kubernetes' `edit` he takes no category away, selects no
-//! fewer workloads and deletes nothing. The answer names the field and who can help; a registrar may.
+//! fewer workloads and deletes nothing. The answer names the field and who can help; a registrar may. What is deleted, or goes with
+//! its namespace, stays as closed; a holding of the same name that is made later is another one.
 //!
 //! Closes the parts of 37 of the threat model that are edits of the declaration.
 
@@ -11,6 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 use shekara_crds::DataHolding;
+use shekara_e2e::closed::closed;
 use shekara_e2e::cluster::within;
 use shekara_e2e::holdings::{CONDITION, with};
 use shekara_e2e::scenario::Scenario;
@@ -34,8 +36,19 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         other => bail!("it is not refused: {other:?}"),
     }
     a_namespace_goes_with_its_holdings(scenario).await?;
-    merge(&registrar, json!({"data": [{"category": "biometric.face"}]})).await.context("by the registrar")?;
-    registrar.delete("faces", &DeleteParams::default()).await.context("by the registrar").map(drop)
+    let narrowed = merge(&registrar, json!({"data": [{"category": "biometric.face"}]})).await.context("by the registrar")?;
+    scenario.condition("faces", "Accepted", "True").await?;
+    registrar.delete("faces", &DeleteParams::default()).await.context("by the registrar")?;
+    let first = uid(&narrowed)?;
+    let second = scenario.holding(&[]).await?;
+    let closed = closed(scenario, &first).await?;
+    ensure!(closed.registered.name == "faces" && closed.registered.title == "Another", "another holding: {closed:?}");
+    ensure!(uid(&second)? != first && !closed.at_the_latest, "{closed:?}");
+    Ok(())
+}
+
+fn uid(holding: &DataHolding) -> Result<String> {
+    holding.metadata.uid.clone().context("the holding has no UID")
 }
 
 /// Whoever may delete a namespace may delete what is in it.
@@ -45,13 +58,22 @@ async fn a_namespace_goes_with_its_holdings(scenario: &Scenario) -> Result<()> {
     let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
     namespaces.create(&PostParams::default(), &namespace).await?;
     let holding: DataHolding = scenario.object("DataHolding", "faces", scenario.holding_spec(&[]))?;
-    within::<DataHolding>(&scenario.kube, &name).create(&PostParams::default(), &holding).await?;
+    let holdings = within::<DataHolding>(&scenario.kube, &name);
+    let made = holdings.create(&PostParams::default(), &holding).await?;
+    until("the operator has seen it", CONDITION, async || {
+        let status = holdings.get("faces").await?.status;
+        Ok(Seen::some_or(status.is_some().then_some(()), status))
+    })
+    .await?;
     namespaces.delete(&name, &DeleteParams::default()).await?;
     until("the namespace is gone with its holding", CONDITION, async || {
         let namespace = namespaces.get_opt(&name).await?;
         Ok(Seen::some_or(namespace.is_none().then_some(()), namespace.and_then(|namespace| namespace.status)))
     })
-    .await
+    .await?;
+    let closed = closed(scenario, &uid(&made)?).await?;
+    ensure!(closed.registered.namespace == name, "another holding: {closed:?}");
+    Ok(())
 }
 
 /// A client with the rights of a service account of this name.

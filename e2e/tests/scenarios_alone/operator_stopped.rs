@@ -1,6 +1,6 @@
 //! Without the operator the border stands: flows that are allowed go on and new ones are allowed by the last document, the others
 //! stay closed, a live flow is not touched. Peers inside the cluster that are known go on, others are denied. A pod that would be covered cannot be created bare, others can. When the operator is
-//! back, what happened meanwhile is in the status, and new pods are covered.
+//! back, what happened meanwhile is in the status, new pods are covered, and a holding that was deleted meanwhile is closed.
 //!
 //! Closes 14 of the threat model for an operator that is down.
 
@@ -8,12 +8,14 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
+use shekara_crds::DataHolding;
 use shekara_e2e::clients::{curl, tcp};
+use shekara_e2e::closed::closed;
 use shekara_e2e::cluster::{operator, scale_operator};
 use shekara_e2e::exec::talk::Talk;
-use shekara_e2e::holdings::CONDITION;
+use shekara_e2e::holdings::{CONDITION, with};
 use shekara_e2e::pods::Client;
 use shekara_e2e::pods::workload::{Cover, Workload};
 use shekara_e2e::records::is_denial;
@@ -44,11 +46,16 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     .await?;
     let mut live = border.covered.talk(&live_flow(echo)).await?;
     goes_on(&mut live).await?;
+    let ends = scenario
+        .holding_with("ends", with(scenario.holding_spec(&[]), "/workloadSelector", json!({"matchLabels": {"app": "nobody"}}))?)
+        .await?;
+    scenario.condition("ends", "Accepted", "True").await?;
     let replicas = operator(&scenario.kube).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1);
 
     scale_operator(&scenario.kube, 0).await?;
     let without = async {
         without_operator(scenario, &border, &mut live).await?;
+        scenario.api::<DataHolding>().delete("ends", &DeleteParams::default()).await?;
         peers(&border, &member).await
     };
     let without = without.await;
@@ -57,7 +64,10 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     without.context("without the operator")?;
 
     goes_on(&mut live).await?;
-    back(scenario, &border).await
+    back(scenario, &border).await?;
+    let closed = closed(scenario, ends.metadata.uid.as_deref().unwrap_or_default()).await?;
+    ensure!(closed.registered.name == "ends" && closed.at_the_latest, "{closed:?}");
+    Ok(())
 }
 
 async fn without_operator(scenario: &Scenario, border: &Border, live: &mut Talk) -> Result<()> {
@@ -85,7 +95,7 @@ async fn peers(border: &Border, member: &Client) -> Result<()> {
 async fn back(scenario: &Scenario, border: &Border) -> Result<()> {
     scenario.client_in_time("another", Cover::Covered).await?;
     scenario.enforcing(3).await?;
-    let api = scenario.api::<shekara_crds::DataHolding>();
+    let api = scenario.api::<DataHolding>();
     let denied = until("the denial during the outage is in the status", CONDITION, async || {
         let found = api.list(&ListParams::default()).await?.items.pop().and_then(|holding| holding.status);
         let status = found.unwrap_or_default();

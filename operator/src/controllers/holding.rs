@@ -1,20 +1,22 @@
 //! Holdings: what the caches hold of one, its compilation, what its pods and sidecars show, and the status that says so.
 
+mod closing;
 mod coverage;
 mod flows;
 mod said;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_crds::compile::{ListedService, Surroundings};
+use shekara_crds::data_holding::status::HeldCategory;
 use shekara_crds::declaration::{self, missing};
-use shekara_crds::{Compiled, DataHolding, DataHoldingSpec, Recipient, SovereigntyStandard};
-use shekara_policy::PolicyDocument;
+use shekara_crds::{Compiled, DataHolding, DataHoldingSpec, Recipient, SovereigntyStandard, narrowing};
 use shekara_policy::document::Cluster;
+use shekara_policy::{Category, PolicyDocument};
 
 use super::{ApplyError, Context, Visited, apply};
 use crate::caches::Caches;
@@ -63,12 +65,27 @@ pub(crate) fn dereference(caches: &Caches, config: &Config, key: &Key) -> Option
     Some(Subject { holding, namespace, standards, recipients, services, cluster })
 }
 
-/// Compiles a holding.
+/// Compiles a holding, with what its status says it counts besides.
 pub(crate) fn compile(subject: &Subject, now: Timestamp) -> Compiled {
     shekara_crds::compile(&subject.holding, subject.around(now))
 }
 
 impl Subject {
+    /// Has its status say what is to be counted, of what its last document counted: also what was taken away since, as long as a
+    /// pod lives that was there before.
+    pub(crate) fn counting(mut self, documented: &BTreeSet<Category>, caches: &Caches, now: Timestamp) -> Self {
+        let held = narrowing::held(&self.holding, documented, || oldest(&self.holding, caches), now);
+        if self.held() != held {
+            Arc::make_mut(&mut self.holding).status.get_or_insert_default().held = held;
+        }
+        self
+    }
+
+    /// What its status says is counted.
+    pub(crate) fn held(&self) -> &[HeldCategory] {
+        self.holding.status.as_ref().map(|status| status.held.as_slice()).unwrap_or_default()
+    }
+
     fn around(&self, now: Timestamp) -> Surroundings<'_> {
         Surroundings {
             standards: &self.standards,
@@ -81,17 +98,28 @@ impl Subject {
     }
 }
 
+/// When the oldest live pod of a holding was created.
+fn oldest(holding: &DataHolding, caches: &Caches) -> Option<Timestamp> {
+    let pods = caches.pods.in_namespace(holding.metadata.namespace.as_deref().unwrap_or_default());
+    pods.iter().filter(|(_, pod)| pod.is_of(holding)).map(|(_, pod)| pod.created()).min()
+}
+
 pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, ApplyError> {
     let caches = &context.caches;
-    let Some(holding) = caches.holdings.get(key) else {
-        context.ledger.forget(key);
-        return Ok(Visited::Gone);
-    };
+    let Some(holding) = caches.holdings.get(key) else { return Ok(closing::visit(context, key, Timestamp::now())) };
+    if let Some(before) = context.ledger.is_there(&holding, Timestamp::now()) {
+        closing::close(context, &before);
+    }
     // what is not there yet comes with a change, and then there is another visit
     let Some(subject) = dereference(caches, &context.config, key) else { return Ok(Visited::Done) };
     let Some(published) = context.documents.of(&key.namespace).get(&key.name).cloned() else { return Ok(Visited::Done) };
     let now = Timestamp::now();
+    let subject = subject.counting(&published.document.data, caches, now);
     let compiled = compile(&subject, now);
+    if compiled.document.data != published.document.data {
+        // the last pod has ended that was there before a narrowing
+        context.queues.documents.push(key.clone());
+    }
     let pods = caches.pods.in_namespace(&key.namespace);
     let trust = Trust {
         root: context.keys.current().root.to_string(),
@@ -112,8 +140,9 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let loading = LOADING.checked_sub(published.since.elapsed());
     let status = status::of(&View {
         holding: &holding,
+        held: narrowing::written(&holding, subject.held(), &published.document.data),
         compiled: &compiled,
-        missing: &missing(&holding, subject.around(now)),
+        missing: &missing(&subject.holding, subject.around(now)),
         digest: &published.digest,
         survey: &survey,
         totals: &context.ledger.totals(key),
@@ -125,7 +154,8 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
         apply::status::<DataHolding>(context, Kind::DataHolding, &holding.metadata, &status).await?;
     }
     let loading = loading.filter(|_| survey.outdated() > 0);
-    let next = [next_change(&compiled.document, &holding.spec, now), loading].into_iter().flatten().min();
+    let settled = narrowing::next_change(subject.held(), now).map(|settled| until(settled, now));
+    let next = [next_change(&compiled.document, &holding.spec, now), settled, loading].into_iter().flatten().min();
     Ok(next.map_or(Visited::Done, Visited::Again))
 }
 
@@ -135,7 +165,11 @@ fn next_change(document: &PolicyDocument, spec: &DataHoldingSpec, now: Timestamp
     let instants = windows.flat_map(|window| [window.valid_from, window.valid_until]).flatten();
     let declared = declaration::next_change(spec, now);
     let next = instants.chain(document.observe_until).filter(|instant| *instant > now).chain(declared).min()?;
-    Some(Duration::try_from(next.duration_since(now)).unwrap_or(FAR).min(FAR))
+    Some(until(next, now))
+}
+
+fn until(instant: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(instant.duration_since(now)).unwrap_or(FAR).min(FAR)
 }
 
 #[cfg(test)]

@@ -110,6 +110,65 @@ async fn a_status_is_looked_at_and_compiles_nothing() {
     assert_ne!(fixture.digest("faces"), before);
 }
 
+/// The holding `faces` with these categories, of this generation, and what its status says is held.
+fn holds(data: &[&str], generation: i64, held: Value) -> Value {
+    let mut holding = holding("faces", "a");
+    holding["metadata"]["generation"] = json!(generation);
+    holding["spec"]["data"] = data.iter().map(|category| json!({"category": category})).collect();
+    holding["status"] = json!({"held": held});
+    holding
+}
+
+fn counts(fixture: &Fixture) -> Vec<String> {
+    fixture.dispatcher.documents.of("cameras")["faces"].document.data.iter().map(ToString::to_string).collect()
+}
+
+const BOTH: [&str; 2] = ["biometric.face", "biometric.iris"];
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_away_stays_in_the_document_until_the_last_pod_ends_that_was_there() {
+    let fixture = Fixture::new().await;
+    let (caches, key) = (&fixture.dispatcher.caches, Key::new("cameras", "faces"));
+    let pod = |name: &str, day: u32| {
+        let mut pod = covered_pod(name, "a", "faces");
+        pod["metadata"]["creationTimestamp"] = json!(format!("2026-06-{day:02}T10:00:00Z"));
+        pod
+    };
+    fixture.change(&caches.pods, pod("old", 1));
+    fixture.change(&caches.pods, pod("new", 3));
+    // added and taken away before any status was written
+    fixture.change(&caches.holdings, holds(&BOTH, 2, json!([])));
+    fixture.change(&caches.holdings, holds(&BOTH[..1], 3, json!([])));
+    assert_eq!(counts(&fixture), BOTH);
+    let recorded = json!([{"category": BOTH[0]}, {"category": BOTH[1], "removedAt": "2026-06-02T10:00:00Z"}]);
+    fixture.change(&caches.holdings, holds(&BOTH[..1], 4, recorded));
+    assert_eq!(counts(&fixture), BOTH);
+    let gone = caches.pods.take(Event::Delete(serde_json::from_value(pod("old", 1)).unwrap()));
+    fixture.dispatcher.take(&gone);
+    assert_eq!(counts(&fixture), BOTH, "no change of a pod compiles anything by itself");
+    fixture.dispatcher.publish(&key);
+    assert_eq!(counts(&fixture), BOTH[..1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_start_the_file_says_what_was_counted_last_though_it_has_ended() {
+    let fixture = Fixture::new().await;
+    let Dispatcher { caches, documents, keys, .. } = &fixture.dispatcher;
+    fixture.change(&caches.pods, covered_pod("old", "a", "faces"));
+    fixture.change(&caches.holdings, holds(&BOTH, 2, json!([])));
+    let (document, start) = (documents.of("cameras")["faces"].document.clone(), "2026-06-01T10:00:00Z".parse().unwrap());
+    let ended = SignedDocument::sign(&document, "", 1, start, start, &keys.current().key).unwrap();
+    let bundle = shekara_policy::signed::Bundle { keys: keys.current().signed.clone(), document: ended };
+    let file = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shekara-policy-faces", "namespace": "cameras"},
+        "data": {"document.json": bundle.to_json().unwrap()}});
+    crate::fixtures::apply(&caches.policy_files, file);
+    // nothing is in memory, and while the operator was away a category was taken away
+    documents.publish("cameras", "faces", None);
+    crate::fixtures::apply(&caches.holdings, holds(&BOTH[..1], 3, json!([])));
+    fixture.dispatcher.everything();
+    assert_eq!(counts(&fixture), BOTH);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_holding_that_is_gone_has_no_document() {
     let fixture = Fixture::new().await;

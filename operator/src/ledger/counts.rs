@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use shekara_policy::exchange::{Checkpoint, FlowTotal};
 
-use super::{Entry, Ledger, State, Totals};
+use super::{Entry, Ledger, Open, State, Totals};
 use crate::watch::Key;
 
 /// The version of the form that is written and read.
@@ -37,6 +37,9 @@ struct Counts {
     ended: BTreeMap<String, Vec<FlowTotal>>,
     /// The pods that were there.
     pods: Vec<PodCounts>,
+    /// The holdings that are not closed yet, by name.
+    #[serde(default)]
+    holdings: BTreeMap<String, Open>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,7 +63,7 @@ impl Ledger {
         self.lock().changed.insert(namespace);
     }
 
-    /// The counts of a namespace, compressed; none where nothing was counted. `whole` says whether those of living pods are
+    /// The counts of a namespace, compressed; none where nothing was counted and no holding is. `whole` says whether those of living pods are
     /// among them: their sidecars would tell them again.
     pub(super) fn write(&self, namespace: &str, whole: bool) -> Result<Option<Vec<u8>>, CountsError> {
         let counts = {
@@ -69,13 +72,15 @@ impl Ledger {
             let of = |key: &Key| key.namespace == namespace;
             let ended = state.ended.range(first()..).take_while(|(key, _)| of(key));
             let pods = state.pods.range(first()..).take_while(|(key, _)| of(key)).filter(|_| whole);
+            let holdings = state.holdings.range(first()..).take_while(|(key, _)| of(key));
             Counts {
                 version: VERSION,
                 ended: ended.map(|(key, totals)| (key.name.clone(), totals.to_list())).collect(),
                 pods: pods.map(|(key, entry)| PodCounts::of(key, entry)).collect(),
+                holdings: holdings.map(|(key, open)| (key.name.clone(), open.clone())).collect(),
             }
         };
-        if counts.ended.is_empty() && counts.pods.is_empty() {
+        if counts.ended.is_empty() && counts.pods.is_empty() && counts.holdings.is_empty() {
             return Ok(None);
         }
         let mut compressed = GzEncoder::new(Vec::new(), Compression::default());
@@ -100,6 +105,9 @@ impl Ledger {
         let mut state = self.lock();
         for (holding, totals) in &counts.ended {
             state.ended.entry(Key::new(namespace, &**holding)).or_default().add_list(totals);
+        }
+        for (holding, open) in counts.holdings {
+            state.holdings.entry(Key::new(namespace, holding)).or_insert(open);
         }
         for pod in counts.pods {
             state.resume(namespace, pod, &present);

@@ -1,5 +1,6 @@
 //! Where the counts are kept: a ConfigMap for each namespace that has any, in the operator's own namespace, written by the
-//! replica that leads, and only where something has changed.
+//! replica that leads, and only where something has changed. Beside them is one with the holdings that are closed, which is
+//! written at once.
 //!
 //! What is lost when an operator is killed: of pods that end before the next one is there, what they reported since the last
 //! writing. Sidecars that go on say all of their numbers again.
@@ -8,16 +9,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
+use shekara_crds::closed;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Ledger;
+use super::inventory::Entries;
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::leadership::Leadership;
@@ -137,13 +141,18 @@ impl Store {
         if led {
             self.metrics.leads.set(1);
             self.resumed.send_replace(Some(Instant::now()));
+            let mut due = Instant::now() + INTERVAL;
             loop {
                 tokio::select! {
-                    () = sleep(INTERVAL) => self.keep().await,
+                    () = sleep_until(due) => {
+                        self.keep().await;
+                        due = Instant::now() + INTERVAL;
+                    }
+                    () = self.ledger.closed.changed() => self.keep_closed().await,
                     () = stop.cancelled() => break,
                 }
             }
-            if tokio::time::timeout(LAST, self.keep()).await.is_err() {
+            if tokio::time::timeout(LAST, self.keep_last()).await.is_err() {
                 warn!("the counts could not be written in time");
             }
         }
@@ -153,6 +162,12 @@ impl Store {
 
     /// Reads what was kept. Counts that cannot be read are said and left out: they must not keep others from being counted.
     async fn resume(&mut self) -> Result<(), StoreError> {
+        // by name, whatever became of its labels
+        let named = ListParams::default().fields(&format!("metadata.name={}", closed::NAME));
+        for map in self.maps.list(&named).await? {
+            let left_out = map.annotations().get(closed::LEFT_OUT).and_then(|number| number.parse().ok()).unwrap_or_default();
+            self.ledger.closed.restore(Entries { holdings: map.data.unwrap_or_default(), left_out });
+        }
         let maps = self.maps.list(&ListParams::default().labels(LABEL)).await?;
         let mut namespaces = 0;
         for map in maps {
@@ -169,6 +184,34 @@ impl Store {
         }
         info!(namespaces, "this replica leads and goes on from the counts that were kept");
         Ok(())
+    }
+
+    async fn keep_last(&self) {
+        self.keep().await;
+        if self.ledger.closed.changed().now_or_never().is_some() {
+            self.keep_closed().await;
+        }
+    }
+
+    /// Writes the holdings that are closed. Where that fails it is tried again after a while.
+    async fn keep_closed(&self) {
+        let Entries { holdings, left_out } = self.ledger.closed.within(LARGEST);
+        let map = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(closed::NAME.to_owned()),
+                annotations: (left_out > 0).then(|| [(closed::LEFT_OUT.to_owned(), left_out.to_string())].into()),
+                ..ObjectMeta::default()
+            },
+            data: Some(holdings),
+            ..ConfigMap::default()
+        };
+        let written = self.maps.patch(closed::NAME, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&map)).await;
+        if let Err(problem) = written {
+            self.metrics.counts_not_kept.inc();
+            warn!(%problem, "the holdings that are closed could not be written; it is tried again");
+            sleep(PAUSE).await;
+            self.ledger.closed.still_changed();
+        }
     }
 
     async fn keep(&self) {

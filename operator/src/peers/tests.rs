@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shekara_policy::exchange::{Checkpoint, Standing};
 
 use super::*;
-use crate::fixtures::{apply, caches, config, covered_pod, delete};
+use crate::fixtures::{apply, caches, config, covered_pod, delete, holding};
 
 fn pod(name: &str, address: &str) -> Value {
     let mut pod = covered_pod(name, "a", "faces");
@@ -52,8 +52,9 @@ impl Fixture {
     }
 
     fn young(objects: &[Value]) -> Self {
+        let objects = [&[holding("faces", "a")], objects].concat();
         let (caches, documents, ledger) =
-            (Arc::new(caches(objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
+            (Arc::new(caches(&objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
         let fixture = Self { peers: Peers::new(&config(), &caches, &documents, &ledger, Resumed::always()), sequence: 0.into() };
         fixture.publish("1");
         fixture.peers.everything();
@@ -135,6 +136,27 @@ async fn a_new_document_cuts_nobody_off_who_enforced_the_last_one_for_as_long_as
     assert_eq!(fixture.ends("10.244.0.1:80"), [covered(false)], "one that does not load documents gets no more time with each");
     fixture.heard("web", "3");
     assert_eq!(fixture.ends("10.244.0.1:80"), [covered(true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_away_from_a_holding_goes_to_those_of_its_pods_that_had_it_and_to_no_newer_one() {
+    let created = |name, address, time: &str| {
+        let mut pod = pod(name, address);
+        pod["metadata"]["creationTimestamp"] = json!(format!("2026-06-01T{time}:00Z"));
+        pod
+    };
+    let fixture = Fixture::new(&[created("old", "10.244.0.1", "09:00"), created("new", "10.244.0.2", "11:00")]).await;
+    let data = |at: &str| match fixture.ends(at).pop() {
+        Some(End::Pod(covers)) => covers.into_iter().flat_map(|cover| cover.data).map(|category| category.to_string()).collect(),
+        _ => vec![],
+    };
+    assert_eq!((data("10.244.0.1:80"), data("10.244.0.2:80")), (vec!["biometric.face".into()], vec!["biometric.face".into()]));
+    let mut narrowed = holding("faces", "a");
+    narrowed["spec"]["data"] = json!([{"category": "biometric.iris"}]);
+    narrowed["status"] = json!({"held": [{"category": "biometric.face", "removedAt": "2026-06-01T10:00:00Z"}]});
+    apply(&fixture.peers.caches.holdings, narrowed);
+    // the document still counts it, and does not count yet what is new
+    assert_eq!((data("10.244.0.1:80"), data("10.244.0.2:80")), (vec!["biometric.face".to_owned()], vec![]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
 use shekara_policy::Peer;
 use shekara_policy::exchange::{PEERS, PeerAnswer, PeerEvent, PeerQuestion};
 use shekara_policy::peer::End;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::PolicyApi;
+use super::lines::{Lines, until_told};
 use crate::caches::Caches;
 use crate::documents::Documents;
 use crate::peers::{Peers, Watch};
@@ -90,20 +91,12 @@ impl Conversation {
 
     /// The events, a line each, until the sidecar or its pod is gone or the operator is told to stop.
     pub(super) fn into_events(self) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send {
-        stream::unfold(self, async |mut conversation| {
-            let line = conversation.next().await?;
-            Some((Ok(line), conversation))
-        })
-    }
-
-    async fn next(&mut self) -> Option<Bytes> {
         let stop = self.stop.clone();
-        tokio::select! {
-            line = self.line() => line,
-            () = stop.cancelled() => None,
-        }
+        until_told(self, stop)
     }
+}
 
+impl Lines for Conversation {
     async fn line(&mut self) -> Option<Bytes> {
         self.documents.wait_until_complete().await;
         if !self.greeted {
@@ -147,7 +140,9 @@ impl Conversation {
             self.tell(event);
         }
     }
+}
 
+impl Conversation {
     /// The line of an event; none where it was too long and was put back in two halves. An answer that is too long by itself cannot
     /// be told, and what cannot be told is not known. The outer none is an event that cannot be written.
     fn fit(&mut self, mut event: PeerEvent) -> Option<Option<Bytes>> {

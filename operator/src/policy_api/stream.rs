@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream;
 use prometheus::IntGauge;
 use shekara_policy::exchange::PolicyEvent;
 use shekara_policy::signed::SignedDocument;
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::PolicyApi;
+use super::lines::{Lines, until_told};
 use crate::caches::Caches;
 use crate::documents::{Documents, NamespaceDocuments, Published};
 use crate::keys::Keyring;
@@ -82,20 +82,12 @@ impl Stream {
 
     /// The events, a line each, until the pod is gone or the operator is told to stop.
     pub(super) fn into_events(self) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send {
-        stream::unfold(self, async |mut stream| {
-            let line = stream.next().await?;
-            Some((Ok(line), stream))
-        })
-    }
-
-    async fn next(&mut self) -> Option<Bytes> {
         let stop = self.stop.clone();
-        tokio::select! {
-            line = self.line() => line,
-            () = stop.cancelled() => None,
-        }
+        until_told(self, stop)
     }
+}
 
+impl Lines for Stream {
     async fn line(&mut self) -> Option<Bytes> {
         self.documents.wait_until_complete().await;
         loop {
@@ -121,7 +113,9 @@ impl Stream {
             }
         }
     }
+}
 
+impl Stream {
     fn write(&self, keyring: &Keyring, documents: &[Arc<SignedDocument>]) -> Option<Bytes> {
         let documents = documents.iter().map(|signed| (**signed).clone()).collect();
         let event = PolicyEvent { keys: keyring.signed.clone(), documents, checkpoint_interval: self.interval };

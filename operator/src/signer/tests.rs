@@ -84,6 +84,28 @@ fn after_a_restart_the_same_document_stands_and_the_serial_goes_on() {
 }
 
 #[test]
+fn a_file_is_read_once_and_again_when_another_leader_has_written_it() {
+    let fixture = Fixture::new();
+    let key = Key::new("cameras", "faces");
+    let unread = |fixture: &Fixture| {
+        let all = fixture.signer.newest.lock().unwrap();
+        fixture.signer.unread(&key, &all[&key]).is_some()
+    };
+    let first = fixture.sign(1, start());
+    fixture.file(&first);
+    assert!(unread(&fixture));
+    assert_eq!(fixture.sign(1, hours(1)), first);
+    assert!(!unread(&fixture), "it was read when the document was asked for");
+    // this replica lost the lead, another one signed, and its clock goes before; then this one leads again
+    let other = Fixture { keys: Arc::clone(&fixture.keys), ..Fixture::new() }.restarted();
+    let theirs = other.sign(2, hours(30));
+    fixture.file(&theirs);
+    assert!(unread(&fixture));
+    assert!(fixture.sign(1, hours(2)).serial > theirs.serial);
+    assert!(!unread(&fixture));
+}
+
+#[test]
 fn what_lies_in_a_file_and_is_not_genuine_counts_for_nothing() {
     let fixture = Fixture::new();
     let mut forged = (*fixture.sign(1, start())).clone();

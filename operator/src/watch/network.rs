@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use shekara_crds::services;
 
 use super::{Cached, Kind};
 
@@ -53,18 +54,17 @@ impl Cached for ServiceSummary {
     const KIND: Kind = Kind::Service;
 
     fn keep(object: Service) -> Self {
+        let (addresses, external_name) = (services::addresses(&object), services::is_external_name(&object));
         let spec = object.spec.unwrap_or_default();
-        // a headless Service has the text None for an address
-        let addresses = spec.cluster_ips.or(spec.cluster_ip.map(|ip| vec![ip])).unwrap_or_default();
         let balancers = object.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress);
         let balancers = balancers.unwrap_or_default().into_iter().filter_map(|ingress| ingress.ip);
         let external = spec.external_ips.unwrap_or_default().into_iter().chain(balancers);
         let tcp = spec.ports.unwrap_or_default().into_iter().filter(|port| is_tcp(port.protocol.as_deref()));
         Self {
-            addresses: addresses.iter().filter_map(|address| parse(address)).collect(),
+            addresses,
             external: external.filter_map(|address| parse(&address)).collect(),
             ports: tcp.filter_map(|port| Some((number(port.port)?, port.name.unwrap_or_default()))).collect(),
-            external_name: spec.type_.as_deref() == Some("ExternalName"),
+            external_name,
         }
     }
 }

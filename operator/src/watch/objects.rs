@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt as _;
 pub(crate) use shekara_crds::pods::Proof;
@@ -22,6 +23,8 @@ pub(crate) struct PodSummary {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) uid: String,
+    /// When the API server created it.
+    pub(crate) created: Option<Timestamp>,
     pub(crate) labels: BTreeMap<String, String>,
     /// Its addresses; none where it shares those of its node.
     pub(crate) addresses: Vec<IpAddr>,
@@ -62,6 +65,17 @@ impl PodSummary {
     /// Whether the kubelet has seen the sidecar start, and every way out closed.
     pub(crate) fn is_proven(&self) -> bool {
         self.injected && self.proxy_started && self.proof == Proof::Passed
+    }
+
+    /// When it was created; the earliest of all times where that is not known.
+    pub(crate) fn created(&self) -> Timestamp {
+        self.created.unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether it lives and is in scope of a holding: put into it by admission, or claimed by it now.
+    pub(crate) fn is_of(&self, holding: &DataHolding) -> bool {
+        let stamped = holding.metadata.name.as_ref().is_some_and(|name| self.holdings.contains(name));
+        !self.ended && (stamped || holding.claims(&self.labels, &self.annotations))
     }
 }
 
@@ -162,6 +176,7 @@ impl Cached for PodSummary {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
+            created: object.creation_timestamp().map(|created| created.0),
             addresses: addresses(&object),
             service_account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_else(|| "default".into()),
             ended: pods::has_ended(&object),

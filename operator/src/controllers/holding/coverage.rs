@@ -117,11 +117,8 @@ impl Survey {
         loaded: impl Fn(&PodSummary) -> Option<Vec<String>>,
         trust: &Trust<'_>,
     ) -> Self {
-        let name = holding.name_any();
-        let in_scope =
-            |pod: &&PodSummary| !pod.ended && (pod.holdings.contains(&name) || holding.claims(&pod.labels, &pod.annotations));
         let mut survey = Self::default();
-        for pod in pods.filter(in_scope) {
+        for pod in pods.filter(|pod| pod.is_of(holding)) {
             let enforced = loaded(pod);
             survey.loaded +=
                 usize::from(enforced.as_ref().is_some_and(|digests| digests.iter().any(|enforced| enforced == digest)));

@@ -26,12 +26,20 @@ pub(super) struct Flows {
 
 /// Sums up the flows of a holding's pods.
 pub(super) fn flows(totals: &Totals, compiled: &Compiled) -> Flows {
-    let declared = declared(&compiled.document);
+    summed(totals, &declared(&compiled.document), &compiled.parties)
+}
+
+/// The same by the recipients that a holding declares with their data, and what is known of them.
+pub(super) fn summed(
+    totals: &Totals,
+    declared: &BTreeMap<String, BTreeSet<Category>>,
+    parties: &BTreeMap<String, Party>,
+) -> Flows {
     let mut transfers: BTreeMap<Row, Counted> = BTreeMap::new();
     let mut denials: BTreeMap<&'static str, Counted> = BTreeMap::new();
     let mut observed: BTreeMap<&'static str, Counted> = BTreeMap::new();
     for (shared, counted) in totals.iter() {
-        match (shared.reason, recipient(shared, &declared)) {
+        match (shared.reason, recipient(shared, declared)) {
             (None, recipient) => add(&mut transfers, Row::of(shared, recipient.unwrap_or(OTHERS), &shared.data, None), counted),
             (Some(reason), recipient) => {
                 add(&mut denials, reason.code(), counted);
@@ -46,7 +54,7 @@ pub(super) fn flows(totals: &Totals, compiled: &Compiled) -> Flows {
             }
         }
     }
-    let (transfers, cut) = summarise(transfers, &compiled.parties);
+    let (transfers, cut) = summarise(transfers, parties);
     Flows {
         denied: denials.values().fold(0, |sum: i64, counted| sum.saturating_add(number(counted.flows))),
         denials: denials.into_iter().take(LIST).map(|(reason, all)| denial(reason, all, observed.get(reason))).collect(),
@@ -147,6 +155,6 @@ fn number(number: u64) -> i64 {
 }
 
 /// An instant in whole seconds: finer ones would only make status longer.
-fn second(instant: Timestamp) -> String {
+pub(super) fn second(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,7 +1,7 @@
 //! The status of a holding: a pure function of what was found.
 
 use jiff::Timestamp;
-use shekara_crds::data_holding::status::Policy;
+use shekara_crds::data_holding::status::{HeldCategory, Policy};
 use shekara_crds::declaration::Missing;
 use shekara_crds::{Compiled, DataHolding, DataHoldingStatus};
 
@@ -19,6 +19,8 @@ pub(super) const LARGEST: usize = 60 * 1024;
 /// What was found of a holding.
 pub(super) struct View<'a> {
     pub(super) holding: &'a DataHolding,
+    /// What its document counts.
+    pub(super) held: Vec<HeldCategory>,
     pub(super) compiled: &'a Compiled,
     /// What the standards require and the holding does not declare.
     pub(super) missing: &'a [Missing],
@@ -58,6 +60,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
         denials: flows.denials,
         denied: flows.denied,
         controls: Vec::new(),
+        held: view.held.clone(),
         policy: Some(Policy { digest: view.digest.to_owned(), loaded_by: count(view.survey.loaded) }),
         expires: view.compiled.expires.map(|instant| instant.to_string()),
         truncated: flows.truncated || view.survey.is_cut(),

@@ -82,6 +82,7 @@ impl Found {
         let survey = Survey::of(&holding, &digest, pods.iter().map(|pod| &**pod), |pod| self.ledger.loaded(pod), &trust);
         status::of(&View {
             holding: &holding,
+            held: subject.held().to_vec(),
             compiled: &compiled,
             missing: &missing(&holding, subject.around(now)),
             digest: &digest,
@@ -430,4 +431,42 @@ fn the_country_of_a_parent_and_an_endpoint_that_serves_many_are_reported() {
     found.checkpoint("1", &found.digest(), json!([total]));
     let transfer = &found.status().transfers[0];
     assert_eq!((transfer.parent_country.as_deref(), transfer.shared), (Some("DE"), true));
+}
+
+/// When the oldest pod that lives was created, and whether what was taken away on the second of June is still counted.
+#[rstest]
+#[case(Some("2026-06-01T10:00:00Z"), false)]
+#[case(Some("2026-06-03T10:00:00Z"), true)]
+#[case(None, true)]
+#[tokio::test(start_paused = true)]
+async fn when_the_last_pod_has_ended_that_was_there_before_a_narrowing_the_document_is_asked_for(
+    #[case] created: Option<&str>,
+    #[case] released: bool,
+) {
+    let mut narrowed = holding("faces", "a");
+    narrowed["status"] = json!({"held": [{"category": "vehicle.location", "removedAt": "2026-06-02T10:00:00Z"}]});
+    let pod = created.map(|created| {
+        let mut pod = covered_pod("web", "a", "faces");
+        pod["metadata"]["creationTimestamp"] = json!(created);
+        pod
+    });
+    let objects: Vec<Value> = [namespace("cameras", json!({})), narrowed].into_iter().chain(pod).collect();
+    let (caches, documents) = (Arc::new(caches(&objects)), Arc::new(crate::documents::Documents::default()));
+    let mut published = crate::fixtures::published("faces", "a", "1");
+    published.document.data = ["biometric.face", "vehicle.location"].map(|category| category.parse().unwrap()).into();
+    documents.publish("cameras", "faces", Some(published));
+    let (config, ledger, metrics) =
+        (Arc::new(config()), Arc::new(Ledger::default()), Arc::new(crate::metrics::Metrics::new().unwrap()));
+    let (client, keys) = (crate::fixtures::client(), crate::keys::Keys::of_test());
+    let resumed = crate::ledger::store::Resumed::always();
+    let controllers =
+        crate::controllers::Controllers::new(client, &config, &caches, &documents, &keys, &ledger, &metrics, resumed);
+    // the status cannot be written, for there is no API server
+    drop(visit(&controllers.0, &Found::key()).await);
+    let asked = tokio::time::timeout(Duration::from_secs(60), controllers.0.queues.documents.next()).await;
+    assert_eq!(asked.is_ok(), released);
+    let subject = dereference(&caches, &config, &Found::key()).unwrap();
+    let counting =
+        subject.counting(&documents.of("cameras")["faces"].document.data, &caches, "2026-06-04T10:00:00Z".parse().unwrap());
+    assert_eq!(counting.held().iter().any(|held| held.removed_at.is_some()), !released);
 }
