@@ -39,6 +39,8 @@ pub(crate) struct Queues {
     pub(crate) standards: Queue<Key>,
     /// The holdings whose file is to be looked at.
     pub(crate) files: Queue<Key>,
+    /// The namespaces in which a draft may be missing.
+    pub(crate) drafts: Queue<String>,
 }
 
 /// What every controller stands on.
@@ -92,6 +94,7 @@ impl Controllers {
             recipients: Queue::new(INTERVAL),
             standards: Queue::new(INTERVAL),
             files: Queue::new(INTERVAL),
+            drafts: Queue::new(INTERVAL),
         };
         Self(Arc::new(Context {
             client,
