@@ -76,7 +76,9 @@ pub enum DraftError {
     )]
     NoLabel,
     /// Somebody makes drafts without end.
-    #[error("the namespace has {MOST} drafts already: fill them in and take the label {DRAFT_LABEL} off, or declare a DataHolding")]
+    #[error(
+        "the namespace has {MOST} drafts already: fill them in and take the label {DRAFT_LABEL} off, or declare a DataHolding"
+    )]
     TooManyDrafts,
 }
 
@@ -103,12 +105,8 @@ pub fn draft(marked: &Marked<'_>, around: &Around<'_>) -> Result<DataHolding, Dr
     if around.drafts >= MOST {
         return Err(DraftError::TooManyDrafts);
     }
-    let spec = spec(
-        title(marked),
-        WorkloadSelector { match_labels, match_expressions: vec![] },
-        &data,
-        enforcement(&data, around),
-    );
+    let spec =
+        spec(title(marked), WorkloadSelector { match_labels, match_expressions: vec![] }, &data, enforcement(&data, around));
     let metadata = ObjectMeta {
         name: Some(name::free(marked.name, around.taken)),
         namespace: Some(marked.namespace.to_owned()),
@@ -131,7 +129,7 @@ pub fn is_draft(holding: &DataHolding) -> bool {
 /// When it names something else, or nothing.
 pub fn categories(annotation: &str) -> Result<BTreeSet<Category>, DraftError> {
     let names = annotation.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let data = names.map(str::parse).collect::<Result<BTreeSet<Category>, _>>()?;
+    let data = names.map(str::parse::<Category>).collect::<Result<BTreeSet<Category>, _>>()?;
     if data.is_empty() { Err(DraftError::NoCategory) } else { Ok(data) }
 }
 

@@ -72,7 +72,7 @@ impl Drafts {
         categories(subject.data)?;
         let api: Api<DeserializeGuard<DataHolding>> = Api::namespaced(self.client.clone(), subject.namespace);
         let listed = api.list(&ListParams::default()).await?.items;
-        let taken: BTreeSet<String> = listed.iter().map(ResourceExt::name_any).collect();
+        let taken: BTreeSet<String> = listed.iter().map(|holding| holding.name_any()).collect();
         let readable: Vec<DataHolding> = listed.into_iter().filter_map(|holding| holding.0.ok()).collect();
         if readable.iter().any(|holding| holding.claims(subject.labels, subject.annotations)) {
             return Ok(None);
@@ -104,7 +104,12 @@ impl Drafts {
         for _ in 0..TRIES {
             match api.create(&parameters, &draft).await {
                 Ok(_) => {
-                    info!(namespace = subject.namespace, holding = draft.name_any(), owner = subject.owner.name, "a draft was made");
+                    info!(
+                        namespace = subject.namespace,
+                        holding = draft.name_any(),
+                        owner = subject.owner.name,
+                        "a draft was made"
+                    );
                     let sentence = sentence(subject, &draft);
                     self.notices.send(Notice::drafted(subject.namespace, subject.owner.clone(), sentence));
                     return Ok(());
@@ -136,7 +141,9 @@ fn sentence(subject: &Subject<'_>, draft: &DataHolding) -> String {
     let new = if cover::is_protected(subject.namespace_labels) || subject.annotations.contains_key(DATA_ANNOTATION) {
         "new ones are covered".to_owned()
     } else {
-        format!("new ones are covered once the namespace has the label {PROTECT_LABEL}=true, or their template has the annotation")
+        format!(
+            "new ones are covered once the namespace has the label {PROTECT_LABEL}=true, or their template has the annotation"
+        )
     };
     format!(
         "The annotation {DATA_ANNOTATION} made the DataHolding {name}, a draft that nobody has declared yet. {does}. Pods that run are left \

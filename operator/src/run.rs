@@ -152,8 +152,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     controllers.start(supervisor);
     let annotated = Arc::new(Workloads::default());
     for kind in workloads::Kind::ALL {
-        let followed =
-            workloads::follow(kind, client.clone(), Arc::clone(&annotated), Arc::clone(&queues), resumed.clone());
+        let followed = workloads::follow(kind, client.clone(), Arc::clone(&annotated), Arc::clone(&queues), resumed.clone());
         supervisor.start("annotated workloads", followed);
     }
     let drafter = Drafter::new(client.clone(), &caches, &annotated, &queues, notices.clone(), resumed.clone());

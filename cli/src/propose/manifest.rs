@@ -53,7 +53,9 @@ pub(super) fn write(proposal: &Proposal) -> String {
         comment(&mut text, &format!("{}: - {transfer}", missing.holding));
     }
     if !proposal.drafts.is_empty() {
-        text += &format!("---\n# Drafts that annotations made: fill in their placeholders too, and take the label {DRAFT_LABEL} off.\n");
+        text += &format!(
+            "---\n# Drafts that annotations made: fill in their placeholders too, and take the label {DRAFT_LABEL} off.\n"
+        );
     }
     for draft in &proposal.drafts {
         comment(&mut text, &format!("- {draft}"));

@@ -16,7 +16,8 @@ pub(super) fn lacks(holding: &DataHolding) -> Vec<Lack> {
         }
     };
     let label = format!("metadata.labels[{DRAFT_LABEL}]");
-    let message = "the holding is a draft that an annotation made, and nobody has declared it: fill it in, then take the label off";
+    let message =
+        "the holding is a draft that an annotation made, and nobody has declared it: fill it in, then take the label off";
     when(is_draft(holding), &label, message);
     when(spec.title.starts_with(PLACEHOLDER), "spec.title", "it is the placeholder of a draft");
     let name = "it is the placeholder of a draft: who decides what the data are used for is not declared";

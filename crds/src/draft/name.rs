@@ -10,8 +10,8 @@ const LONGEST: usize = 63;
 /// `draft-` and the name of the workload as a label of DNS; with a number behind it where another holding has that name.
 pub(super) fn free(workload: &str, taken: &BTreeSet<String>) -> String {
     let first = numbered(workload, "");
-    // one more than there are is always free
-    let others = (2..=taken.len().saturating_add(1)).map(|number| numbered(workload, &format!("-{number}")));
+    // more names than there are holdings, of which two may be the same where the name is cut
+    let others = (2..=taken.len().saturating_add(3)).map(|number| numbered(workload, &format!("-{number}")));
     let free = std::iter::once(first.clone()).chain(others).find(|name| !taken.contains(name));
     free.unwrap_or(first)
 }

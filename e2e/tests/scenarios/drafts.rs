@@ -128,8 +128,12 @@ async fn told(scenario: &Scenario) -> Result<()> {
             let regarding = event.regarding.as_ref();
             regarding.is_some_and(|object| object.kind.as_deref() == Some("Deployment") && object.name.as_deref() == Some("web"))
         };
-        let notes: Vec<Option<String>> =
-            events.iter().filter(of_web).filter(|event| event.reason.as_deref() == Some("DraftCreated")).map(|event| event.note.clone()).collect();
+        let notes: Vec<Option<String>> = events
+            .iter()
+            .filter(of_web)
+            .filter(|event| event.reason.as_deref() == Some("DraftCreated"))
+            .map(|event| event.note.clone())
+            .collect();
         let said = notes.iter().flatten().any(|note| note.contains("kubectl shekara propose draft-web"));
         Ok(Seen::some_or(said.then_some(()), notes))
     })

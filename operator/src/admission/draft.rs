@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 use shekara_crds::draft::{categories, not_held};
-use shekara_crds::{DATA_ANNOTATION, DataHolding, cover};
+use shekara_crds::{DATA_ANNOTATION, cover};
 use shekara_policy::Category;
 use shekara_policy::signed::Stamp;
 use tokio::time::timeout;
@@ -38,41 +38,44 @@ impl Admission {
             Err(problem) => return Ok(refused(covering, DraftsError::Draft(problem).to_string())),
         };
         let judged = async {
-            if covering.is_empty() { self.drafted(arriving, data).await } else { self.compared(arriving, &data_held).await }
+            if covering.is_empty() {
+                self.drafted(arriving, data, &data_held).await
+            } else {
+                self.compared(arriving, &data_held, None).await
+            }
         };
-        match timeout(LIMIT, judged).await {
-            Ok(outcome) => outcome,
-            Err(_) => Ok(refused(covering, "the DataHolding that covers the pod is not signed yet: try again in a moment".into())),
-        }
+        let judged = timeout(LIMIT, judged).await;
+        judged.unwrap_or_else(|_| {
+            let sentence = "the DataHolding that covers the pod is not signed yet: try again in a moment";
+            Ok(refused(covering, sentence.into()))
+        })
     }
 
-    /// Covers the pod by a draft that is made for it.
-    async fn drafted(&self, arriving: &Arriving<'_>, data: &str) -> Result<Outcome, AdmissionError> {
+    /// Covers the pod by a draft that is made for it, or by a holding that claims it although the caches do not know it yet.
+    async fn drafted(
+        &self,
+        arriving: &Arriving<'_>,
+        data: &str,
+        data_held: &BTreeSet<Category>,
+    ) -> Result<Outcome, AdmissionError> {
         let subject = subject(arriving, data);
         let planned = match self.drafts.plan(&subject).await {
             Ok(planned) => planned,
             Err(problem) => return Ok(unmade(&problem)),
         };
-        if let Some(draft) = planned {
-            // as it will be, so that a pod that cannot be admitted makes nothing
-            let name = draft.name_any();
-            let stamps = vec![Stamp { name: name.clone(), uid: NOBODY.into(), serial: 0 }];
-            let warning = format!("the annotation {DATA_ANNOTATION} makes the DataHolding {name}, which covers the pod");
-            let outcome = self.cover(arriving, [name].into(), stamps, Some(warning))?;
-            if arriving.dry_run || !matches!(outcome, Outcome::Injected { .. }) {
-                return Ok(outcome);
-            }
-            if let Err(problem) = self.drafts.make(&subject, draft).await {
-                return Ok(unmade(&problem));
-            }
+        let Some(draft) = planned else { return self.compared(arriving, data_held, None).await };
+        // as it will be, so that a pod that cannot be admitted makes nothing
+        let name = draft.name_any();
+        let stamps = vec![Stamp { name: name.clone(), uid: NOBODY.into(), serial: 0 }];
+        let warning = format!("the annotation {DATA_ANNOTATION} makes a draft that covers the pod: the DataHolding {name}");
+        let outcome = self.cover(arriving, [name].into(), stamps, Some(warning.clone()))?;
+        if arriving.dry_run || !matches!(outcome, Outcome::Injected { .. }) {
+            return Ok(outcome);
         }
-        let (covering, stamps) = match self.signed(arriving).await {
-            Ok(signed) => signed,
-            Err(refusal) => return Ok(Outcome::Refused(refusal)),
-        };
-        let named = covering.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let warning = format!("the annotation {DATA_ANNOTATION} made the DataHolding {named}, a draft that covers the pod");
-        self.cover(arriving, covering, stamps, Some(warning))
+        match self.drafts.make(&subject, draft).await {
+            Ok(()) => self.compared(arriving, data_held, Some(warning)).await,
+            Err(problem) => Ok(unmade(&problem)),
+        }
     }
 
     /// The holdings that cover the pod, as soon as the caches know any and all of them are signed. Only the replica that leads signs:
@@ -102,7 +105,12 @@ impl Admission {
     /// Where they do not, the routes of the pod are judged without the standards and permits of that data. In a protected namespace
     /// such a pod is refused: without the annotation it would be covered all the same, so that nobody gains a bare pod by taking it
     /// off. Elsewhere the annotation is what covers it, and a refusal would drive people to leave it out: they are warned.
-    async fn compared(&self, arriving: &Arriving<'_>, data: &BTreeSet<Category>) -> Result<Outcome, AdmissionError> {
+    async fn compared(
+        &self,
+        arriving: &Arriving<'_>,
+        data: &BTreeSet<Category>,
+        warning: Option<String>,
+    ) -> Result<Outcome, AdmissionError> {
         // it may be a draft that was made a moment ago for another pod of the workload
         let (covering, stamps) = match self.signed(arriving).await {
             Ok(signed) => signed,
@@ -110,9 +118,9 @@ impl Admission {
         };
         let holdings = covering.iter().filter_map(|name| self.caches.holdings.get(&Key::new(arriving.namespace, name)));
         let holdings: Vec<_> = holdings.collect();
-        let missing = not_held(data, holdings.iter().map(|holding| -> &DataHolding { holding }));
+        let missing = not_held(data, holdings.iter().map(|holding| &**holding));
         if missing.is_empty() {
-            return self.cover(arriving, covering, stamps, None);
+            return self.cover(arriving, covering, stamps, warning);
         }
         let sentence = differs(missing.iter(), covering.iter());
         if cover::is_protected(arriving.labels) {

@@ -107,7 +107,7 @@ impl Keeper {
             let owner = pod.owner.as_ref().map_or(&pod.uid, |owner| &owner.uid);
             seen.insert((owner.clone(), pod.annotations.clone()))
         };
-        pods.filter(|pod| !pod.ended && pod.annotations.contains_key(DATA_ANNOTATION)).filter(|pod| first(pod)).collect()
+        pods.filter(|pod| !pod.ended && pod.annotations.contains_key(DATA_ANNOTATION) && first(pod)).collect()
     }
 
     async fn look_at_pod(&self, labels: &NamespaceLabels, pod: &PodSummary) -> Result<(), DraftsError> {

@@ -59,7 +59,8 @@ impl Named {
 #[tokio::test]
 async fn a_draft_is_called_after_the_workload_and_observes_where_that_is_granted() {
     let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u", "controller": true});
-    let replicas = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web-5d8f", "ownerReferences": [owner]}});
+    let replicas =
+        json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web-5d8f", "ownerReferences": [owner]}});
     let path = "/apis/apps/v1/namespaces/cameras/replicasets/web-5d8f".to_owned();
     let (server, drafts, mut events) = drafts(vec![(path, replicas)]).await;
     let named = Named::new("web-5d8f", "web");
@@ -112,7 +113,10 @@ async fn what_means_nothing_asks_nobody() {
     let (server, drafts, _events) = drafts(vec![]).await;
     let named = Named::new("web", "web");
     let problem = drafts.plan(&Subject { data: "vehicle.speed", ..named.subject() }).await.unwrap_err().to_string();
-    assert!(problem.contains("\"vehicle.speed\" is not a category of data") && problem.ends_with("(UnknownCategory)"), "{problem}");
+    assert!(
+        problem.contains("\"vehicle.speed\" is not a category of data") && problem.ends_with("(UnknownCategory)"),
+        "{problem}"
+    );
     assert_eq!(server.asked("dataholdings"), 0);
 }
 

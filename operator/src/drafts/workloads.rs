@@ -9,8 +9,8 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::{ObjectMeta, PartialObjectMeta};
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, metadata_watcher};
-use kube::runtime::{WatchStreamExt as _, watcher::Result as Watched};
 use kube::{Client, ResourceExt as _};
 use shekara_crds::DATA_ANNOTATION;
 use tracing::warn;
@@ -157,8 +157,7 @@ pub(crate) async fn follow(
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
     let mut events = std::pin::pin!(metadata_watcher(api, watcher::Config::default()).default_backoff());
     loop {
-        let event: Watched<_> = events.try_next().await;
-        match event {
+        match events.try_next().await {
             Ok(Some(event)) => {
                 if let Some(namespace) = workloads.take(kind, event) {
                     queues.drafts.push(namespace);

@@ -59,9 +59,19 @@ fn message(answer: &Value) -> &str {
 async fn a_pod_that_nobody_claims_is_covered_by_the_draft_that_it_makes(#[case] labels: Value) {
     let Fixture { server, admission, _events } = Fixture::new(labels).await;
     let (_, answer) = answer(admission, review(marked("web", "vehicle.location"))).await;
-    assert_eq!((&answer["response"]["allowed"], &answer["response"]["patchType"]), (&json!(true), &json!("JSONPatch")), "{answer}");
+    assert_eq!(
+        (&answer["response"]["allowed"], &answer["response"]["patchType"]),
+        (&json!(true), &json!("JSONPatch")),
+        "{answer}"
+    );
     assert_eq!(server.holdings(), ["draft-web", "faces"]);
-    assert!(answer["response"]["warnings"][0].as_str().unwrap().contains("made the DataHolding draft-web"), "{answer}");
+    assert!(
+        answer["response"]["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("makes a draft that covers the pod: the DataHolding draft-web"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -70,7 +80,11 @@ async fn a_dry_run_is_answered_alike_and_makes_nothing() {
     let mut review = review(marked("web", "vehicle.location"));
     review.request.as_mut().unwrap().dry_run = true;
     let (_, answer) = answer(admission, review).await;
-    assert_eq!((&answer["response"]["allowed"], &answer["response"]["patchType"]), (&json!(true), &json!("JSONPatch")), "{answer}");
+    assert_eq!(
+        (&answer["response"]["allowed"], &answer["response"]["patchType"]),
+        (&json!(true), &json!("JSONPatch")),
+        "{answer}"
+    );
     assert_eq!(server.holdings(), ["faces"]);
 }
 
@@ -139,7 +153,11 @@ async fn a_holding_that_is_about_to_be_known_is_waited_for() {
         documents.publish("cameras", "fleet", Some(published("fleet", "web", "sha256:2")));
     };
     let ((_, answer), ()) = tokio::join!(answer(admission, review(marked("web", "biometric.face"))), asked);
-    assert_eq!((&answer["response"]["allowed"], &answer["response"]["patchType"]), (&json!(true), &json!("JSONPatch")), "{answer}");
+    assert_eq!(
+        (&answer["response"]["allowed"], &answer["response"]["patchType"]),
+        (&json!(true), &json!("JSONPatch")),
+        "{answer}"
+    );
     assert!(server.holdings() == ["faces"] && fleet.0.holdings() == ["fleet"]);
 }
 

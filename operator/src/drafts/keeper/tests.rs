@@ -28,16 +28,8 @@ impl Fixture {
         server.on_creation(move |object| apply(&learning.holdings, object.clone()));
         let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
         let (documents, ledger, resumed) = (Arc::new(Documents::default()), Arc::new(Ledger::default()), Resumed::always());
-        let controllers = Controllers::new(
-            client.clone(),
-            &config,
-            &caches,
-            &documents,
-            &Keys::of_test(),
-            &ledger,
-            &metrics,
-            resumed.clone(),
-        );
+        let controllers =
+            Controllers::new(client.clone(), &config, &caches, &documents, &Keys::of_test(), &ledger, &metrics, resumed.clone());
         let workloads = Arc::new(Workloads::default());
         let keeper = Keeper::new(client, &caches, &workloads, &controllers.queues(), notices, resumed);
         Self { server, caches, workloads, keeper, events }
@@ -74,7 +66,10 @@ async fn pods_that_say_what_they_hold_and_that_nobody_claims_get_one_draft() {
     assert_eq!(fixture.visit().await, ["draft-web"]);
     assert_eq!(fixture.reasons(), ["DraftCreated"]);
     assert_eq!(fixture.visit().await, ["draft-web"]);
-    assert_eq!((fixture.reasons().len(), fixture.server.asked("POST /apis/shekara.dev/v1alpha1/namespaces/cameras/dataholdings")), (0, 1));
+    assert_eq!(
+        (fixture.reasons().len(), fixture.server.asked("POST /apis/shekara.dev/v1alpha1/namespaces/cameras/dataholdings")),
+        (0, 1)
+    );
 }
 
 #[tokio::test]
@@ -104,7 +99,11 @@ async fn what_cannot_be_or_differs_is_told_and_does_not_hold_up_others() {
     assert_eq!(fixture.visit().await, ["draft-c"]);
     let told = fixture.events.waiting();
     let notes: Vec<&str> = told.iter().filter(|(reason, _)| reason == "DraftRefused").map(|(_, note)| note.as_str()).collect();
-    assert!(notes[0].contains("vehicle.location") && notes[0].contains("(faces)") && notes[0].ends_with("(DataNotHeld)"), "{}", notes[0]);
+    assert!(
+        notes[0].contains("vehicle.location") && notes[0].contains("(faces)") && notes[0].ends_with("(DataNotHeld)"),
+        "{}",
+        notes[0]
+    );
     assert!(notes[1].ends_with("(UnknownCategory)"), "{}", notes[1]);
 }
 
