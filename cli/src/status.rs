@@ -135,8 +135,8 @@ fn describe(text: &mut Text, holding: &DataHolding, now: Timestamp) {
     text.field("Controller", controller(&spec.controller));
     text.field("Responsible", spec.responsible.as_ref().map(responsible).unwrap_or_default());
     text.field("Data", spec.data.iter().map(|held| held.category.as_str()).collect::<Vec<_>>().join(", "));
-    let until = spec.enforcement.observe_until.as_deref().map(|end| format!(", until {end}")).unwrap_or_default();
-    text.field("Mode", format!("{:?}{until}", spec.enforcement.mode));
+    let end = spec.enforcement.observe_until.as_deref().map(|end| format!(", until {}", until(end, now))).unwrap_or_default();
+    text.field("Mode", format!("{:?}{end}", spec.enforcement.mode));
     let Some(status) = &holding.status else {
         text.field("Status", Cell::new(UNSEEN, Tone::Doubtful));
         return;
