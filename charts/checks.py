@@ -195,11 +195,32 @@ class Admission(unittest.TestCase):
             self.assertEqual((excluded[0]["operator"], set(excluded[0]["values"])), ("NotIn", self.EXCLUDED))
         protected, annotated = configuration["webhooks"]
         self.assertEqual(protected["namespaceSelector"]["matchLabels"], {"shekara.dev/protect": "true"})
-        self.assertIn("has(object.metadata.annotations)", annotated["matchConditions"][0]["expression"])
+        asks = annotated["matchConditions"][0]["expression"]
+        self.assertIn("has(object.metadata.annotations)", asks)
+        for annotation in ("shekara.dev/holding", "shekara.dev/data"):
+            self.assertIn(f'"{annotation}" in object.metadata.annotations', asks)
+        # a draft is made for a pod, and for a dry run none
+        self.assertEqual({webhook["sideEffects"] for webhook in configuration["webhooks"]}, {"NoneOnDryRun"})
+
+    def test_pods_that_say_what_they_hold_do_not_start_bare(self):
+        policy = named("minimal", "ValidatingAdmissionPolicy", "shekara-annotated-pods")["spec"]
+        asks = next(condition["expression"] for condition in policy["matchConditions"] if condition["name"] == "asks")
+        self.assertIn('"shekara.dev/data" in object.metadata.?annotations.orValue({})', asks)
+        for validation in policy["validations"]:
+            self.assertIn("the annotation shekara.dev/data of the pod says that it holds", validation["messageExpression"])
+
+    def test_the_operator_creates_drafts_and_changes_no_holding(self):
+        rules = named("minimal", "ClusterRole", "shekara-operator")["rules"]
+        verbs = {verb for rule in rules if "dataholdings" in rule.get("resources", []) for verb in rule["verbs"]}
+        self.assertEqual(verbs, {"get", "list", "watch", "create"})
+        policy = named("minimal", "ValidatingAdmissionPolicy", "shekara-drafts")["spec"]
+        self.assertEqual(policy["matchConstraints"]["resourceRules"][0]["operations"], ["CREATE"])
+        for part in ('startsWith("draft-")', "shekara.dev/draft", "transfers", "inCluster", "clusterAPI"):
+            self.assertIn(part, policy["validations"][0]["expression"])
 
     def test_every_policy_is_bound_and_fails_closed(self):
         policies = {policy["metadata"]["name"]: policy["spec"] for policy in objects("minimal", "ValidatingAdmissionPolicy")}
-        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-narrowing", "shekara-tokens", "shekara-files"})
+        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-narrowing", "shekara-tokens", "shekara-files", "shekara-drafts"})
         self.assertEqual({spec["failurePolicy"] for spec in policies.values()}, {"Fail"})
         bindings = objects("minimal", "ValidatingAdmissionPolicyBinding")
         self.assertEqual({binding["spec"]["policyName"] for binding in bindings}, set(policies))

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use serde_json::json;
-use shekara_crds::DataHolding;
 use shekara_crds::data_holding::status::{Coverage, DataHoldingStatus, DenialSummary, TransferSummary, TransferVerdict};
 use shekara_crds::data_holding::{Controller, Responsible, System};
+use shekara_crds::draft::is_draft;
+use shekara_crds::{DRAFT_LABEL, DRAFT_OF_ANNOTATION, DataHolding};
 
 use crate::arguments::{Common, holding};
 use crate::objects::{Need, Needs, Request, read};
@@ -89,7 +90,7 @@ fn row(holding: &DataHolding, now: Timestamp, columns: usize) -> Vec<Cell> {
         holding.namespace().unwrap_or_default().into(),
         holding.name_any().into(),
         ready(holding).map_or_else(|| Cell::condition("Unknown"), |ready| Cell::condition(&ready.status)),
-        format!("{:?}", holding.spec.enforcement.mode).into(),
+        mode(holding),
         or_dash(coverage.map(|coverage| coverage.summary.as_str())).into(),
         count(status.denied).into(),
         or_dash(status.expires.as_deref()).into(),
@@ -98,6 +99,12 @@ fn row(holding: &DataHolding, now: Timestamp, columns: usize) -> Vec<Cell> {
     ];
     row.truncate(columns);
     row
+}
+
+/// The mode, and whether anybody has declared the holding yet.
+fn mode(holding: &DataHolding) -> Cell {
+    let mode = format!("{:?}", holding.spec.enforcement.mode);
+    if is_draft(holding) { Cell::new(format!("{mode} (draft)"), Tone::Doubtful) } else { mode.into() }
 }
 
 /// The condition `Ready` of a holding.
@@ -128,12 +135,18 @@ fn in_full(holdings: &[DataHolding], now: Timestamp) -> Text {
 fn describe(text: &mut Text, holding: &DataHolding, now: Timestamp) {
     let (namespace, spec) = (holding.namespace().unwrap_or_default(), &holding.spec);
     text.heading(format!("{namespace}/{}: {}", holding.name_any(), spec.title));
+    if is_draft(holding) {
+        let of = holding.annotations().get(DRAFT_OF_ANNOTATION).map(|of| format!(" of {of}")).unwrap_or_default();
+        let draft = format!("made by an annotation{of}: fill it in, then take the label {DRAFT_LABEL} off");
+        text.field("Draft", Cell::new(draft, Tone::Doubtful));
+    }
     text.field("System", spec.system.as_ref().map(system).unwrap_or_default());
     text.field("Controller", controller(&spec.controller));
     text.field("Responsible", spec.responsible.as_ref().map(responsible).unwrap_or_default());
     text.field("Data", spec.data.iter().map(|held| held.category.as_str()).collect::<Vec<_>>().join(", "));
     text.field("Taken away", taken_away(holding));
-    text.field("Mode", format!("{:?}", spec.enforcement.mode));
+    let end = spec.enforcement.observe_until.as_deref().map(|end| format!(", until {}", until(end, now))).unwrap_or_default();
+    text.field("Mode", format!("{:?}{end}", spec.enforcement.mode));
     let Some(status) = &holding.status else {
         text.field("Status", Cell::new(UNSEEN, Tone::Doubtful));
         return;

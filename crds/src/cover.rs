@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{DataHolding, HOLDING_ANNOTATION, PROTECT_LABEL};
+use crate::{DATA_ANNOTATION, DataHolding, HOLDING_ANNOTATION, PROTECT_LABEL};
 
 /// A pod asks by its annotation for a holding that its namespace does not have: it would start without the protection that it
 /// asks for.
@@ -17,7 +17,7 @@ pub fn is_protected(namespace: &BTreeMap<String, String>) -> bool {
 }
 
 /// The names of the holdings of its namespace that cover a new pod with these labels and annotations; none for a pod that is
-/// nobody's.
+/// nobody's. A pod that says by annotation what it holds, or who covers it, is matched in whatever namespace.
 ///
 /// # Errors
 /// When the pod asks for a holding that does not exist.
@@ -28,7 +28,7 @@ pub fn covering<'a>(
     holdings: impl IntoIterator<Item = &'a DataHolding>,
 ) -> Result<BTreeSet<String>, NoSuchHolding> {
     let asked = annotations.get(HOLDING_ANNOTATION).map(String::as_str).unwrap_or_default();
-    if !is_protected(namespace) && asked.is_empty() {
+    if !is_protected(namespace) && asked.is_empty() && !annotations.contains_key(DATA_ANNOTATION) {
         return Ok(BTreeSet::new());
     }
     let claiming = holdings.into_iter().filter(|holding| holding.claims(labels, annotations));

@@ -1,6 +1,7 @@
 //! What a holding has not declared, of what the standards that apply to it require. It gates nothing: a flow is judged by routes
 //! alone. What is declared is not measured by being declared.
 
+mod draft;
 mod held;
 mod whole;
 
@@ -28,15 +29,17 @@ pub struct Missing {
     pub control: ControlId,
     /// What is wrong, without the field.
     pub message: String,
-    /// The names of the standards that require it.
+    /// The names of the standards that require it; none for what the API itself asks of every holding.
     pub standards: BTreeSet<String>,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, control, message, standards } = self;
-        let standards = standards.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        write!(f, "{field}: {message} ({control}; {standards})")
+        match standards.iter().map(String::as_str).collect::<Vec<_>>().join(", ").as_str() {
+            "" => write!(f, "{field}: {message} ({control})"),
+            standards => write!(f, "{field}: {message} ({control}; {standards})"),
+        }
     }
 }
 
@@ -45,7 +48,8 @@ impl fmt::Display for Missing {
 pub fn missing(holding: &DataHolding, around: Surroundings<'_>) -> Vec<Missing> {
     let spec = &holding.spec;
     let held = narrowing::counted(holding);
-    let mut found: Vec<Missing> = Vec::new();
+    let by_itself = |Lack { field, control, message }| Missing { field, control, message, standards: BTreeSet::new() };
+    let mut found: Vec<Missing> = draft::lacks(holding).into_iter().map(by_itself).collect();
     for standard in around.standards.iter().filter(|standard| applies(standard, &held, around.namespace_labels)) {
         for lack in lacks(spec, standard, around.now) {
             let same = |known: &&mut Missing| {

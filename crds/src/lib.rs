@@ -11,6 +11,7 @@ pub mod cover;
 pub mod data_holding;
 pub mod declaration;
 pub mod definitions;
+pub mod draft;
 pub mod duration;
 pub mod narrowing;
 pub mod pods;
@@ -36,6 +37,16 @@ pub const PROTECT_LABEL: &str = "shekara.dev/protect";
 
 /// The annotation of a pod template that puts its pods into a holding by name. It only ever adds a holding.
 pub const HOLDING_ANNOTATION: &str = "shekara.dev/holding";
+
+/// The annotation of a workload or its pod template that says which categories of data it holds, joined by commas. It only ever adds
+/// protection: where no holding claims the pods, it makes a draft that does.
+pub const DATA_ANNOTATION: &str = "shekara.dev/data";
+
+/// The label of a holding that an annotation made and that nobody has taken over yet: value `true`.
+pub const DRAFT_LABEL: &str = "shekara.dev/draft";
+
+/// The annotation of a draft that says from which workload it came: its kind and name, as `Deployment/web`.
+pub const DRAFT_OF_ANNOTATION: &str = "shekara.dev/draft-of";
 
 /// The annotation that admission writes: the names of the pod's holdings at that time, joined by commas.
 pub const HOLDINGS_ANNOTATION: &str = "shekara.dev/holdings";

@@ -3,6 +3,7 @@
 
 pub(crate) mod containers;
 mod cover;
+mod draft;
 mod forbidden;
 mod inject;
 mod refusal;
@@ -22,9 +23,8 @@ use kube::api::Api;
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use kube::{Client, ResourceExt as _};
-use serde_json::Value;
-use shekara_crds::COVERED_LABEL;
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
+use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION};
 use shekara_policy::signed::Stamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -32,6 +32,7 @@ use tracing::{info, warn};
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::documents::Documents;
+use crate::drafts::Drafts;
 use crate::events::{Notice, Notices};
 use crate::keys::Keys;
 use crate::metrics::{self, Metrics};
@@ -51,6 +52,7 @@ pub(crate) struct Admission {
     config: Arc<Config>,
     caches: Arc<Caches>,
     distributed: Distributed,
+    drafts: Drafts,
     notices: Notices,
     metrics: Arc<Metrics>,
 }
@@ -65,12 +67,24 @@ pub(crate) struct Distributed {
     pub(crate) documents: Arc<Documents>,
 }
 
+/// A pod that is to be judged, and where.
+struct Arriving<'a> {
+    pod: &'a DynamicObject,
+    namespace: &'a str,
+    /// The labels of the namespace.
+    labels: &'a BTreeMap<String, String>,
+    /// Its UID.
+    uid: &'a str,
+    /// Whether nothing may come of it.
+    dry_run: bool,
+}
+
 /// What becomes of a pod.
 enum Outcome {
     /// It is nobody's.
     Untouched { warning: Option<String> },
     /// It is covered by these holdings and changed.
-    Injected { holdings: BTreeSet<String>, patch: Patch },
+    Injected { holdings: BTreeSet<String>, patch: Patch, warning: Option<String> },
     /// It is covered and may not be so.
     Refused(Refusal),
 }
@@ -101,8 +115,9 @@ impl Admission {
         notices: Notices,
         metrics: &Arc<Metrics>,
     ) -> Self {
+        let drafts = Drafts::new(client.clone(), caches, notices.clone());
         let (config, caches, metrics) = (Arc::clone(config), Arc::clone(caches), Arc::clone(metrics));
-        Self { client, config, caches, distributed, notices, metrics }
+        Self { client, config, caches, distributed, drafts, notices, metrics }
     }
 
     /// The webhook.
@@ -120,10 +135,10 @@ impl Admission {
                 self.metrics.admission(metrics::Admission::Untouched);
                 Ok(warned(response, warning))
             }
-            Outcome::Injected { holdings, patch } => {
+            Outcome::Injected { holdings, patch, warning } => {
                 info!(pod = %name, ?holdings, dry_run = request.dry_run, "the sidecar is put in");
                 self.metrics.admission(metrics::Admission::Injected);
-                response.with_patch(patch).map_err(|problem| AdmissionError::Answer(problem.to_string()))
+                warned(response, warning).with_patch(patch).map_err(|problem| AdmissionError::Answer(problem.to_string()))
             }
             Outcome::Refused(refusal) => {
                 info!(pod = %name, %refusal, dry_run = request.dry_run, "refused");
@@ -157,23 +172,42 @@ impl Admission {
             return Err(AdmissionError::Starting);
         }
         let (labels, uid) = self.namespace(namespace).await?;
-        let holdings: Vec<_> = self.caches.holdings.in_namespace(namespace).into_iter().map(|(_, holding)| holding).collect();
-        let covering = match cover::covering(&labels, pod.labels(), pod.annotations(), &holdings) {
+        let arriving = Arriving { pod, namespace, labels: &labels, uid: &uid, dry_run: request.dry_run };
+        let covering = match self.covering(&arriving) {
             Ok(covering) => covering,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
+        if let Some(data) = pod.annotations().get(DATA_ANNOTATION) {
+            return self.marked(&arriving, data, covering).await;
+        }
         if covering.is_empty() {
             let claims = pod.labels().contains_key(COVERED_LABEL);
             let warning = claims.then(|| format!("no DataHolding covers the pod, although its label {COVERED_LABEL} says so"));
             return Ok(Outcome::Untouched { warning });
         }
-        let pod = serde_json::to_value(pod).map_err(|problem| AdmissionError::Answer(problem.to_string()))?;
-        self.cover(&pod, namespace, uid, covering)
+        let stamps = self.stamps(namespace, &covering)?;
+        self.cover(&arriving, covering, stamps, None)
     }
 
-    fn cover(&self, pod: &Value, namespace: &str, uid: String, holdings: BTreeSet<String>) -> Result<Outcome, AdmissionError> {
-        Ok(match inject::inject(pod, &holdings, &self.settings(namespace, uid, &holdings)?) {
-            Ok(patch) => Outcome::Injected { holdings, patch },
+    /// The holdings that cover a pod, as far as the caches know.
+    fn covering(&self, arriving: &Arriving<'_>) -> Result<BTreeSet<String>, Refusal> {
+        let holdings = self.caches.holdings.in_namespace(arriving.namespace);
+        let holdings: Vec<_> = holdings.into_iter().map(|(_, holding)| holding).collect();
+        cover::covering(arriving.labels, arriving.pod.labels(), arriving.pod.annotations(), &holdings)
+    }
+
+    /// Puts the sidecar into a pod of these holdings, which it knows by the stamps.
+    fn cover(
+        &self,
+        arriving: &Arriving<'_>,
+        holdings: BTreeSet<String>,
+        stamps: Vec<Stamp>,
+        warning: Option<String>,
+    ) -> Result<Outcome, AdmissionError> {
+        let pod = serde_json::to_value(arriving.pod).map_err(|problem| AdmissionError::Answer(problem.to_string()))?;
+        let observe_until = self.observe_until(arriving.namespace, &holdings, Timestamp::now());
+        Ok(match inject::inject(&pod, &holdings, &self.settings(arriving.uid.to_owned(), stamps, observe_until)?) {
+            Ok(patch) => Outcome::Injected { holdings, patch, warning },
             Err(refusal) => Outcome::Refused(refusal),
         })
     }
@@ -206,15 +240,18 @@ impl Admission {
         ends?.into_iter().min().filter(|until| *until > now)
     }
 
-    fn settings(&self, namespace: &str, namespace_uid: String, holdings: &BTreeSet<String>) -> Result<Settings, AdmissionError> {
+    fn settings(
+        &self,
+        namespace_uid: String,
+        stamps: Vec<Stamp>,
+        observe_until: Option<Timestamp>,
+    ) -> Result<Settings, AdmissionError> {
         let config = &self.config;
         let resolvers = self.caches.resolvers(config);
         if resolvers.is_empty() {
             let (namespace, name) = config.dns_service.clone();
             return Err(AdmissionError::NoResolver(namespace, name));
         }
-        let stamps = self.stamps(namespace, holdings)?;
-        let observe_until = self.observe_until(namespace, holdings, Timestamp::now());
         let keyring = self.distributed.keys.current();
         let (service, namespace, domain) = (&config.policy_service, &config.namespace, config.cluster_domain.as_str());
         Ok(Settings {

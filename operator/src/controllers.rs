@@ -41,6 +41,8 @@ pub(crate) struct Queues {
     pub(crate) files: Queue<Key>,
     /// The holdings whose document may count less than it does.
     pub(crate) documents: Queue<Key>,
+    /// The namespaces in which a draft may be missing.
+    pub(crate) drafts: Queue<String>,
 }
 
 /// What every controller stands on.
@@ -95,6 +97,7 @@ impl Controllers {
             standards: Queue::new(INTERVAL),
             files: Queue::new(INTERVAL),
             documents: Queue::new(INTERVAL),
+            drafts: Queue::new(INTERVAL),
         };
         Self(Arc::new(Context {
             client,

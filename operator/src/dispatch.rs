@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shekara_crds::DataHolding;
+use shekara_crds::{DATA_ANNOTATION, DataHolding};
 use shekara_policy::Category;
 use shekara_policy::document::DocumentError;
 use shekara_policy::signed::{SignError, SignedDocument};
@@ -148,6 +148,7 @@ impl Dispatcher {
         let mut namespaces = BTreeSet::new();
         for change in batch {
             self.peers.changed(change.kind, &change.key);
+            self.drafts(change);
             compiled.extend(self.depends(change, &holdings));
             match change.kind {
                 Kind::Pod => {
@@ -171,6 +172,22 @@ impl Dispatcher {
         }
         for key in visited {
             self.queues.holdings.push(key);
+        }
+    }
+
+    /// Asks for a look at the namespace where a draft may be missing now: somebody says what a pod holds, or whoever claimed it may
+    /// not do so any more.
+    fn drafts(&self, change: &Change) {
+        match change.kind {
+            Kind::Pod => {
+                let pod = self.caches.pods.get(&change.key);
+                if pod.is_some_and(|pod| pod.annotations.contains_key(DATA_ANNOTATION)) {
+                    self.queues.drafts.push(change.key.namespace.clone());
+                }
+            }
+            Kind::DataHolding => self.queues.drafts.push(change.key.namespace.clone()),
+            Kind::Namespace => self.queues.drafts.push(change.key.name.clone()),
+            _ => {}
         }
     }
 

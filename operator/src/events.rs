@@ -1,16 +1,13 @@
-//! Events on the workloads that own pods: that the sidecar was put in, or why a pod was refused. Repetitions are left out and
-//! the rest is bounded in rate, so that no workload can flood the API server by way of the operator.
+//! Events on the workloads that own pods: that the sidecar was put in, why a pod was refused, or that an annotation made a draft.
+//! Repetitions are left out and the rest is bounded in rate, so that no workload can flood the API server by way of the operator.
 
 mod measure;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::api::Api;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -18,6 +15,7 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::metrics::{EventOutcome, Metrics};
+use crate::owners;
 use crate::watch::{Owner, PodSummary};
 use measure::{Measure, Measured};
 
@@ -42,6 +40,8 @@ pub(crate) struct Notice {
 enum NoticeKind {
     Injected,
     Refused,
+    DraftCreated,
+    DraftRefused,
 }
 
 impl Notice {
@@ -63,12 +63,24 @@ impl Notice {
         Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::Refused, sentence }
     }
 
+    /// The annotation of a workload made a draft.
+    pub(crate) fn drafted(namespace: &str, owner: Owner, sentence: String) -> Self {
+        Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::DraftCreated, sentence }
+    }
+
+    /// The annotation of a workload makes no draft, or says something else than the holding that covers it.
+    pub(crate) fn not_drafted(namespace: &str, owner: Owner, sentence: String) -> Self {
+        Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::DraftRefused, sentence }
+    }
+
     fn event(&self) -> Event {
-        let (type_, reason) = match self.kind {
-            NoticeKind::Injected => (EventType::Normal, "Injected"),
-            NoticeKind::Refused => (EventType::Warning, "Refused"),
+        let (type_, reason, action) = match self.kind {
+            NoticeKind::Injected => (EventType::Normal, "Injected", "Admission"),
+            NoticeKind::Refused => (EventType::Warning, "Refused", "Admission"),
+            NoticeKind::DraftCreated => (EventType::Normal, "DraftCreated", "Draft"),
+            NoticeKind::DraftRefused => (EventType::Warning, "DraftRefused", "Draft"),
         };
-        Event { type_, reason: reason.into(), note: Some(cut(&self.sentence, NOTE)), action: "Admission".into(), secondary: None }
+        Event { type_, reason: reason.into(), note: Some(cut(&self.sentence, NOTE)), action: action.into(), secondary: None }
     }
 
     fn regarding(&self) -> ObjectReference {
@@ -167,19 +179,9 @@ impl Events {
         if let Some(workload) = known.get(owner) {
             return workload.clone();
         }
-        let (client, namespace) = (self.client.clone(), notice.namespace.as_str());
-        let meta = match (owner.api_version.as_str(), owner.kind.as_str()) {
-            ("apps/v1", "ReplicaSet") => {
-                Api::<ReplicaSet>::namespaced(client, namespace).get_metadata(&owner.name).await.map(|found| found.metadata)
-            }
-            ("batch/v1", "Job") => {
-                Api::<Job>::namespaced(client, namespace).get_metadata(&owner.name).await.map(|found| found.metadata)
-            }
-            _ => return owner.clone(),
-        };
-        match meta {
-            Ok(meta) => {
-                let workload = Owner::of(&meta).unwrap_or_else(|| owner.clone());
+        let namespace = notice.namespace.as_str();
+        match owners::workload(&self.client, namespace, owner).await {
+            Ok(workload) => {
                 if known.len() >= OWNERS {
                     known.clear();
                 }
@@ -191,6 +193,19 @@ impl Events {
                 owner.clone()
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Events {
+    /// The reasons and notes that wait to be published.
+    pub(crate) fn waiting(&mut self) -> Vec<(String, String)> {
+        let mut waiting = Vec::new();
+        while let Ok(notice) = self.notices.try_recv() {
+            let event = notice.event();
+            waiting.push((event.reason, event.note.unwrap_or_default()));
+        }
+        waiting
     }
 }
 

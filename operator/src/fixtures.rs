@@ -1,7 +1,10 @@
 //! What tests of several modules need: a configuration, caches with objects, and a client without a cluster.
 
+mod api_server;
+
 use std::sync::Arc;
 
+pub(crate) use api_server::ApiServer;
 use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};

@@ -3,7 +3,8 @@
 //!
 //! The way of the data: [`watch`] keeps what the API server says in caches; `dispatch` compiles what a change affects, has
 //! it signed by the `signer` with the `keys`, and publishes it; `policy_files` keeps it beside the holdings; `policy_api` streams it to the sidecars and takes their checkpoints into the `ledger`; `controllers` write
-//! the status; `admission` answers the API server for pods that are created; `events` tells the owners of the pods.
+//! the status; `admission` answers the API server for pods that are created; `drafts` makes a holding where an annotation says what is
+//! held and none claims it; `events` tells the owners of the pods.
 //! [`run`](run()) starts all of it and ends the process if any part ends.
 
 mod admin;
@@ -14,6 +15,7 @@ pub mod config;
 mod controllers;
 mod dispatch;
 mod documents;
+mod drafts;
 mod events;
 #[cfg(test)]
 mod fixtures;
@@ -22,6 +24,7 @@ mod keys;
 mod leadership;
 mod ledger;
 mod metrics;
+mod owners;
 mod peers;
 mod policy_api;
 mod policy_files;

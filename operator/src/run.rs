@@ -18,6 +18,8 @@ use crate::config::Config;
 use crate::controllers::Controllers;
 use crate::dispatch::Dispatcher;
 use crate::documents::Documents;
+use crate::drafts::keeper::Keeper as Drafter;
+use crate::drafts::workloads::{self, Workloads};
 use crate::keys::{Keeper, KeysError};
 use crate::leadership::Election;
 use crate::ledger::Ledger;
@@ -148,6 +150,13 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     supervisor.start("dispatcher", dispatcher.run(changes, synced));
     let queues = controllers.queues();
     controllers.start(supervisor);
+    let annotated = Arc::new(Workloads::default());
+    for kind in workloads::Kind::ALL {
+        let followed = workloads::follow(kind, client.clone(), Arc::clone(&annotated), Arc::clone(&queues), resumed.clone());
+        supervisor.start("annotated workloads", followed);
+    }
+    let drafter = Drafter::new(client.clone(), &caches, &annotated, &queues, notices.clone(), resumed.clone());
+    supervisor.start("drafts", drafter.run());
     let files = Arc::new(PolicyFiles {
         client: client.clone(),
         caches: Arc::clone(&caches),

@@ -175,6 +175,11 @@ impl<V: Cached> Cache<V> {
         tokio::time::timeout(limit, found).await.ok().flatten()
     }
 
+    /// Tells whenever something has changed.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// Whether the first listing is complete.
     pub(crate) fn is_synced(&self) -> bool {
         *self.synced.borrow()

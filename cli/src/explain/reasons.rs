@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
 use shekara_crds::pods::{self, MIRROR_ANNOTATION};
-use shekara_crds::{COVERED_LABEL, DataHolding, HOLDING_ANNOTATION, PROTECT_LABEL, cover};
+use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION, DataHolding, HOLDING_ANNOTATION, PROTECT_LABEL, cover};
 
 use crate::cover::{Claim, Covered, Sidecar};
 use crate::inventory::workload;
@@ -127,6 +127,11 @@ fn absent(reasons: &mut Reasons, covered: &Covered<'_>, labels: Option<&BTreeMap
     match (protected, claiming.is_empty()) {
         (_, true) => {
             reasons.why(format!("No holding of the namespace {namespace} claims it, so nobody judges what it sends."));
+            if let Some(data) = annotations.get(DATA_ANNOTATION) {
+                reasons.why(format!(
+                    "Its annotation {DATA_ANNOTATION} says that it holds {data}: the operator makes a draft of that, or an event of its workload says why not."
+                ));
+            }
             reasons.act(format!(
                 "If it holds biometric or vehicle data, select its labels in a DataHolding, or annotate its template with {HOLDING_ANNOTATION}: NAME. Otherwise nothing is to be done."
             ));

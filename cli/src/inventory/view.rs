@@ -8,6 +8,7 @@ use serde::Serialize;
 use shekara_crds::closed::ClosedHolding;
 use shekara_crds::data_holding::status::{DenialSummary, TransferSummary};
 use shekara_crds::data_holding::{Controller, Responsible, System};
+use shekara_crds::draft::is_draft;
 use shekara_crds::{DataHolding, cover, pods};
 
 use crate::objects::Objects;
@@ -32,6 +33,8 @@ pub(super) struct Inventory {
 struct Holding {
     namespace: String,
     name: String,
+    /// Whether an annotation made it and nobody has taken it over yet.
+    draft: bool,
     title: String,
     system: Option<System>,
     data: Vec<String>,
@@ -148,6 +151,7 @@ fn holding(holding: &DataHolding, objects: &Objects) -> Holding {
         protected: objects.labels_of(&namespace).map(cover::is_protected),
         namespace,
         name: holding.name_any(),
+        draft: is_draft(holding),
         title: spec.title.clone(),
         system: spec.system.clone(),
         data: spec.data.iter().map(|held| held.category.clone()).collect(),
@@ -217,7 +221,7 @@ impl Holding {
         let contact = person.and_then(|person| person.contact.as_deref());
         let mut row: Vec<Cell> = vec![
             self.namespace.clone().into(),
-            self.name.clone().into(),
+            if self.draft { Cell::new(format!("{} (draft)", self.name), Tone::Doubtful) } else { self.name.clone().into() },
             or_dash(self.system.as_ref().map(|system| system.id.as_str())).into(),
             list(&self.data).into(),
             self.controller.name.clone().into(),

@@ -7,11 +7,12 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
+use shekara_crds::draft::is_draft;
 use shekara_crds::recipient::Endpoint;
 use shekara_crds::{DataHolding, Recipient};
 use shekara_policy::{Country, HostPattern, Protocol, Reason};
 
-use super::seen::{Party, Seen};
+use super::seen::{Party, Seen, full_name};
 
 /// What is proposed.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -26,6 +27,8 @@ pub(super) struct Proposal {
     pub(super) endpoints: Vec<MissingEndpoint>,
     /// Transfers that holdings lack.
     pub(super) transfers: Vec<MissingTransfer>,
+    /// Holdings that annotations made and that nobody has taken over yet, as `namespace/name`.
+    pub(super) drafts: Vec<String>,
 }
 
 /// Flows that Enforce denies.
@@ -122,6 +125,7 @@ impl Proposal {
             recipients: drafts.into_values().collect(),
             endpoints: endpoints.into_iter().collect(),
             transfers: transfers.into_iter().collect(),
+            drafts: holdings.iter().filter(|holding| is_draft(holding)).map(full_name).collect(),
         }
     }
 }
@@ -173,7 +177,7 @@ fn endpoint(seen: &Seen) -> DraftEndpoint {
 }
 
 fn declares(holding: &str, recipient: &str, holdings: &[DataHolding]) -> bool {
-    let is_it = |found: &&DataHolding| format!("{}/{}", found.namespace().unwrap_or_default(), found.name_any()) == holding;
+    let is_it = |found: &&DataHolding| full_name(found) == holding;
     let transfers = holdings.iter().find(is_it).map(|holding| &holding.spec.transfers);
     transfers.into_iter().flatten().any(|transfer| transfer.recipient == recipient)
 }

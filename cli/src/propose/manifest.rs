@@ -1,6 +1,7 @@
 //! The proposal as a manifest: recipients that the API server refuses until the legal facts are filled in, and the rest as
 //! comments.
 
+use shekara_crds::DRAFT_LABEL;
 use shekara_policy::Protocol;
 
 use super::draft::{Draft, DraftEndpoint, Proposal};
@@ -50,6 +51,14 @@ pub(super) fn write(proposal: &Proposal) -> String {
     for missing in &proposal.transfers {
         let transfer = format!("{{recipient: {}, data: [{FILL_IN}]}}", missing.recipient);
         comment(&mut text, &format!("{}: - {transfer}", missing.holding));
+    }
+    if !proposal.drafts.is_empty() {
+        text += &format!(
+            "---\n# Drafts that annotations made: fill in their placeholders too, and take the label {DRAFT_LABEL} off.\n"
+        );
+    }
+    for draft in &proposal.drafts {
+        comment(&mut text, &format!("- {draft}"));
     }
     text
 }

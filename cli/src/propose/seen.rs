@@ -83,7 +83,8 @@ pub(super) fn all(holdings: &[DataHolding], records: &[FlowRecord]) -> Vec<Seen>
     without_questions(found).into_values().collect()
 }
 
-fn full_name(holding: &DataHolding) -> String {
+/// `namespace/name`.
+pub(super) fn full_name(holding: &DataHolding) -> String {
     format!("{}/{}", holding.namespace().unwrap_or_default(), holding.name_any())
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::schema;
 
 /// A category of data that is held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Held {
     /// The category.

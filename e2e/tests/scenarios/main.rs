@@ -9,6 +9,7 @@ mod command_line;
 mod cross_border;
 mod database;
 mod dns_question;
+mod drafts;
 mod footprint;
 mod forbidden_pod;
 mod init_container;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         scenario("peers", World, peers::run),
         scenario("stateful_peers", World, stateful_peers::run),
         scenario("uncovered_pod", World, uncovered_pod::run),
+        scenario("drafts", World, drafts::run),
         scenario("status_and_conditions", World, status_and_conditions::run),
         scenario("command_line", World, command_line::run),
         scenario("forbidden_pod", Cluster, forbidden_pod::run),

@@ -10,12 +10,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
-use shekara_crds::DataHolding;
+use shekara_crds::{DATA_ANNOTATION, DataHolding};
 use shekara_e2e::clients::{curl, tcp};
 use shekara_e2e::closed::closed;
 use shekara_e2e::cluster::{operator, scale_operator};
 use shekara_e2e::exec::talk::Talk;
-use shekara_e2e::holdings::{CONDITION, with};
+use shekara_e2e::holdings::{CONDITION, FACE, with};
 use shekara_e2e::pods::Client;
 use shekara_e2e::pods::workload::{Cover, Workload};
 use shekara_e2e::records::is_denial;
@@ -78,6 +78,13 @@ async fn without_operator(scenario: &Scenario, border: &Border, live: &mut Talk)
         Err(kube::Error::Api(status)) if status.message.contains("DataHolding faces") => {}
         Err(error) => return Err(error).context("the pod is refused for another reason"),
         Ok(_) => bail!("a pod that would be covered was created without admission"),
+    }
+    let mut marked = scenario.client_manifest("marked", Cover::Free)?.pod()?;
+    marked.metadata.annotations = Some([(DATA_ANNOTATION.to_owned(), FACE.to_owned())].into());
+    match api.create(&PostParams::default(), &marked).await {
+        Err(kube::Error::Api(status)) if status.message.contains("says that it holds biometric.face") => {}
+        Err(error) => return Err(error).context("the pod that says what it holds is refused for another reason"),
+        Ok(_) => bail!("a pod that says what it holds was created without a draft"),
     }
     scenario.client("bystander", Cover::Free).await.context("a pod that no holding covers").map(drop)
 }

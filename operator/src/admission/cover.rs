@@ -69,4 +69,14 @@ mod tests {
             Err(missing) => assert!(covering.unwrap_err().to_string().contains(&format!("no DataHolding {missing:?}"))),
         }
     }
+
+    /// What a pod says that it holds has it matched wherever it is, as in a protected namespace, and adds no holding by itself.
+    #[rstest]
+    #[case("a", "one")]
+    #[case("b", "")]
+    fn a_pod_that_says_what_it_holds_is_matched_anywhere(#[case] app: &str, #[case] expected: &str) {
+        let annotations = map(&[(shekara_crds::DATA_ANNOTATION, "vehicle.location")]);
+        let covering = covering(&BTreeMap::new(), &map(&[("app", app)]), &annotations, &[holding("one", "a")]);
+        assert_eq!(covering.unwrap().into_iter().collect::<Vec<_>>().join(","), expected);
+    }
 }

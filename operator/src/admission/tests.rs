@@ -1,5 +1,5 @@
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::events;
@@ -16,7 +16,7 @@ fn admission() -> (Admission, events::Events) {
     (Admission::new(client(), &config, &Arc::new(caches(&objects)), distributed, notices, &metrics), events)
 }
 
-fn review(pod: Value) -> AdmissionReview<DynamicObject> {
+pub(super) fn review(pod: Value) -> AdmissionReview<DynamicObject> {
     let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
     serde_json::from_value(json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
@@ -28,11 +28,11 @@ fn review(pod: Value) -> AdmissionReview<DynamicObject> {
     .unwrap()
 }
 
-fn pod(app: &str) -> Value {
+pub(super) fn pod(app: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-", "labels": {"app": app}}, "spec": {"containers": [{"name": "a"}]}})
 }
 
-async fn answer(admission: Admission, review: AdmissionReview<DynamicObject>) -> (StatusCode, Value) {
+pub(super) async fn answer(admission: Admission, review: AdmissionReview<DynamicObject>) -> (StatusCode, Value) {
     let response = mutate(State(Arc::new(admission)), Json(review)).await;
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();

@@ -108,8 +108,11 @@ impl Cached for DataHolding {
     type Object = Self;
     const KIND: Kind = Kind::DataHolding;
 
+    /// With the marks of the project, which say that it is a draft.
     fn keep(mut object: Self) -> Self {
+        let (labels, annotations) = (marks(object.metadata.labels.take()), marks(object.metadata.annotations.take()));
         strip(&mut object);
+        (object.metadata.labels, object.metadata.annotations) = (labels, annotations);
         object
     }
 }
@@ -153,12 +156,7 @@ impl Cached for PodSummary {
 
     fn keep(object: Pod) -> Self {
         let owner = Owner::of(&object.metadata);
-        let annotations: BTreeMap<String, String> = object
-            .annotations()
-            .iter()
-            .filter(|(name, _)| name.starts_with("shekara.dev/"))
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
+        let annotations = marks(object.metadata.annotations.clone()).unwrap_or_default();
         let spec = object.spec.as_ref();
         let proxy = pods::proxy(&object);
         let value = |name: &str| {
@@ -199,6 +197,13 @@ fn addresses(pod: &Pod) -> Vec<IpAddr> {
     }
     let listed = pod.status.iter().flat_map(|status| status.pod_ips.iter().flatten());
     listed.filter_map(|listed| listed.ip.parse().ok()).collect()
+}
+
+/// Those of the labels or annotations that are the project's own; none where there is no such.
+fn marks(all: Option<BTreeMap<String, String>>) -> Option<BTreeMap<String, String>> {
+    let mut marks = all?;
+    marks.retain(|name, _| name.starts_with("shekara.dev/"));
+    Some(marks).filter(|marks| !marks.is_empty())
 }
 
 /// Drops what nobody here reads.

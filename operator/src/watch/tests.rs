@@ -36,6 +36,21 @@ fn a_listing_counts_when_it_is_complete_and_what_it_lacks_is_gone() {
 }
 
 #[test]
+fn a_holding_keeps_the_marks_of_the_project_and_no_others() {
+    let cache = Cache::<DataHolding>::default();
+    let mut draft = holding("a", "1");
+    draft["metadata"]["labels"] = json!({"shekara.dev/draft": "true", "app": "web"});
+    draft["metadata"]["annotations"] = json!({"example.kz/note": "x"});
+    cache.take(Event::Apply(guarded(draft.clone())));
+    let kept = cache.get(&Key::new("cameras", "a")).unwrap();
+    assert_eq!((kept.metadata.labels.as_ref().unwrap().len(), &kept.metadata.annotations), (1, &None));
+    assert!(shekara_crds::draft::is_draft(&kept));
+    // who takes it over changes its label alone
+    draft["metadata"]["labels"] = json!({"app": "web"});
+    assert_eq!(cache.take(Event::Apply(guarded(draft))), [change("a", false)]);
+}
+
+#[test]
 fn only_a_difference_is_a_change() {
     let cache = Cache::<DataHolding>::default();
     assert_eq!(cache.take(Event::Apply(guarded(holding("a", "1")))), [change("a", true)]);
