@@ -4,28 +4,20 @@
 //!
 //! Closes 14 of the threat model for an operator that is down.
 
-use std::net::IpAddr;
-
-use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, PostParams};
+use anyhow::{Context as _, Result, ensure};
+use kube::api::ListParams;
 use serde_json::json;
 use shekara_e2e::clients::{curl, tcp};
-use shekara_e2e::cluster::{operator, scale_operator};
-use shekara_e2e::exec::talk::Talk;
+use shekara_e2e::cluster::without_operator;
 use shekara_e2e::holdings::CONDITION;
+use shekara_e2e::live::{ECHO_PORT, LiveFlow};
 use shekara_e2e::pods::Client;
 use shekara_e2e::pods::workload::{Cover, Workload};
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::{Border, Scenario};
-use shekara_e2e::wait::{Seen, now, until};
+use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC, ECHO};
 use shekara_policy::Reason;
-
-const ECHO_PORT: u16 = 7;
-
-/// So many exchanges of the live flow show that it goes on.
-const EXCHANGES: usize = 20;
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let echo = scenario.world()?.hosts.get(ECHO)?.any_v4()?;
@@ -42,33 +34,21 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
     })
     .await?;
-    let mut live = border.covered.talk(&live_flow(echo)).await?;
-    goes_on(&mut live).await?;
-    let replicas = operator(&scenario.kube).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1);
-
-    scale_operator(&scenario.kube, 0).await?;
-    let without = async {
-        without_operator(scenario, &border, &mut live).await?;
+    let mut live = LiveFlow::open(&border.covered, echo).await?;
+    live.goes_on().await?;
+    without_operator(&scenario.kube, async || {
+        stands(scenario, &border, &mut live).await?;
         peers(&border, &member).await
-    };
-    let without = without.await;
-    // whatever came of it, the next scenario needs the operator
-    scale_operator(&scenario.kube, replicas).await?;
-    without.context("without the operator")?;
-
-    goes_on(&mut live).await?;
+    })
+    .await?;
+    live.goes_on().await?;
     back(scenario, &border).await
 }
 
-async fn without_operator(scenario: &Scenario, border: &Border, live: &mut Talk) -> Result<()> {
-    goes_on(live).await?;
+async fn stands(scenario: &Scenario, border: &Border, live: &mut LiveFlow) -> Result<()> {
+    live.goes_on().await?;
     border.stands(scenario.world()?).await?;
-    let (api, bare) = (scenario.api::<Pod>(), scenario.client_manifest("bare", Cover::Covered)?.pod()?);
-    match api.create(&PostParams::default(), &bare).await {
-        Err(kube::Error::Api(status)) if status.message.contains("DataHolding faces") => {}
-        Err(error) => return Err(error).context("the pod is refused for another reason"),
-        Ok(_) => bail!("a pod that would be covered was created without admission"),
-    }
+    scenario.refuses_covered_pods().await?;
     scenario.client("bystander", Cover::Free).await.context("a pod that no holding covers").map(drop)
 }
 
@@ -96,30 +76,4 @@ async fn back(scenario: &Scenario, border: &Border) -> Result<()> {
     let status = border.covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
     ensure!(status == "200", "the clinic answers {status}");
     Ok(())
-}
-
-async fn goes_on(live: &mut Talk) -> Result<()> {
-    let (begin, mut exchanges) = (now()?, 0);
-    while exchanges < EXCHANGES {
-        let line = live.next(CONDITION).await?.text;
-        let time = line.strip_prefix("back ").with_context(|| format!("the live flow ended: {line}"))?;
-        // those of before were not read until now
-        exchanges += usize::from(time.parse::<f64>()? > begin);
-    }
-    Ok(())
-}
-
-/// Sends a byte and waits for it to come back, for ever.
-fn live_flow(echo: IpAddr) -> String {
-    format!(
-        "import socket, time\n\
-         s = socket.create_connection(('{echo}', {ECHO_PORT}), 10)\n\
-         s.settimeout(10)\n\
-         while True:\n\
-         \x20   s.sendall(b'.')\n\
-         \x20   if not s.recv(1): break\n\
-         \x20   print('back', time.time())\n\
-         \x20   time.sleep(0.05)\n\
-         print('closed')\n"
-    )
 }
