@@ -19,7 +19,7 @@ export KUBERNETES SCENARIO XDG_CACHE_HOME CARGO_TARGET_DIR
 workspace := --workspace --all-features
 
 demo demo-down: export CLUSTER := $(or $(filter current,$(CLUSTER)),$(DEMO_CLUSTER))
-test test-cluster e2e cluster-up cluster-down: export CLUSTER := $(or $(CLUSTER),$(TEST_CLUSTER))
+test test-long test-cluster e2e e2e-long cluster-up cluster-down: export CLUSTER := $(or $(CLUSTER),$(TEST_CLUSTER))
 
 .PHONY: help
 help: ## Explain every target and variable
@@ -51,8 +51,10 @@ test: ## Prove everything, fastest first: unit, property and namespace tests, ge
 	@$(MAKE) test-cluster
 
 .PHONY: test-long
-test-long: ## Prove the promise of the declarations with a million generated worlds and edits, in release mode: four minutes and more
+test-long: ## Prove what takes long: a million generated worlds and edits, in release mode, and the long scenarios on a cluster of their own: an hour
 	PROPTEST_CASES=1000000 cargo test --release --package shekara-crds --all-features --lib promise -- --nocapture
+	@$(MAKE) e2e-long
+	e2e/cluster down
 
 .PHONY: unit
 unit: ## Unit and property tests, the command line's answers, and the sidecar as a real process in network namespaces
@@ -83,7 +85,7 @@ lint: ## Format, clippy with warnings denied, scripts, documents, dependencies, 
 	@tools/prerequisites
 	cargo fmt --check
 	cargo clippy $(workspace) --all-targets -- --deny warnings
-	cargo clippy $(workspace) --test scenarios --test scenarios_alone -- --deny warnings
+	cargo clippy $(workspace) --test scenarios --test scenarios_alone --test scenarios_long -- --deny warnings
 	tools/lint-scripts
 	tools/lint-documents
 	tools/lint-dependencies
@@ -101,6 +103,11 @@ e2e: cluster-up ## Scenarios on the test cluster, which stays up: make e2e SCENA
 	cargo build --quiet $(workspace) --bin kubectl-shekara
 	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios -- --test-threads=$(JOBS) $(SCENARIO)
 	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_alone -- --test-threads=1 $(SCENARIO)
+
+.PHONY: e2e-long
+e2e-long: cluster-up ## Long scenarios on the test cluster, which stays up: make e2e-long SCENARIO=policy_change
+	cargo test --quiet $(workspace) --test scenarios_long --no-run
+	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_long -- --test-threads=1 $(SCENARIO)
 
 .PHONY: cluster-up
 cluster-up: ## The test cluster with images loaded and Shekara installed

@@ -98,6 +98,19 @@ pub async fn scale_operator(client: &Client, replicas: i32) -> Result<()> {
     .await
 }
 
+/// Does something while there is no operator, and then has as many replicas as before, whatever came of it: the next scenario
+/// needs them.
+///
+/// # Errors
+/// When the operator cannot be scaled, or what was done failed.
+pub async fn without_operator<T>(client: &Client, body: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+    let replicas = operator(client).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    scale_operator(client, 0).await?;
+    let outcome = body().await;
+    scale_operator(client, replicas).await?;
+    outcome.context("without the operator")
+}
+
 /// Takes an object as the spec says it, and leaves no one else's fields behind: server-side apply.
 ///
 /// # Errors

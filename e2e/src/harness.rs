@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::scenario::Scenario;
 use crate::{diagnose, environment};
 
-/// How long a scenario may take.
+/// How long a scenario may take that says nothing else.
 const LIMIT: Duration = Duration::from_secs(420);
 
 /// What a scenario needs besides a cluster with Shekara.
@@ -31,6 +31,14 @@ pub fn scenario<F>(name: &'static str, needs: Needs, body: F) -> Trial
 where
     F: AsyncFnOnce(&Scenario) -> Result<()> + Send + 'static,
 {
+    scenario_within(LIMIT, name, needs, body)
+}
+
+/// A scenario that may take so long.
+pub fn scenario_within<F>(limit: Duration, name: &'static str, needs: Needs, body: F) -> Trial
+where
+    F: AsyncFnOnce(&Scenario) -> Result<()> + Send + 'static,
+{
     Trial::ignorable_test(name, move || {
         if needs != Needs::Cluster && environment::world()?.is_none() {
             return Ok(Completion::ignored_with("not run: needs the world"));
@@ -39,7 +47,7 @@ where
             return Ok(Completion::ignored_with("not run: it would disturb an installation that is not the tests' own"));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(conduct(name, body))?;
+        runtime.block_on(conduct(name, limit, body))?;
         Ok(Completion::Completed)
     })
 }
@@ -50,12 +58,12 @@ pub fn run(scenarios: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), scenarios).exit_code()
 }
 
-async fn conduct(name: &str, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<(), Failed> {
+async fn conduct(name: &str, limit: Duration, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<(), Failed> {
     let scenario = Scenario::begin(name).await.map_err(explain)?;
-    let ended = AssertUnwindSafe(timeout(LIMIT, body(&scenario))).catch_unwind().await;
+    let ended = AssertUnwindSafe(timeout(limit, body(&scenario))).catch_unwind().await;
     let outcome = match ended {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(anyhow!("not at its end after {} s", LIMIT.as_secs())),
+        Ok(Err(_)) => Err(anyhow!("not at its end after {} s", limit.as_secs())),
         Err(panic) => Err(anyhow!("it panicked: {}", message(&*panic))),
     };
     let explained = match outcome {

@@ -1,4 +1,4 @@
-//! What the operator and the API server count, read through the API server.
+//! What the operator, the API server and sidecars count, read through the API server.
 
 use anyhow::{Context as _, Result};
 use kube::{Client, ResourceExt as _};
@@ -7,6 +7,9 @@ use crate::cluster::{OPERATOR_NAMESPACE, operator_pods};
 
 /// The port of the operator's administration endpoints.
 const ADMIN_PORT: u16 = 8080;
+
+/// The port of a sidecar's metrics.
+const SIDECAR_PORT: u16 = 15_020;
 
 /// The sum of the operator's samples of a metric that have all of these labels, over its replicas.
 ///
@@ -19,6 +22,15 @@ pub async fn operator_counts(client: &Client, metric: &str, labels: &[(&str, &st
         sum += sum_of(&ask(client, &path).await?, metric, labels);
     }
     Ok(sum)
+}
+
+/// The sum of the samples of a metric of a pod's sidecar.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn sidecar_counts(client: &Client, namespace: &str, pod: &str, metric: &str) -> Result<f64> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{SIDECAR_PORT}/proxy/metrics");
+    Ok(sum_of(&ask(client, &path).await?, metric, &[]))
 }
 
 /// Every sample of a metric of the API server, with its labels as they are written.

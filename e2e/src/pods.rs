@@ -1,5 +1,7 @@
 //! Pods with real clients.
 
+pub mod fleet;
+pub mod members;
 pub mod watcher;
 pub mod workload;
 
@@ -15,7 +17,7 @@ use shekara_policy::record::FlowRecord;
 use crate::exec::talk::Talk;
 use crate::exec::{self, Ran};
 use crate::records;
-use crate::wait::{Seen, until};
+use crate::wait::{Seen, now, until};
 
 /// How long a pod may take to become ready: images are on the node already.
 pub const START: Duration = Duration::from_secs(120);
@@ -102,6 +104,18 @@ impl Client {
     /// When it cannot be started.
     pub async fn talk(&self, program: &str) -> Result<Talk> {
         Talk::new(exec::start(&self.pods, &self.name, &self.container, &["python3", "-u", "-c", program]).await?)
+    }
+
+    /// Asserts that the pod and the test read the clock of one machine, so that their times can be compared.
+    ///
+    /// # Errors
+    /// When the pod's clock says another time.
+    pub async fn has_our_clock(&self) -> Result<()> {
+        let before = now()?;
+        let there: f64 = self.python("import time\nprint(time.time())").await?.success()?.trim().parse()?;
+        let after = now()?;
+        anyhow::ensure!(before <= there && there <= after, "the pod's clock says {there}, between {before} and {after} of ours");
+        Ok(())
     }
 
     /// What a container of the pod wrote so far.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -193,6 +193,19 @@ impl Scenario {
     pub async fn create(&self, workload: &Workload) -> Result<Pod> {
         let pod = workload.pod()?;
         self.api::<Pod>().create(&PostParams::default(), &pod).await.context("the pod is refused")
+    }
+
+    /// Asserts that the API server itself refuses a pod that the holding `faces` would cover: admission is not there to cover it.
+    ///
+    /// # Errors
+    /// When it is taken, or refused for another reason.
+    pub async fn refuses_covered_pods(&self) -> Result<()> {
+        let bare = self.client_manifest("bare", Cover::Covered)?.pod()?;
+        match self.api::<Pod>().create(&PostParams::default(), &bare).await {
+            Err(kube::Error::Api(status)) if status.message.contains("DataHolding faces") => Ok(()),
+            Err(error) => Err(error).context("the pod is refused for another reason"),
+            Ok(_) => bail!("a pod that would be covered was created without admission"),
+        }
     }
 
     /// The whole border: the standard, recipients with these endpoints, a holding with a transfer to each, a covered pod in

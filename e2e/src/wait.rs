@@ -9,6 +9,9 @@ use tokio::time::{Instant, sleep};
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// How often something is looked at that is to stay as it is.
+const SLOWLY: Duration = Duration::from_millis(500);
+
 /// What a look at a condition saw.
 pub enum Seen<T> {
     /// It holds.
@@ -43,6 +46,32 @@ pub async fn until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -
     }
 }
 
+/// Looks until what is seen has not changed for `stretch`, and gives how long after the first look it changed last. Fails when
+/// that does not come about within `limit`: something goes on changing.
+///
+/// # Errors
+/// When time is up, or a look fails.
+pub async fn still<T: PartialEq + Debug>(
+    what: &str,
+    stretch: Duration,
+    limit: Duration,
+    mut look: impl AsyncFnMut() -> Result<T>,
+) -> Result<Duration> {
+    let begin = Instant::now();
+    let (mut before, mut changed) = (look().await?, Instant::now());
+    while changed.elapsed() < stretch {
+        if begin.elapsed() >= limit {
+            bail!("not for {} s on end within {} s: {what}; last seen: {before:?}", stretch.as_secs(), limit.as_secs());
+        }
+        sleep(SLOWLY).await;
+        let now = look().await?;
+        if now != before {
+            (before, changed) = (now, Instant::now());
+        }
+    }
+    Ok(changed.duration_since(begin))
+}
+
 /// The time by the clock that pods of a cluster on this machine read too, in seconds.
 ///
 /// # Errors
@@ -65,5 +94,19 @@ mod tests {
         assert_eq!(until("five looks", Duration::from_secs(1), &mut look).await.unwrap(), 5);
         let never = until::<()>("a miracle", Duration::from_secs(1), async || Ok(Seen::NotYet("none".into()))).await;
         assert_eq!(never.unwrap_err().to_string(), "not within 1 s: a miracle; last seen: none");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_become_still_is_told_from_what_goes_on() {
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let until_the_fourth = async || Ok(begin.elapsed().as_secs().min(4));
+        let changed = still("four seconds pass", 10 * second, 30 * second, until_the_fourth).await.unwrap();
+        assert_eq!((changed.as_secs(), begin.elapsed().as_secs()), (4, 14));
+        // once in nine seconds is not still for ten
+        let begin = Instant::now();
+        let for_ever = async || Ok(begin.elapsed().as_secs() / 9);
+        let never = still("no time passes", 10 * second, 30 * second, for_ever).await.unwrap_err().to_string();
+        assert_eq!(never, "not for 10 s on end within 30 s: no time passes; last seen: 3");
+        assert!(begin.elapsed() < 31 * second);
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         {"network": format!("{echo}/32"), "ports": [ECHO_PORT], "protocol": "TCP"},
     ]);
     let border = scenario.border(&[("party", endpoints.clone())]).await?;
-    same_clock(&border.covered).await?;
+    border.covered.has_our_clock().await?;
 
     let without = with(recipient_spec(endpoints.clone()), "/permits", json!([]))?;
     let withdrawn = async { scenario.recipient_with("party", without).await.map(drop) };
@@ -56,15 +56,6 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         Ok(())
     };
     closes(scenario, &border, "recipient deleted", Reason::UnlistedParty, deleted).await
-}
-
-/// Pod and test read the clock of one machine, so their times can be compared.
-async fn same_clock(covered: &Client) -> Result<()> {
-    let before = now()?;
-    let there: f64 = covered.python("import time\nprint(time.time())").await?.success()?.trim().parse()?;
-    let after = now()?;
-    ensure!(before <= there && there <= after, "the pod's clock says {there}, between {before} and {after} of ours");
-    Ok(())
 }
 
 /// Has an idle and a busy flow, and new ones all the time, while `revoke` is done.

@@ -6,30 +6,25 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use futures::future::try_join_all;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::Api;
+use k8s_openapi::api::core::v1::Service;
 use kube::api::PostParams;
 use serde_json::json;
 use shekara_e2e::measure;
 use shekara_e2e::pods::workload::{Cover, Workload};
-use shekara_e2e::pods::{Client, START};
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::wait::{Seen, now, until};
 use shekara_e2e::world::hosts::cast::CLINIC;
 
 const MEMBERS: usize = 3;
+const PORT: u16 = 6379;
 
 /// How long after the members are ready a copy may still be under way: Redis tries again every second.
 const COPY: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
-    start(scenario).await?;
-    let api: Api<Pod> = scenario.api();
-    let names: Vec<String> = (0..MEMBERS).map(|number| format!("redis-{number}")).collect();
-    let members = try_join_all(names.iter().map(|name| member(&api, name))).await?;
+    service(scenario).await?;
+    let members = scenario.members(&redis(scenario)?, PORT, MEMBERS).await?;
     let ready = now()?;
     let (first, others) = members.split_first().context("there is no member")?;
     for member in others {
@@ -43,7 +38,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     scenario.enforcing(i64::try_from(MEMBERS)? + 1).await?;
     first.run(&["redis-cli", "set", "face", "4711"]).await?.success()?;
     for member in &members {
-        let host = format!("{}.redis.{}.svc.cluster.local", member.name, scenario.namespace);
+        let host = scenario.member_host("redis", &member.name);
         until(&format!("{host} has the copy"), COPY, async || {
             let said = border.covered.run(&["redis-cli", "-h", &host, "get", "face"]).await?;
             Ok(if said.stdout.trim() == "4711" { Seen::Yes(()) } else { Seen::NotYet(said.to_string()) })
@@ -56,34 +51,22 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     border.stands(scenario.world()?).await
 }
 
-async fn member(api: &Api<Pod>, name: &str) -> Result<Client> {
-    let what = format!("there is the member {name}");
-    until(&what, START, async || Ok(Seen::some_or(api.get_opt(name).await?.map(drop), "none"))).await?;
-    Client::ready(api, name).await
+/// A Service of all members, beside the one that gives each its name.
+async fn service(scenario: &Scenario) -> Result<()> {
+    let service: Service = serde_json::from_value(json!({
+        "metadata": {"name": "any"}, "spec": {"selector": {"workload": "redis"}, "ports": [{"port": PORT}]},
+    }))?;
+    scenario.api::<Service>().create(&PostParams::default(), &service).await.context("the Service is refused")?;
+    Ok(())
 }
 
-async fn start(scenario: &Scenario) -> Result<()> {
-    for (name, more) in [("redis", json!("None")), ("any", json!(null))] {
-        // a name for each member from its first moment on, ready or not: they look for each other while they start
-        let service: Service = serde_json::from_value(json!({
-            "metadata": {"name": name},
-            "spec": {"clusterIP": more, "publishNotReadyAddresses": name == "redis", "selector": {"workload": "redis"}, "ports": [{"port": 6379}]},
-        }))?;
-        scenario.api::<Service>().create(&PostParams::default(), &service).await.context("the Service is refused")?;
-    }
+fn redis(scenario: &Scenario) -> Result<Workload> {
     let server = "setpriv --reuid=redis --regid=redis --init-groups redis-server /etc/redis/redis.conf --daemonize no --supervised no \
                   --logfile '' --bind '*' '-::*' --protected-mode no";
-    let program = format!(
-        "case $HOSTNAME in redis-0) exec {server} ;; *) exec {server} --replicaof redis-0.redis.{}.svc.cluster.local 6379 ;; esac",
-        scenario.namespace
-    );
-    let workload = Workload::new("redis", Cover::Covered).container(json!({
+    let first = scenario.member_host("redis", "redis-0");
+    let program = format!("case $HOSTNAME in redis-0) exec {server} ;; *) exec {server} --replicaof {first} {PORT} ;; esac");
+    Ok(Workload::new("redis", Cover::Covered).container(json!({
         "name": "redis", "image": scenario.images.get("redis")?, "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", program],
-        "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
-    }));
-    let set: StatefulSet = workload.owned_by("StatefulSet", |template| {
-        json!({"replicas": MEMBERS, "serviceName": "redis", "podManagementPolicy": "Parallel", "selector": workload.selector(), "template": template})
-    })?;
-    scenario.api::<StatefulSet>().create(&PostParams::default(), &set).await.context("the StatefulSet is refused")?;
-    Ok(())
+        "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
+    })))
 }

@@ -4,8 +4,6 @@
 //!
 //! Closes 14 of the threat model for an operator that is down.
 
-use std::net::IpAddr;
-
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -13,21 +11,16 @@ use serde_json::json;
 use shekara_crds::{DATA_ANNOTATION, DataHolding};
 use shekara_e2e::clients::{curl, tcp};
 use shekara_e2e::closed::closed;
-use shekara_e2e::cluster::{operator, scale_operator};
-use shekara_e2e::exec::talk::Talk;
+use shekara_e2e::cluster::without_operator;
 use shekara_e2e::holdings::{CONDITION, FACE, with};
+use shekara_e2e::live::{ECHO_PORT, LiveFlow};
 use shekara_e2e::pods::Client;
 use shekara_e2e::pods::workload::{Cover, Workload};
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::{Border, Scenario};
-use shekara_e2e::wait::{Seen, now, until};
+use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC, ECHO};
 use shekara_policy::Reason;
-
-const ECHO_PORT: u16 = 7;
-
-/// So many exchanges of the live flow show that it goes on.
-const EXCHANGES: usize = 20;
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let echo = scenario.world()?.hosts.get(ECHO)?.any_v4()?;
@@ -44,44 +37,32 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
     })
     .await?;
-    let mut live = border.covered.talk(&live_flow(echo)).await?;
-    goes_on(&mut live).await?;
+    let mut live = LiveFlow::open(&border.covered, echo).await?;
+    live.goes_on().await?;
     let ends = scenario
         .holding_with("ends", with(scenario.holding_spec(&[]), "/workloadSelector", json!({"matchLabels": {"app": "nobody"}}))?)
         .await?;
     scenario.condition("ends", "Accepted", "True").await?;
-    let replicas = operator(&scenario.kube).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1);
-
-    scale_operator(&scenario.kube, 0).await?;
-    let without = async {
-        without_operator(scenario, &border, &mut live).await?;
+    without_operator(&scenario.kube, async || {
+        stands(scenario, &border, &mut live).await?;
         scenario.api::<DataHolding>().delete("ends", &DeleteParams::default()).await?;
         peers(&border, &member).await
-    };
-    let without = without.await;
-    // whatever came of it, the next scenario needs the operator
-    scale_operator(&scenario.kube, replicas).await?;
-    without.context("without the operator")?;
-
-    goes_on(&mut live).await?;
+    })
+    .await?;
+    live.goes_on().await?;
     back(scenario, &border).await?;
     let closed = closed(scenario, ends.metadata.uid.as_deref().unwrap_or_default()).await?;
     ensure!(closed.registered.name == "ends" && closed.at_the_latest, "{closed:?}");
     Ok(())
 }
 
-async fn without_operator(scenario: &Scenario, border: &Border, live: &mut Talk) -> Result<()> {
-    goes_on(live).await?;
+async fn stands(scenario: &Scenario, border: &Border, live: &mut LiveFlow) -> Result<()> {
+    live.goes_on().await?;
     border.stands(scenario.world()?).await?;
-    let (api, bare) = (scenario.api::<Pod>(), scenario.client_manifest("bare", Cover::Covered)?.pod()?);
-    match api.create(&PostParams::default(), &bare).await {
-        Err(kube::Error::Api(status)) if status.message.contains("DataHolding faces") => {}
-        Err(error) => return Err(error).context("the pod is refused for another reason"),
-        Ok(_) => bail!("a pod that would be covered was created without admission"),
-    }
+    scenario.refuses_covered_pods().await?;
     let mut marked = scenario.client_manifest("marked", Cover::Free)?.pod()?;
     marked.metadata.annotations = Some([(DATA_ANNOTATION.to_owned(), FACE.to_owned())].into());
-    match api.create(&PostParams::default(), &marked).await {
+    match scenario.api::<Pod>().create(&PostParams::default(), &marked).await {
         Err(kube::Error::Api(status)) if status.message.contains("says that it holds biometric.face") => {}
         Err(error) => return Err(error).context("the pod that says what it holds is refused for another reason"),
         Ok(_) => bail!("a pod that says what it holds was created without a draft"),
@@ -113,30 +94,4 @@ async fn back(scenario: &Scenario, border: &Border) -> Result<()> {
     let status = border.covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
     ensure!(status == "200", "the clinic answers {status}");
     Ok(())
-}
-
-async fn goes_on(live: &mut Talk) -> Result<()> {
-    let (begin, mut exchanges) = (now()?, 0);
-    while exchanges < EXCHANGES {
-        let line = live.next(CONDITION).await?.text;
-        let time = line.strip_prefix("back ").with_context(|| format!("the live flow ended: {line}"))?;
-        // those of before were not read until now
-        exchanges += usize::from(time.parse::<f64>()? > begin);
-    }
-    Ok(())
-}
-
-/// Sends a byte and waits for it to come back, for ever.
-fn live_flow(echo: IpAddr) -> String {
-    format!(
-        "import socket, time\n\
-         s = socket.create_connection(('{echo}', {ECHO_PORT}), 10)\n\
-         s.settimeout(10)\n\
-         while True:\n\
-         \x20   s.sendall(b'.')\n\
-         \x20   if not s.recv(1): break\n\
-         \x20   print('back', time.time())\n\
-         \x20   time.sleep(0.05)\n\
-         print('closed')\n"
-    )
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use shekara_e2e::clients::curl;
-use shekara_e2e::cluster::{operator, scale_operator};
+use shekara_e2e::cluster::without_operator;
 use shekara_e2e::files::{FILE, MOUNTED};
 use shekara_e2e::holdings::CONDITION;
 use shekara_e2e::pods::watcher::Watcher;
@@ -28,12 +28,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
     let watcher = Watcher::beside(scenario, &border.covered).await?;
     put_right(scenario, &border).await.context("while the operator is there")?;
-    let replicas = operator(&scenario.kube).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1);
-    scale_operator(&scenario.kube, 0).await?;
-    let without = without_operator(scenario, &border, &watcher).await;
-    // whatever came of it, the next scenario needs the operator
-    scale_operator(&scenario.kube, replicas).await?;
-    without.context("without the operator")?;
+    without_operator(&scenario.kube, async || by_the_file(scenario, &border, &watcher).await).await?;
     back(scenario, &border).await.context("with the operator back")
 }
 
@@ -63,7 +58,7 @@ async fn put_right(scenario: &Scenario, border: &Border) -> Result<()> {
     scenario.enforcing(1).await.map(drop)
 }
 
-async fn without_operator(scenario: &Scenario, border: &Border, watcher: &Watcher) -> Result<()> {
+async fn by_the_file(scenario: &Scenario, border: &Border, watcher: &Watcher) -> Result<()> {
     let genuine = genuine(scenario).await?;
     arrives(scenario, border, watcher, &genuine).await?;
     watcher.kill_sidecar(&border.covered).await?;
