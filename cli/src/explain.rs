@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let common = &arguments.common;
     let needs = Needs { namespaces: true, pods: Need::Needed, rules: Need::Wanted, surroundings: true, ..Needs::default() };
-    let objects = read(common, &Request { needs, pod: Some(arguments.pod.clone()), service: None })?;
+    let objects = read(common, &Request { needs, pod: Some(arguments.pod.clone()), ..Request::default() })?;
     output::notes(&objects.notes);
     let place = Place::new(&objects, &arguments.cluster_networks, common.now())?;
     let covered = Covered::of(objects.pod(&arguments.pod, common)?, &objects, &place)?;

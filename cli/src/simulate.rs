@@ -107,8 +107,10 @@ fn request(arguments: &Arguments) -> Request {
     let needs = Needs { namespaces: true, rules: Need::Needed, surroundings: true, ..Needs::default() };
     let service = arguments.destination.service();
     match &arguments.target {
-        Target::Pod(name) => Request { needs: Needs { pods: Need::Needed, ..needs }, pod: Some(name.clone()), service },
-        Target::Holding(_) => Request { needs, pod: None, service },
+        Target::Pod(name) => {
+            Request { needs: Needs { pods: Need::Needed, ..needs }, pod: Some(name.clone()), service, ..Request::default() }
+        }
+        Target::Holding(_) => Request { needs, service, ..Request::default() },
     }
 }
 

@@ -128,6 +128,7 @@ fn holdings(objects: &Objects) -> Vec<Holding> {
 fn closed(closed: &ClosedHolding, objects: &Objects) -> Holding {
     let ClosedHolding { registered, closed_at, at_the_latest, transfers, denials, denied, truncated } = closed.clone();
     Holding {
+        draft: false,
         protected: objects.labels_of(&registered.namespace).map(cover::is_protected),
         namespace: registered.namespace,
         name: registered.name,

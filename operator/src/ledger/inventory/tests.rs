@@ -129,7 +129,7 @@ async fn a_holding_is_closed_once_and_that_is_told() {
     ledger.closed.changed().await;
     ledger.closed.add(&closed("second")).unwrap();
     let entries = ledger.closed.within(usize::MAX);
-    assert_eq!((entries.holdings.keys().collect::<Vec<_>>(), entries.left_out), (vec!["0", "1"], 7));
+    assert_eq!((entries.holdings.keys().map(String::as_str).collect::<Vec<_>>(), entries.left_out), (vec!["0", "1"], 7));
     assert!(entries.holdings["1"].contains("first"));
     assert_eq!(ledger.closed.within(10).left_out, 8);
     assert_eq!(ledger.closed.within(10).left_out, 8, "none is left out twice");

@@ -23,7 +23,7 @@ impl Fixture {
         parts.documents.set_complete();
         let api = PolicyApi::new(parts).unwrap();
         let (say, said) = mpsc::unbounded_channel::<String>();
-        let said = stream::unfold(said, async |mut said| Some((Ok::<_, Infallible>(said.recv().await?), said)));
+        let said = futures::stream::unfold(said, async |mut said| Some((Ok::<_, Infallible>(said.recv().await?), said)));
         let key = Key::new("cameras", "web");
         let changes = api.documents.follow_pod(&key, 8).unwrap();
         let conversation = Conversation::new(&api, key, "uid-of-web".into(), changes, Body::from_stream(said));
