@@ -10,7 +10,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, metadata_watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
 use shekara_crds::DATA_ANNOTATION;
 use tracing::warn;
@@ -154,8 +154,8 @@ pub(crate) async fn follow(
 ) -> Result<(), WatchEnded> {
     resumed.wait().await;
     let resource = kind.resource();
-    let api: Api<DynamicObject> = Api::all_with(client, &resource);
-    let mut events = std::pin::pin!(metadata_watcher(api, watcher::Config::default()).default_backoff());
+    let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client, &resource);
+    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
     loop {
         match events.try_next().await {
             Ok(Some(event)) => {
