@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use kube::Client;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
+use shekara_crds::PROTECT_LABEL;
 use shekara_e2e::measure;
 use shekara_e2e::operator_metrics::{api_server_counts, label};
 use shekara_e2e::scenario::Scenario;
+use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::CLINIC;
 use tokio::time::{Instant, sleep};
 
@@ -21,10 +25,14 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long the cluster may take to become still after the border was put up.
 const SETTLING: Duration = Duration::from_secs(120);
 
+/// How long nothing was written when it counts as still: counts are kept every 30 s, those of what has just ended too.
+const STILL: Duration = Duration::from_secs(35);
+
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let clinic = json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]);
     let border = scenario.border(&[("clinic", clinic)]).await?;
     border.stands(scenario.world()?).await?;
+    others_are_gone(scenario).await?;
     settle(&scenario.kube).await?;
     let window = Duration::from_secs(std::env::var("SHEKARA_IDLE_SECONDS").map_or(Ok(WINDOW), |text| text.parse())?);
     let before = writes(&scenario.kube).await?;
@@ -35,20 +43,34 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a look finds nothing new: the last flows have been counted and told.
+/// Waits until nothing is left of the scenarios before this one.
+async fn others_are_gone(scenario: &Scenario) -> Result<()> {
+    let protected = ListParams::default().labels(&format!("{PROTECT_LABEL}=true"));
+    let namespaces: Api<Namespace> = Api::all(scenario.kube.clone());
+    until("the namespaces of other scenarios are gone", SETTLING, async || {
+        let all = namespaces.list(&protected).await?.items;
+        let others = all.into_iter().map(|namespace| namespace.name_any()).filter(|name| *name != scenario.namespace);
+        let others: Vec<String> = others.collect();
+        Ok(Seen::some_or(others.is_empty().then_some(()), others))
+    })
+    .await
+}
+
+/// Waits until nothing new has been found for a while: the last flows have been counted and told.
 async fn settle(client: &Client) -> Result<()> {
-    let begun = Instant::now();
+    let (begun, mut since) = (Instant::now(), Instant::now());
     let mut before = writes(client).await?;
-    loop {
+    while since.elapsed() < STILL {
         sleep(LOOK).await;
         let now = writes(client).await?;
         let written = difference(&before, &now);
-        if written.is_empty() && begun.elapsed() > 3 * LOOK {
-            return Ok(());
+        if !written.is_empty() {
+            since = Instant::now();
         }
         ensure!(begun.elapsed() < SETTLING, "the cluster does not become still: {written:?}");
         before = now;
     }
+    Ok(())
 }
 
 /// What the operator could write, by kind and verb. Leases are renewed, tokens reviewed, and nodes say that they live: those are
