@@ -12,15 +12,12 @@ use shekara_crds::PROTECT_LABEL;
 use shekara_e2e::measure;
 use shekara_e2e::operator_metrics::{api_server_counts, label};
 use shekara_e2e::scenario::Scenario;
-use shekara_e2e::wait::{Seen, until};
+use shekara_e2e::wait::{Seen, still, until};
 use shekara_e2e::world::hosts::cast::CLINIC;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// How long the cluster is watched, in seconds, where `SHEKARA_IDLE_SECONDS` does not say another number.
 const WINDOW: u64 = 30;
-
-/// Between two looks at whether the cluster has become still.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// How long the cluster may take to become still after the border was put up.
 const SETTLING: Duration = Duration::from_secs(120);
@@ -33,7 +30,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let border = scenario.border(&[("clinic", clinic)]).await?;
     border.stands(scenario.world()?).await?;
     others_are_gone(scenario).await?;
-    settle(&scenario.kube).await?;
+    still("the cluster is idle", STILL, SETTLING, async || writes(&scenario.kube).await).await?;
     let window = Duration::from_secs(std::env::var("SHEKARA_IDLE_SECONDS").map_or(Ok(WINDOW), |text| text.parse())?);
     let before = writes(&scenario.kube).await?;
     sleep(window).await;
@@ -54,23 +51,6 @@ async fn others_are_gone(scenario: &Scenario) -> Result<()> {
         Ok(Seen::some_or(others.is_empty().then_some(()), others))
     })
     .await
-}
-
-/// Waits until nothing new has been found for a while: the last flows have been counted and told.
-async fn settle(client: &Client) -> Result<()> {
-    let (begun, mut since) = (Instant::now(), Instant::now());
-    let mut before = writes(client).await?;
-    while since.elapsed() < STILL {
-        sleep(LOOK).await;
-        let now = writes(client).await?;
-        let written = difference(&before, &now);
-        if !written.is_empty() {
-            since = Instant::now();
-        }
-        ensure!(begun.elapsed() < SETTLING, "the cluster does not become still: {written:?}");
-        before = now;
-    }
-    Ok(())
 }
 
 /// What the operator could write, by kind and verb. Leases are renewed, tokens reviewed, and nodes say that they live: those are
