@@ -1,6 +1,6 @@
 //! Annotating a workload with what it holds is the safest first gesture: it makes a draft, cuts nothing off that runs, and shows its
-//! pods as uncovered. New pods are covered. Where no standard lets drafts observe they may send nothing; the draft itself opens
-//! nothing, and the operator may create no other holding.
+//! pods as uncovered. New pods are covered. Where no standard lets drafts observe they may send nothing; where each does, they reach
+//! whom they did before, and it is recorded. The draft itself opens nothing, and the operator may create no other holding.
 //!
 //! Closes the parts of 11 and 14 of the threat model that are about pods which say what they hold.
 
@@ -28,6 +28,7 @@ use shekara_e2e::pods::{Client, START};
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::{ADS, ECHO};
+use shekara_policy::Reason;
 
 /// How long a line of the live connection may take.
 const LINE: Duration = Duration::from_secs(15);
@@ -89,6 +90,14 @@ async fn a_standard_grants_observing(scenario: &Scenario) -> Result<()> {
     let draft = shown(scenario, "draft-map", "Bare").await?;
     ensure!(draft.spec.enforcement.mode == Mode::Observe, "it does not observe: {:?}", draft.spec.enforcement);
     ensure!(!before.object().await?.labels().contains_key(COVERED_LABEL), "the pod that runs was touched");
+
+    scenario.api::<Pod>().delete(&before.name, &DeleteParams::default()).await?;
+    let rolled = another(scenario, "map", &before.name).await?;
+    shown(scenario, "draft-map", "Observing").await?;
+    let ads = scenario.world()?.hosts.get(ADS)?.any_v4()?;
+    rolled.run(&curl_at(&format!("https://{ADS}/"), ADS, 443, ads)).await?.success()?;
+    let seen = rolled.record("what a draft observes", |record| record.name.as_deref() == Some(ADS)).await?;
+    ensure!(seen.observed && seen.reason == Some(Reason::UnlistedParty) && seen.bytes_out > 0, "{seen:?}");
     Ok(())
 }
 
