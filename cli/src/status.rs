@@ -206,6 +206,7 @@ fn flows(text: &mut Text, transfers: &[TransferSummary], denials: &[DenialSummar
                     let reason = transfer.reason.as_deref().map(|reason| format!(" {reason}")).unwrap_or_default();
                     let verdict = match transfer.verdict {
                         TransferVerdict::Allowed => Cell::new(format!("Allowed{reason}"), Tone::Good),
+                        TransferVerdict::Observed => Cell::new(format!("Observed{reason}"), Tone::Doubtful),
                         TransferVerdict::Denied => Cell::new(format!("Denied{reason}"), Tone::Bad),
                     };
                     vec![

@@ -126,7 +126,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         in_cluster,
         peers_denied: inside::are_peers_denied(&data, &standards),
         cluster_api: cluster_api(holding, &standards, &mut problems),
-        observe_until: observe::until(holding, &standards, &mut problems),
+        observe_until: observe::until(holding, &standards, around.now, &mut problems),
         cluster: around.cluster.clone(),
         data,
     };

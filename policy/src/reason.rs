@@ -40,7 +40,7 @@ reasons! {
     ForbiddenAddress: "The address is a loopback, link-local, multicast, private, reserved or translated address that no transfer lists as a network.",
     InClusterUnlisted: "The destination is inside the cluster and no holding covers it; cover it with a DataHolding for the same data, or list its Service under inCluster of every holding of this pod.",
     PeerOtherData: "The destination inside the cluster is covered, but not for all data that the holdings of this pod hold; its own holdings must hold them too, or its Service be listed under inCluster.",
-    PeerNotEnforcing: "The destination inside the cluster is covered for the data, but its sidecar is not proven yet; this ends by itself when its pod has started, else the coverage of its holding says why.",
+    PeerNotEnforcing: "The destination inside the cluster is covered for the data, but its sidecar does not enforce: it is starting, observes, or is to be restarted; the coverage of its holding says which.",
     PeerDenied: "The destination is inside the cluster, and a standard lets the data of this pod go nowhere there.",
     PeerNodeAddress: "The destination is an address of a node, at which anything may listen, node ports and host ports among it; use the pod or the Service behind it, or list the Service under inCluster.",
     PeerUnknown: "The destination is inside the cluster, and no pod and no port of a Service is known there.",

@@ -57,7 +57,7 @@ matchExpressions:
 # one that bears our names is ours: image, command, capabilities, no files from elsewhere, no other commands
 - name: genuine
   expression: >-
-    variables.placed && [0, 1, 2].all(index, variables.first[index].?image.orValue("") == {{ .Values.images.sidecar | quote }} &&
+    variables.placed && size(variables.observe) <= 1 && variables.observe.all(variable, has(variable.value)) && [0, 1, 2].all(index, variables.first[index].?image.orValue("") == {{ .Values.images.sidecar | quote }} &&
     variables.first[index].?command.orValue([]) == [["/shekara-sidecar", "init"], ["/shekara-sidecar", "run"], ["/shekara-sidecar", "verify"]][index] &&
     variables.first[index].?securityContext.capabilities.add.orValue([]) == [["NET_ADMIN"], ["NET_RAW"], []][index] &&
     !variables.first[index].?securityContext.privileged.orValue(false) &&

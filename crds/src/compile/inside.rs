@@ -16,8 +16,8 @@ pub(super) fn are_peers_denied(held: &BTreeSet<Category>, standards: &[Standard]
     standards.iter().any(|standard| standard.in_cluster(held) == Some(InClusterRule::Denied))
 }
 
-/// The Services that are listed, exist, and may be listed for their data. One that is listed with none is judged by all that the holding
-/// holds: inside the cluster nothing bounds what goes there.
+/// The Services that are listed, exist, and may be listed. Each is judged by all that the holding holds, whatever it is listed for:
+/// nobody but the owner lists it, and inside the cluster nothing bounds what goes there.
 pub(super) fn listed(
     listed: &[InCluster],
     held: &BTreeSet<Category>,
@@ -30,12 +30,17 @@ pub(super) fn listed(
         let data = problem::categories(&wanted.data, &format!("{field}.data"), problems);
         let name = format!("{}/{}", wanted.namespace, wanted.service);
         let strictest = standards.iter().filter_map(|standard| {
-            let rule = standard.in_cluster(if data.is_empty() { held } else { &data })?;
+            let rule = standard.in_cluster(&held.union(&data).copied().collect())?;
             Some((rule, &standard.name))
         });
         let strictest = strictest.max_by_key(|(rule, _)| *rule);
         let found = services.iter().find(|service| service.namespace == wanted.namespace && service.name == wanted.service);
+        let unheld = data.difference(held).next();
         let (code, message) = match (found, strictest) {
+            _ if unheld.is_some() => (
+                ProblemCode::DataNotHeld,
+                format!("the holding does not hold {}", unheld.map(ToString::to_string).unwrap_or_default()),
+            ),
             (None, _) => (ProblemCode::ServiceNotFound, format!("there is no Service {name}")),
             (Some(service), _) if service.external_name => (
                 ProblemCode::ServiceWithoutAddress,

@@ -1,6 +1,6 @@
 //! Until when a holding observes: its owner wishes it, and every standard that applies must grant it and bounds it.
 
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 
 use super::problem::{ProblemCode, Problems};
 use super::standard::Standard;
@@ -8,9 +8,12 @@ use crate::data_holding::{DataHolding, Mode};
 
 const MODE: &str = "spec.enforcement.mode";
 
+/// How much later than is granted one may wish without being told.
+const SKEW: SignedDuration = SignedDuration::from_secs(60);
+
 /// The first instant at which the holding enforces; none where it does already. Counted from the holding's creation, which nobody
 /// who edits it can change.
-pub(super) fn until(holding: &DataHolding, standards: &[Standard], problems: &mut Problems) -> Option<Timestamp> {
+pub(super) fn until(holding: &DataHolding, standards: &[Standard], now: Timestamp, problems: &mut Problems) -> Option<Timestamp> {
     let enforcement = &holding.spec.enforcement;
     if enforcement.mode == Mode::Enforce {
         return None;
@@ -31,7 +34,8 @@ pub(super) fn until(holding: &DataHolding, standards: &[Standard], problems: &mu
     let Some(granted) = created.and_then(|created| created.checked_add(Span::new().hours(i64::from(days) * 24)).ok()) else {
         return refuse(problems, "when the holding was created is not known".to_owned());
     };
-    if granted < wished {
+    // who drafts by the clock of another machine may be a moment ahead, and what is over is no problem
+    if granted.saturating_add(SKEW).unwrap_or(Timestamp::MAX) < wished && now < granted {
         let message = format!("the standards grant {days} days from the holding's creation: it observes until {granted}");
         problems.add("spec.enforcement.observeUntil", ProblemCode::ObserveBounded, message);
     }
@@ -70,7 +74,8 @@ mod tests {
     fn found(until: &str, days: &[Option<i32>]) -> (Option<String>, Vec<ProblemCode>) {
         let standards: Vec<Standard> = days.iter().copied().map(standard).collect();
         let mut problems = Problems::default();
-        let found = super::until(&holding(&json!({"mode": "Observe", "observeUntil": until})), &standards, &mut problems);
+        let now = "2026-03-02T00:00:00Z".parse().unwrap();
+        let found = super::until(&holding(&json!({"mode": "Observe", "observeUntil": until})), &standards, now, &mut problems);
         (found.map(|until| until.to_string()), problems.into_vec().into_iter().map(|problem| problem.code).collect())
     }
 
@@ -88,7 +93,10 @@ mod tests {
     #[test]
     fn who_enforces_has_no_end_of_observe() {
         let mut problems = Problems::default();
-        assert_eq!(super::until(&holding(&json!({"mode": "Enforce"})), &[standard(Some(14))], &mut problems), None);
+        assert_eq!(
+            super::until(&holding(&json!({"mode": "Enforce"})), &[standard(Some(14))], Timestamp::MIN, &mut problems),
+            None
+        );
         assert!(problems.into_vec().is_empty());
     }
 

@@ -362,6 +362,15 @@ fn a_document_lasts_as_long_as_the_strictest_standard_says() {
     assert_eq!(fixture.reason(), Some(Reason::RouteInvalid), "what cannot be kept closes");
 }
 
+#[test]
+fn a_service_is_not_listed_for_what_the_holding_does_not_hold() {
+    let mut fixture = fixture();
+    fixture.holding["spec"]["inCluster"] = json!([{"namespace": "archive", "service": "vectors", "data": ["vehicle.operation"]}]);
+    let compiled = fixture.compile();
+    assert!(compiled.document.in_cluster.is_empty());
+    assert_eq!(compiled.problems[0].code, ProblemCode::DataNotHeld);
+}
+
 #[rstest]
 #[case::not_said(json!(null), Some(false), false)]
 #[case::covered(json!("Covered"), Some(true), false)]
@@ -372,7 +381,7 @@ fn a_standard_says_what_of_the_cluster_may_be_listed(
     #[case] listed: Option<bool>,
     #[case] denied: bool,
 ) {
-    for data in [json!(["biometric.face"]), json!([])] {
+    for data in [json!(["biometric.face"]), json!([]), json!(["vehicle.location"])] {
         let mut fixture = fixture();
         fixture.holding["spec"]["inCluster"] = json!([{"namespace": "archive", "service": "vectors", "data": data}]);
         fixture.standards[0]["spec"]["transfers"][0]["inCluster"] = rule.clone();

@@ -32,7 +32,7 @@ pub struct DataHoldingStatus {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub denials: Vec<DenialSummary>,
-    /// The number of flows denied in all.
+    /// The number of flows denied in all, without those that passed since the holding observed.
     #[serde(default)]
     #[schemars(schema_with = "schema::count")]
     pub denied: i64,
@@ -127,7 +127,7 @@ pub struct TransferSummary {
     #[serde(default)]
     #[schemars(schema_with = "schema::categories")]
     pub data: Vec<String>,
-    /// `Allowed`, or `Denied` where the route is declared and every flow on it was denied.
+    /// `Allowed`, `Observed`, or `Denied` where the route is declared and every flow on it was denied.
     pub verdict: TransferVerdict,
     /// Why it was denied: the stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +153,8 @@ pub struct TransferSummary {
 pub enum TransferVerdict {
     /// They left.
     Allowed,
+    /// They left although they were denied, since the holding observed.
+    Observed,
     /// They did not.
     Denied,
 }

@@ -123,7 +123,8 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let pods = caches.pods.in_namespace(&key.namespace);
     let trust = Trust {
         root: context.keys.current().root.to_string(),
-        observing: compiled.document.observe_until.is_some_and(|until| now < until),
+        observe_until: compiled.document.observe_until,
+        now,
         standing: &|pod| context.ledger.standing(pod),
     };
     let pods = pods.iter().map(|(_, pod)| &**pod);

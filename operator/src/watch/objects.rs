@@ -57,8 +57,8 @@ pub(crate) struct Stamped {
     pub(crate) root: String,
     /// The holdings.
     pub(crate) stamps: Vec<Stamp>,
-    /// Whether it was admitted to observe, if only for a time that is over: its packet filter was then never proven to enforce.
-    pub(crate) observes: bool,
+    /// Until when it was admitted to observe, be that over or not to be read: its packet filter was then never proven to enforce.
+    pub(crate) observes_until: Option<Timestamp>,
 }
 
 impl PodSummary {
@@ -167,8 +167,8 @@ impl Cached for PodSummary {
             .iter()
             .flat_map(|stamps| stamps.split(',').filter_map(|stamp| stamp.parse().ok()))
             .collect();
-        let observes = value(OBSERVE_VARIABLE).is_some();
-        let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps, observes };
+        let observes_until = observes_until(&object);
+        let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps, observes_until };
         let status = object.status.as_ref();
         Self {
             namespace: object.namespace().unwrap_or_default(),
@@ -189,6 +189,15 @@ impl Cached for PodSummary {
             annotations,
         }
     }
+}
+
+/// What any of our containers was told of observing: an instant that cannot be read is over.
+fn observes_until(pod: &Pod) -> Option<Timestamp> {
+    let containers = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let ours = containers.filter(|container| [pods::INIT, pods::PROXY, pods::VERIFY].contains(&container.name.as_str()));
+    let variables = ours.flat_map(|container| container.env.iter().flatten());
+    let told = variables.filter(|variable| variable.name == OBSERVE_VARIABLE);
+    told.map(|variable| variable.value.as_deref().and_then(|value| value.parse().ok()).unwrap_or(Timestamp::MIN)).min()
 }
 
 fn addresses(pod: &Pod) -> Vec<IpAddr> {

@@ -271,11 +271,11 @@ impl Carrier<'_> {
 
     /// A place among the flows that live, for one that may begin.
     fn admit(&self, flow: &Flow, unread: bool) -> Result<(Grant, Entry<'_>), Denial> {
-        let (registry, ended) = (&self.context.registry, Denial::of(Reason::ObserveEnded));
+        let registry = &self.context.registry;
         match self.context.admit(flow) {
             Verdict::Deny(denial) => Err(denial),
-            Verdict::Allow(_) if unread && !self.context.observes() => Err(ended),
-            Verdict::Allow(grant) if unread => Ok((grant, registry.enter_observed(flow.clone(), ended))),
+            Verdict::Allow(_) if unread && !self.context.observes() => Err(Denial::of(Reason::ObserveEnded)),
+            Verdict::Allow(grant) if unread => Ok((grant, registry.enter_unread(flow.clone()))),
             Verdict::Allow(grant) => {
                 let entry = registry.enter(flow.clone(), grant.budgets.clone());
                 Ok((grant, entry))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shekara_policy::verdict::{Budget, Denial};
+use shekara_policy::verdict::{Budget, Denial, Grant};
 use shekara_policy::{Flow, PolicyDocument, Reason, Verdict};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -40,9 +40,19 @@ struct State {
 struct Live {
     flow: Flow,
     bounds: Bounds,
-    /// What a flow is told at the end of Observe that passes for as long as the pod observes, and no longer.
-    observed: Option<Denial>,
+    passing: Passing,
     tell: oneshot::Sender<Denial>,
+}
+
+/// Why a flow passes.
+#[derive(Debug)]
+enum Passing {
+    /// It is allowed.
+    Allowed,
+    /// It is allowed, and what follows on it is not read, since the pod observes: it does not outlive that.
+    Unread,
+    /// The pod observes, and it is denied.
+    Observed(Denial),
 }
 
 /// A place in the registry, for as long as it is kept.
@@ -58,39 +68,43 @@ impl Registry {
     /// Enters a flow that was just allowed within these bounds. Between the decision and this there must be no await, or a change
     /// would be missed.
     pub fn enter(&self, flow: Flow, budgets: Vec<Budget>) -> Entry<'_> {
-        self.add(flow, budgets, None)
+        self.add(flow, budgets, Passing::Allowed)
+    }
+
+    /// The same for one on which something follows that is not read, since the pod observes just now.
+    pub fn enter_unread(&self, flow: Flow) -> Entry<'_> {
+        self.add(flow, vec![], Passing::Unread)
     }
 
     /// Enters a flow that passes because the pod observes just now, with the denial that it hears when that is over. Between the
     /// two there must be no await.
     pub fn enter_observed(&self, flow: Flow, denial: Denial) -> Entry<'_> {
-        self.add(flow, vec![], Some(denial))
+        self.add(flow, vec![], Passing::Observed(denial))
     }
 
-    fn add(&self, flow: Flow, budgets: Vec<Budget>, observed: Option<Denial>) -> Entry<'_> {
+    fn add(&self, flow: Flow, budgets: Vec<Budget>, passing: Passing) -> Entry<'_> {
         let bounds: Bounds = Arc::new(Mutex::new(budgets));
         let (tell, hear) = oneshot::channel();
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        state.flows.insert(number, Live { flow, bounds: bounds.clone(), observed, tell });
+        state.flows.insert(number, Live { flow, bounds: bounds.clone(), passing, tell });
         Entry { registry: self, number, hear, bounds }
     }
 
-    /// The pod observes: every flow goes on, and nothing bounds it.
-    pub fn observe(&self) {
-        for live in self.lock().flows.values() {
-            live.bounds.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
-    }
-
     /// Judges every flow again, tells those that are denied now, and sets the bounds of the others. A flow without a verdict goes
-    /// on as it is; one that passed only because the pod observed does not.
-    pub fn judge_again(&self, decide: impl Fn(&Flow) -> Option<Verdict>) {
+    /// on as it is. While the pod is `observing` those go on that were denied from the beginning; else none goes on that passed only
+    /// because it did.
+    pub fn judge_again(&self, observing: bool, decide: impl Fn(&Flow) -> Option<Verdict>) {
         let mut state = self.lock();
         let mut denials = Vec::new();
         // Decided once: a second decision, at a later time, may be another one, and the flow would hear of neither.
-        let verdict = |live: &Live| live.observed.clone().map(Verdict::Deny).or_else(|| decide(&live.flow));
+        let verdict = |live: &Live| match &live.passing {
+            Passing::Observed(_) if observing => None,
+            Passing::Observed(denial) => Some(Verdict::Deny(denial.clone())),
+            Passing::Unread if !observing => Some(Reason::ObserveEnded.into()),
+            Passing::Unread | Passing::Allowed => decide(&live.flow),
+        };
         let gone = state.flows.extract_if(.., |_, live| match verdict(live) {
             None => false,
             Some(Verdict::Allow(grant)) => {
@@ -183,12 +197,10 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
             () = settling(settled) => settled = None,
         }
         judged = context.clock.now();
-        if context.observes() {
-            context.registry.observe();
-            continue;
-        }
-        context.registry.judge_again(|flow| match context.decide(flow) {
+        let observing = context.observes();
+        context.registry.judge_again(observing, |flow| match context.decide(flow) {
             Verdict::Deny(denial) if settled.is_some() && denial.reason == Reason::PeerOtherData => None,
+            Verdict::Allow(grant) if observing => Some(Verdict::Allow(Grant { budgets: vec![], ..grant })),
             verdict => Some(verdict),
         });
     }
@@ -238,7 +250,7 @@ mod tests {
         let registry = Registry::default();
         let mut lost = registry.enter(flow(1), vec![]);
         let first = std::cell::Cell::new(true);
-        registry.judge_again(|_| Some(if first.replace(false) { Reason::PermitNotYetValid.into() } else { allowed() }));
+        registry.judge_again(false, |_| Some(if first.replace(false) { Reason::PermitNotYetValid.into() } else { allowed() }));
         assert_eq!(lost.denied().now_or_never().unwrap().reason, Reason::PermitNotYetValid);
     }
 
@@ -246,7 +258,7 @@ mod tests {
     fn who_is_denied_hears_it_and_the_others_live_on() {
         let registry = Registry::default();
         let (mut kept, mut lost) = (registry.enter(flow(1), vec![]), registry.enter(flow(2), vec![]));
-        registry.judge_again(|flow| match flow.port {
+        registry.judge_again(false, |flow| match flow.port {
             1 => Some(allowed()),
             2 => Some(Reason::PermitExpired.into()),
             _ => None,
@@ -262,10 +274,13 @@ mod tests {
     fn what_passed_because_the_pod_observed_ends_with_that_whatever_is_allowed_then() {
         let registry = Registry::default();
         let mut observed = registry.enter_observed(flow(1), Denial::of(Reason::UnlistedParty));
-        let mut allowed_too = registry.enter(flow(2), vec![]);
-        registry.observe();
-        assert_eq!(registry.len(), 2);
-        registry.judge_again(|_| Some(allowed()));
+        let (mut allowed_too, mut unread) = (registry.enter(flow(2), vec![]), registry.enter_unread(flow(2)));
+        let mut revoked = registry.enter_unread(flow(3));
+        registry.judge_again(true, |flow| Some(if flow.port == 2 { allowed() } else { Reason::PermitExpired.into() }));
+        assert_eq!(revoked.denied().now_or_never().unwrap().reason, Reason::PermitExpired);
+        assert_eq!(registry.len(), 3);
+        registry.judge_again(false, |_| Some(allowed()));
+        assert_eq!(unread.denied().now_or_never().unwrap().reason, Reason::ObserveEnded);
         assert_eq!(observed.denied().now_or_never().unwrap().reason, Reason::UnlistedParty);
         assert!(allowed_too.denied().now_or_never().is_none());
     }
@@ -276,7 +291,7 @@ mod tests {
         let entry = registry.enter(flow(1), vec![]);
         let budget = Budget { holding: "n/h".into(), recipient: "maps".into(), max_out_per_day: 1 };
         let budgets = vec![budget.clone()];
-        registry.judge_again(|_| match allowed() {
+        registry.judge_again(false, |_| match allowed() {
             Verdict::Allow(grant) => Some(Verdict::Allow(shekara_policy::verdict::Grant { budgets: budgets.clone(), ..grant })),
             denied => Some(denied),
         });

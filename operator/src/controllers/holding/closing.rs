@@ -44,7 +44,7 @@ fn closed(gone: &Gone) -> ClosedHolding {
     let declared: BTreeMap<_, _> =
         gone.registered.recipients.iter().map(|recipient| (recipient.clone(), BTreeSet::new())).collect();
     let Flows { mut transfers, denials, denied, truncated } = summed(&gone.totals, &declared, &BTreeMap::new());
-    transfers.retain(|transfer| transfer.verdict == TransferVerdict::Allowed);
+    transfers.retain(|transfer| transfer.verdict != TransferVerdict::Denied);
     ClosedHolding {
         registered: gone.registered.clone(),
         closed_at: second(gone.at),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use shekara_crds::DataHolding;
 use shekara_crds::data_holding::status::{Coverage, UncoveredPod};
@@ -68,15 +69,16 @@ pub(crate) type Stands = (Standing, Option<Reason>);
 pub(super) struct Trust<'a> {
     /// The fingerprint of the root key.
     pub(super) root: String,
-    /// Whether the holding observes now.
-    pub(super) observing: bool,
+    /// Until when the holding observes.
+    pub(super) observe_until: Option<Timestamp>,
+    pub(super) now: Timestamp,
     /// What the sidecar of a pod says of its documents; absent before its first checkpoint.
     pub(super) standing: &'a (dyn Fn(&PodSummary) -> Option<Stands> + Sync),
 }
 
 impl Trust<'_> {
     /// The state of a pod, given what it would be if every signature were obeyed, and why its sidecar refused what it got.
-    fn look(&self, holding: &DataHolding, pod: &PodSummary, state: State) -> (State, Option<Reason>) {
+    fn look(&self, holding: &DataHolding, pod: &PodSummary, state: State) -> (State, Option<Why>) {
         let (name, uid) = (holding.name_any(), holding.uid().unwrap_or_default());
         let other = pod.trust.stamps.iter().any(|stamp| stamp.name == name && stamp.uid != uid);
         if state == State::Bare {
@@ -87,12 +89,26 @@ impl Trust<'_> {
         }
         match (self.standing)(pod) {
             Some((standing, refused)) if state != State::Starting && (standing == Standing::Unconfirmed || refused.is_some()) => {
-                (State::Stale, refused)
+                (State::Stale, refused.map(Why::Refused))
             }
-            _ if state == State::Observing && !self.observing => (State::RestartNeeded, None),
+            _ if state == State::Observing => match pod.trust.observes_until.min(self.observe_until) {
+                Some(until) if self.now < until => (state, Some(Why::Observes(until))),
+                _ => (State::RestartNeeded, Some(Why::Observed)),
+            },
             _ => (state, None),
         }
     }
+}
+
+/// What is known of a pod's state besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Why {
+    /// Its sidecar refused what it was given last.
+    Refused(Reason),
+    /// It observes until then.
+    Observes(Timestamp),
+    /// It was admitted to observe, and does so no more.
+    Observed,
 }
 
 /// A pod in scope.
@@ -102,10 +118,7 @@ pub(super) struct Surveyed {
     pub(super) name: String,
     /// The exit code of a proof that failed.
     pub(super) failed: Option<i32>,
-    /// Why its sidecar refused what it was given last.
-    pub(super) refused: Option<Reason>,
-    /// Whether it was admitted to observe.
-    pub(super) observes: bool,
+    pub(super) why: Option<Why>,
 }
 
 impl Survey {
@@ -123,10 +136,9 @@ impl Survey {
             survey.loaded +=
                 usize::from(enforced.as_ref().is_some_and(|digests| digests.iter().any(|enforced| enforced == digest)));
             survey.unheard += usize::from(pod.is_proven() && enforced.is_none());
-            let (state, refused) = trust.look(holding, pod, state(pod, enforced.as_deref(), digest));
+            let (state, why) = trust.look(holding, pod, state(pod, enforced.as_deref(), digest));
             let failed = if let Proof::Failed(code) = pod.proof { Some(code) } else { None };
-            let observes = state == State::RestartNeeded && pod.trust.observes && pod.trust.root == trust.root;
-            survey.pods.push(Surveyed { state, name: pod.name.clone(), failed, refused, observes });
+            survey.pods.push(Surveyed { state, name: pod.name.clone(), failed, why });
         }
         survey.pods.sort();
         survey
@@ -135,6 +147,12 @@ impl Survey {
     /// How many pods are in a state.
     pub(super) fn count(&self, state: State) -> usize {
         self.pods.iter().filter(|pod| pod.state == state).count()
+    }
+
+    /// When the first pod observes no more.
+    pub(super) fn observes_until(&self) -> Option<Timestamp> {
+        let until = |pod: &Surveyed| if let Some(Why::Observes(until)) = pod.why { Some(until) } else { None };
+        self.pods.iter().filter_map(until).min()
     }
 
     pub(super) fn outdated(&self) -> usize {
@@ -174,7 +192,7 @@ pub(crate) fn state(pod: &PodSummary, enforced: Option<&[String]>, digest: &str)
     let present = enforced.map(|digests| digests.iter().any(|enforced| enforced == digest));
     match (pod.injected, pod.is_proven(), present) {
         (false, _, _) => State::Bare,
-        (true, true, Some(true)) if pod.trust.observes => State::Observing,
+        (true, true, Some(true)) if pod.trust.observes_until.is_some() => State::Observing,
         (true, true, Some(true)) => State::Enforcing,
         (true, true, Some(false)) => State::Outdated,
         (true, false, _) | (true, _, None) => State::Starting,

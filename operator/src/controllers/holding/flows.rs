@@ -38,16 +38,18 @@ pub(super) fn summed(
     let mut transfers: BTreeMap<Row, Counted> = BTreeMap::new();
     let mut denials: BTreeMap<&'static str, Counted> = BTreeMap::new();
     let mut observed: BTreeMap<&'static str, Counted> = BTreeMap::new();
+    let mut passed = 0_u64;
     for (shared, counted) in totals.iter() {
         match (shared.reason, recipient(shared, declared)) {
             (None, recipient) => add(&mut transfers, Row::of(shared, recipient.unwrap_or(OTHERS), &shared.data, None), counted),
             (Some(reason), recipient) => {
                 add(&mut denials, reason.code(), counted);
                 if shared.observed {
+                    passed = passed.saturating_add(counted.flows);
                     add(&mut observed, reason.code(), counted);
                 }
                 if let Some(recipient) = recipient {
-                    // A denial carried nothing; its row says what the route would carry.
+                    // What was denied was not judged to carry anything; its row says what the route would.
                     let data = declared.get(recipient).unwrap_or(&shared.data);
                     add(&mut transfers, Row::of(shared, recipient, data, Some(reason.code())), counted);
                 }
@@ -56,7 +58,7 @@ pub(super) fn summed(
     }
     let (transfers, cut) = summarise(transfers, parties);
     Flows {
-        denied: denials.values().fold(0, |sum: i64, counted| sum.saturating_add(number(counted.flows))),
+        denied: number(denials.values().fold(0, |sum: u64, counted| sum.saturating_add(counted.flows)).saturating_sub(passed)),
         denials: denials.into_iter().take(LIST).map(|(reason, all)| denial(reason, all, observed.get(reason))).collect(),
         transfers,
         truncated: cut,
@@ -87,6 +89,8 @@ struct Row {
     country: Option<String>,
     data: Vec<String>,
     reason: Option<&'static str>,
+    /// They left in spite of it.
+    observed: bool,
 }
 
 impl Row {
@@ -96,6 +100,20 @@ impl Row {
             country: shared.country.map(|country| country.to_string()),
             data: data.iter().map(ToString::to_string).collect(),
             reason,
+            observed: shared.observed,
+        }
+    }
+
+    /// Whether something left.
+    fn left(&self) -> bool {
+        self.reason.is_none() || self.observed
+    }
+
+    fn verdict(&self) -> TransferVerdict {
+        match self.reason {
+            None => TransferVerdict::Allowed,
+            Some(_) if self.observed => TransferVerdict::Observed,
+            Some(_) => TransferVerdict::Denied,
         }
     }
 }
@@ -112,7 +130,7 @@ fn add<K: Ord>(sums: &mut BTreeMap<K, Counted>, key: K, counted: &Counted) {
 fn summarise(transfers: BTreeMap<Row, Counted>, parties: &BTreeMap<String, Party>) -> (Vec<TransferSummary>, bool) {
     let open: BTreeSet<String> = transfers.keys().filter(|row| row.reason.is_none()).map(|row| row.recipient.clone()).collect();
     let mut rows: Vec<(Row, Counted)> =
-        transfers.into_iter().filter(|(row, _)| row.reason.is_none() || !open.contains(&row.recipient)).collect();
+        transfers.into_iter().filter(|(row, _)| row.left() || !open.contains(&row.recipient)).collect();
     let cut = rows.len() > LIST;
     if cut {
         rows.sort_by_key(|(_, counted)| std::cmp::Reverse(counted.flows));
@@ -123,14 +141,14 @@ fn summarise(transfers: BTreeMap<Row, Counted>, parties: &BTreeMap<String, Party
 }
 
 fn transfer(row: Row, counted: &Counted, parties: &BTreeMap<String, Party>) -> TransferSummary {
-    let party = parties.get(&row.recipient);
+    let (party, verdict) = (parties.get(&row.recipient), row.verdict());
     TransferSummary {
         recipient: row.recipient,
         country: row.country,
         parent_country: party.and_then(|party| party.parent_country).map(|country| country.to_string()),
         shared: party.is_some_and(|party| party.shared),
         data: row.data,
-        verdict: if row.reason.is_none() { TransferVerdict::Allowed } else { TransferVerdict::Denied },
+        verdict,
         reason: row.reason.map(str::to_owned),
         flows: number(counted.flows),
         bytes_out: number(counted.bytes_out),

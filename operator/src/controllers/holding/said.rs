@@ -1,11 +1,10 @@
 //! The conditions of a holding: what they are, and a sentence on which a person can act.
 
-use jiff::Timestamp;
 use shekara_crds::PROTECT_LABEL;
 use shekara_crds::declaration::Missing;
 use shekara_policy::Reason;
 
-use super::coverage::{State, Survey, Surveyed};
+use super::coverage::{State, Survey, Surveyed, Why};
 use crate::controllers::conditions::{Said, Status, listed};
 
 /// The longest list of missing declarations in a sentence, in bytes.
@@ -39,7 +38,7 @@ pub(super) fn covered(survey: &Survey, protected: bool) -> Said {
 
 /// `Enforcing`: whether every pod in scope is proven to enforce the present document. `loading` says that the document is so new
 /// that sidecars may still be about to load it.
-pub(super) fn enforcing(survey: &Survey, loading: bool, observe_until: Option<Timestamp>) -> Said {
+pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
     let say = |status, reason, message: String| Said::new("Enforcing", status, reason, message);
     let all = survey.pods.len();
     let of = |state| format!("{} of {all} pods in scope", survey.count(state));
@@ -50,7 +49,7 @@ pub(super) fn enforcing(survey: &Survey, loading: bool, observe_until: Option<Ti
         let message = format!("{} have no sidecar; the condition Covered says what to do.", of(State::Bare));
         return say(Status::False, "BarePods", message);
     }
-    let observed = survey.in_state(State::RestartNeeded).filter(|pod| pod.observes).count();
+    let observed = survey.in_state(State::RestartNeeded).filter(|pod| pod.why == Some(Why::Observed)).count();
     if survey.count(State::RestartNeeded) > observed {
         let (which, pods) = (of(State::RestartNeeded), names(survey.in_state(State::RestartNeeded)));
         let message = format!(
@@ -67,7 +66,9 @@ pub(super) fn enforcing(survey: &Survey, loading: bool, observe_until: Option<Ti
     }
     if survey.count(State::Stale) > 0 {
         let (which, pods) = (of(State::Stale), names(survey.in_state(State::Stale)));
-        let refused = survey.in_state(State::Stale).find_map(|pod| pod.refused);
+        let refused = survey
+            .in_state(State::Stale)
+            .find_map(|pod| if let Some(Why::Refused(reason)) = pod.why { Some(reason) } else { None });
         let why = refused.map_or("They have not reached the policy API since they started.", Reason::sentence);
         return say(
             Status::False,
@@ -77,7 +78,7 @@ pub(super) fn enforcing(survey: &Survey, loading: bool, observe_until: Option<Ti
     }
     if survey.count(State::Observing) > 0 {
         let (which, pods) = (of(State::Observing), names(survey.in_state(State::Observing)));
-        let until = observe_until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let until = survey.observes_until().map(|until| format!(" until {until}")).unwrap_or_default();
         let message = format!(
             "{which} record verdicts and let flows pass{until}: {pods}. What Enforce would stop, `kubectl shekara propose` says."
         );

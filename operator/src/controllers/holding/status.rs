@@ -45,7 +45,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
     let mut said = vec![
         accepted(&view.compiled.problems, compiled),
         covered(view.survey, view.protected),
-        enforcing(view.survey, view.loading, view.compiled.document.observe_until),
+        enforcing(view.survey, view.loading),
     ];
     said.push(ready(&said));
     // after the others, for it gates nothing

@@ -77,8 +77,8 @@ impl Found {
         let compiled = compile(&subject, now);
         let pods: Vec<Arc<PodSummary>> = self.caches.pods.in_namespace("cameras").into_iter().map(|(_, pod)| pod).collect();
         let digest = self.digest();
-        let observing = compiled.document.observe_until.is_some_and(|until| now < until);
-        let trust = Trust { root: String::new(), observing, standing: &|pod| self.ledger.standing(pod) };
+        let observe_until = compiled.document.observe_until;
+        let trust = Trust { root: String::new(), observe_until, now, standing: &|pod| self.ledger.standing(pod) };
         let survey = Survey::of(&holding, &digest, pods.iter().map(|pod| &**pod), |pod| self.ledger.loaded(pod), &trust);
         status::of(&View {
             holding: &holding,
