@@ -53,6 +53,12 @@ pub(crate) enum DraftsError {
     /// The workload or its annotation is such that there can be none.
     #[error("{0} ({code})", code = .0.code())]
     Draft(#[from] DraftError),
+    /// Nobody knows whether a holding claims the workload already.
+    #[error(
+        "the DataHolding {0} of the namespace cannot be read, and may cover the workload already: correct or delete it, then try \
+         again (UnreadableHolding)"
+    )]
+    Unreadable(String),
     /// The API server did not take it, or did not say what is there.
     #[error("the DataHolding for it cannot be made: {0}")]
     Api(#[from] kube::Error),
@@ -66,16 +72,25 @@ impl Drafts {
         Self { client, caches: Arc::clone(caches), notices }
     }
 
-    /// The draft that a workload needs; none where a holding claims it, perhaps one that the caches do not know yet.
+    /// The draft that a workload needs; none where a holding claims it, perhaps one that the caches do not know yet. Where a holding
+    /// cannot be read there is none either: a draft would take its place.
     pub(crate) async fn plan(&self, subject: &Subject<'_>) -> Result<Option<DataHolding>, DraftsError> {
         // what cannot be read asks nobody
         categories(subject.data)?;
+        let unreadable = self.caches.holdings.all_unreadable();
+        if let Some(key) = unreadable.into_iter().find(|key| key.namespace == subject.namespace) {
+            return Err(DraftsError::Unreadable(key.name));
+        }
         let api: Api<DeserializeGuard<DataHolding>> = Api::namespaced(self.client.clone(), subject.namespace);
         let listed = api.list(&ListParams::default()).await?.items;
         let taken: BTreeSet<String> = listed.iter().map(|holding| holding.name_any()).collect();
+        let unreadable = listed.iter().find(|holding| holding.0.is_err()).map(|holding| holding.name_any());
         let readable: Vec<DataHolding> = listed.into_iter().filter_map(|holding| holding.0.ok()).collect();
         if readable.iter().any(|holding| holding.claims(subject.labels, subject.annotations)) {
             return Ok(None);
+        }
+        if let Some(name) = unreadable {
+            return Err(DraftsError::Unreadable(name));
         }
         let standards: Vec<_> = self.caches.standards.all().into_iter().map(|(_, standard)| (*standard).clone()).collect();
         let workload = self.workload(subject).await;

@@ -162,6 +162,11 @@ impl Keeper {
                 self.tell(subject, &DraftsError::Draft(problem).to_string());
                 Ok(())
             }
+            // nothing of the workload changes when that ends
+            Err(problem @ DraftsError::Unreadable(_)) => {
+                self.tell(subject, &problem.to_string());
+                Err(problem)
+            }
             Err(problem) => Err(problem),
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::Config;
 use crate::events::{self, Events};
-use crate::fixtures::{ApiServer, caches, config, holding};
+use crate::fixtures::{ApiServer, apply, caches, config, holding};
 use crate::metrics::Metrics;
 
 const OWNER: &str = "ReplicaSet";
@@ -84,13 +84,30 @@ async fn a_holding_that_no_cache_knows_yet_is_seen() {
 }
 
 #[tokio::test]
-async fn a_name_is_never_taken_from_another_holding_readable_or_not() {
-    let unreadable = json!({"apiVersion": "shekara.dev/v1alpha1", "kind": "DataHolding", "metadata": {"name": "draft-web-2", "namespace": "cameras"}, "spec": 1});
-    let others =
-        vec![(ApiServer::holding("draft-web"), holding("draft-web", "other")), (ApiServer::holding("draft-web-2"), unreadable)];
-    let (_server, drafts, _events) = drafts(others).await;
+async fn a_name_is_never_taken_from_another_holding() {
+    let other = |name: &str| (ApiServer::holding(name), holding(name, "other"));
+    let (_server, drafts, _events) = drafts(vec![other("draft-web"), other("draft-web-2")]).await;
     let draft = drafts.plan(&Named::new("web", "web").subject()).await.unwrap().unwrap();
     assert_eq!(draft.name_any(), "draft-web-3");
+}
+
+fn unreadable(name: &str) -> Value {
+    json!({"apiVersion": "shekara.dev/v1alpha1", "kind": "DataHolding", "metadata": {"name": name, "namespace": "cameras"}, "spec": 1})
+}
+
+/// It may claim the workload, and let it reach less than a draft that observes.
+#[tokio::test]
+async fn no_draft_takes_the_place_of_a_holding_that_cannot_be_read() {
+    let (_server, drafts, _events) = drafts(vec![(ApiServer::holding("faces"), unreadable("faces"))]).await;
+    let listed = drafts.plan(&Named::new("web", "web").subject()).await.unwrap_err().to_string();
+    assert!(listed.contains("the DataHolding faces ") && listed.ends_with("(UnreadableHolding)"), "{listed}");
+    apply(&drafts.caches.holdings, unreadable("cars"));
+    let cached = drafts.plan(&Named::new("web", "web").subject()).await.unwrap_err().to_string();
+    assert!(cached.contains("the DataHolding cars "), "{cached}");
+    let named = Named::new("web", "web");
+    let elsewhere = Subject { namespace: "elsewhere", ..named.subject() };
+    let elsewhere = drafts.plan(&elsewhere).await;
+    assert!(!matches!(elsewhere, Err(DraftsError::Unreadable(_))), "{elsewhere:?}");
 }
 
 #[rstest]

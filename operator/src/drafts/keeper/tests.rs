@@ -129,3 +129,17 @@ async fn a_namespace_that_is_gone_is_forgotten() {
     let mut fixture = Fixture::new(vec![]).await;
     assert!(fixture.keeper.visit("elsewhere").await.is_ok());
 }
+
+#[tokio::test]
+async fn a_holding_that_cannot_be_read_is_named_and_waited_for() {
+    let mut fixture = Fixture::new(vec![]).await;
+    let unreadable = json!({"apiVersion": "shekara.dev/v1alpha1", "kind": "DataHolding", "metadata": {"name": "faces", "namespace": "cameras"}, "spec": 1});
+    apply(&fixture.caches.holdings, unreadable);
+    fixture.pod("web-0", "web", Some("vehicle.location"));
+    assert!(matches!(fixture.keeper.visit("cameras").await, Err(DraftsError::Unreadable(name)) if name == "faces"));
+    assert!(fixture.server.holdings().is_empty());
+    let (reason, note) = fixture.events.waiting().pop().unwrap();
+    assert!(reason == "DraftRefused" && note.contains("the DataHolding faces "), "{note}");
+    apply(&fixture.caches.holdings, holding("faces", "other"));
+    assert_eq!(fixture.visit().await, ["draft-web"], "it is tried again");
+}
