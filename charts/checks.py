@@ -242,6 +242,12 @@ class Admission(unittest.TestCase):
         self.assertNotIn("namespaceObject", str(policy["matchConditions"]))
         self.assertIn("variables.ending", policy["validations"][0]["expression"])
 
+    def test_what_is_declared_becomes_no_draft_again(self):
+        validations = named("minimal", "ValidatingAdmissionPolicy", "shekara-narrowing")["spec"]["validations"]
+        rule = next(rule["expression"] for rule in validations if rule["message"].startswith("metadata.labels[shekara.dev/draft]"))
+        label = 'metadata.?labels[?"shekara.dev/draft"].orValue("")'
+        self.assertEqual(" ".join(rule.split()), f'variables.deleted || object.{label} != "true" || oldObject.{label} == "true"')
+
     def test_the_policy_asks_for_the_image_that_is_injected(self):
         for case in ("minimal", "full"):
             image = yaml.safe_load((CHART / "ci" / f"{case}.yaml").read_text())["images"]["sidecar"]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use shekara_crds::draft::is_draft;
 use shekara_crds::{DataHolding, narrowing};
 use shekara_policy::PolicyDocument;
 use shekara_policy::signed::SignedDocument;
@@ -32,6 +33,7 @@ impl Published {
         self.digest == other.digest
             && self.signed == other.signed
             && self.holding.spec.workload_selector == other.holding.spec.workload_selector
+            && is_draft(&self.holding) == is_draft(&other.holding)
             && narrowing::named(&self.holding) == narrowing::named(&other.holding)
     }
 }

@@ -110,6 +110,19 @@ async fn a_status_is_looked_at_and_compiles_nothing() {
     assert_ne!(fixture.digest("faces"), before);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_draft_that_is_declared_is_published_although_nothing_but_its_label_changed() {
+    let fixture = Fixture::new().await;
+    let holdings = &fixture.dispatcher.caches.holdings;
+    let is_draft = || shekara_crds::draft::is_draft(&fixture.dispatcher.documents.of("cameras")["faces"].holding);
+    let mut draft = holding("faces", "a");
+    draft["metadata"]["labels"] = json!({"shekara.dev/draft": "true"});
+    fixture.change(holdings, draft);
+    assert!(is_draft());
+    fixture.change(holdings, holding("faces", "a"));
+    assert!(!is_draft());
+}
+
 /// The holding `faces` with these categories, of this generation, and what its status says is held.
 fn holds(data: &[&str], generation: i64, held: Value) -> Value {
     let mut holding = holding("faces", "a");
