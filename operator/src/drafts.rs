@@ -111,8 +111,9 @@ impl Drafts {
         Ok(Some(draft(&marked, &around)?))
     }
 
-    /// Makes a draft that was planned, and tells its workload. One that somebody else made meanwhile is left as it is.
-    pub(crate) async fn make(&self, subject: &Subject<'_>, planned: DataHolding) -> Result<(), DraftsError> {
+    /// Makes a draft that was planned, under another name where that was taken meanwhile, and tells its workload. Says its name; none
+    /// where a holding claims the workload by now, which is left as it is.
+    pub(crate) async fn make(&self, subject: &Subject<'_>, planned: DataHolding) -> Result<Option<String>, DraftsError> {
         let api: Api<DataHolding> = Api::namespaced(self.client.clone(), subject.namespace);
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         let mut draft = planned;
@@ -127,11 +128,11 @@ impl Drafts {
                     );
                     let sentence = sentence(subject, &draft);
                     self.notices.send(Notice::drafted(subject.namespace, subject.owner.clone(), sentence));
-                    return Ok(());
+                    return Ok(Some(draft.name_any()));
                 }
                 Err(kube::Error::Api(answer)) if answer.is_already_exists() => match self.plan(subject).await? {
                     Some(other) => draft = other,
-                    None => return Ok(()),
+                    None => return Ok(None),
                 },
                 Err(problem) => return Err(problem.into()),
             }

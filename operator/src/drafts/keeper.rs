@@ -152,9 +152,9 @@ impl Keeper {
         match self.drafts.plan(subject).await {
             Ok(None) => Ok(()),
             Ok(Some(draft)) => {
-                let key = Key::new(subject.namespace, draft.name_any());
-                self.drafts.make(subject, draft).await?;
-                self.caches.holdings.wait_for(&key, |_| true, SETTLES).await;
+                if let Some(name) = self.drafts.make(subject, draft).await? {
+                    self.caches.holdings.wait_for(&Key::new(subject.namespace, name), |_| true, SETTLES).await;
+                }
                 Ok(())
             }
             // trying again changes nothing before the workload does
