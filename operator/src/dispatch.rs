@@ -186,6 +186,8 @@ impl Dispatcher {
                     self.queues.drafts.push(change.key.namespace.clone());
                 }
             }
+            // a status says nothing of whom a holding claims
+            Kind::DataHolding if self.is_compiled(&change.key) => {}
             Kind::DataHolding => self.queues.drafts.push(change.key.namespace.clone()),
             Kind::Namespace => self.queues.drafts.push(change.key.name.clone()),
             _ => {}

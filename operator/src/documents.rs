@@ -131,15 +131,19 @@ impl Documents {
                 (None, None) => true,
                 _ => false,
             };
-            if same {
-                return false;
-            }
             let documents = Arc::make_mut(documents);
             match document {
+                // nobody is woken, and the holding is known as it was compiled last
+                Some(document) if same => {
+                    if let Some(before) = documents.get_mut(name) {
+                        let since = before.since;
+                        *before = Arc::new(Published { since, ..document });
+                    }
+                }
                 Some(document) => drop(documents.insert(name.to_owned(), Arc::new(document))),
                 None => drop(documents.remove(name)),
             }
-            true
+            !same
         });
         if sender.receiver_count() == 0 && sender.borrow().is_empty() {
             namespaces.remove(namespace);

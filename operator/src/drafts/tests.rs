@@ -141,6 +141,23 @@ async fn what_means_nothing_asks_nobody() {
     assert_eq!(server.asked("dataholdings"), 0);
 }
 
+#[tokio::test]
+async fn what_there_can_be_no_draft_of_asks_nobody() {
+    let (server, drafts, _events) = drafts(vec![]).await;
+    for number in 0..shekara_crds::draft::MOST {
+        let mut draft = holding(&format!("draft-{number}"), "other");
+        draft["metadata"]["labels"] = json!({"shekara.dev/draft": "true"});
+        apply(&drafts.caches.holdings, draft);
+    }
+    let mut named = Named::new("web", "web");
+    let many = drafts.plan(&named.subject()).await.unwrap_err().to_string();
+    assert!(many.ends_with("(TooManyDrafts)"), "{many}");
+    named.labels = map(&[("pod-template-hash", "a")]);
+    let none = drafts.plan(&named.subject()).await.unwrap_err().to_string();
+    assert!(none.ends_with("(NoLabel)"), "{none}");
+    assert_eq!(server.asked("dataholdings"), 0);
+}
+
 #[test]
 fn the_longest_sentence_fits_into_an_event() {
     let name = "w".repeat(253);

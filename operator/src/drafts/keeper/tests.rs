@@ -143,3 +143,17 @@ async fn a_holding_that_cannot_be_read_is_named_and_waited_for() {
     apply(&fixture.caches.holdings, holding("faces", "other"));
     assert_eq!(fixture.visit().await, ["draft-web"], "it is tried again");
 }
+
+/// Of which the caches know nothing yet.
+#[tokio::test]
+async fn a_visit_lists_the_holdings_once_however_many_workloads_there_are() {
+    let there = |name: &str, app: &str| (ApiServer::holding(name), holding(name, app));
+    let mut fixture = Fixture::new(vec![there("one", "a"), there("two", "b")]).await;
+    fixture.pod("a-0", "a", Some("biometric.face"));
+    fixture.pod("b-0", "b", Some("biometric.face"));
+    assert_eq!(fixture.visit().await, ["one", "two"]);
+    assert_eq!(fixture.server.asked("dataholdings"), 1);
+    fixture.pod("c-0", "c", Some("biometric.face"));
+    fixture.pod("d-0", "d", Some("biometric.face"));
+    assert_eq!(fixture.visit().await, ["draft-c", "draft-d", "one", "two"], "a draft that was made is seen");
+}
