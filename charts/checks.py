@@ -242,6 +242,18 @@ class Admission(unittest.TestCase):
         self.assertNotIn("namespaceObject", str(policy["matchConditions"]))
         self.assertIn("variables.ending", policy["validations"][0]["expression"])
 
+    def test_a_covered_pod_goes_on_saying_what_it_holds(self):
+        validations = named("minimal", "ValidatingAdmissionPolicy", "shekara-fixed-pods")["spec"]["validations"]
+        rule = next(rule["expression"] for rule in validations if "shekara.dev/data" in rule["message"])
+        says = 'metadata.?annotations[?"shekara.dev/data"].hasValue()'
+        self.assertEqual(" ".join(rule.split()), f"!oldObject.{says} || object.{says}")
+
+    def test_what_is_declared_becomes_no_draft_again(self):
+        validations = named("minimal", "ValidatingAdmissionPolicy", "shekara-narrowing")["spec"]["validations"]
+        rule = next(rule["expression"] for rule in validations if rule["message"].startswith("metadata.labels[shekara.dev/draft]"))
+        label = 'metadata.?labels[?"shekara.dev/draft"].orValue("")'
+        self.assertEqual(" ".join(rule.split()), f'variables.deleted || object.{label} != "true" || oldObject.{label} == "true"')
+
     def test_the_policy_asks_for_the_image_that_is_injected(self):
         for case in ("minimal", "full"):
             image = yaml.safe_load((CHART / "ci" / f"{case}.yaml").read_text())["images"]["sidecar"]

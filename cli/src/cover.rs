@@ -6,7 +6,7 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use shekara_crds::pods::{self, Proof};
-use shekara_crds::{DataHolding, HOLDING_ANNOTATION};
+use shekara_crds::{DataHolding, HOLDING_ANNOTATION, cover};
 
 use crate::objects::Objects;
 use crate::place::{Bound, Place};
@@ -63,10 +63,11 @@ impl<'a> Covered<'a> {
         let namespace = pod.namespace().unwrap_or_default();
         let sidecar = Sidecar::of(pod);
         let mut names = pods::stamped(pod);
+        let covered = pods::proxy(pod).is_some() && !names.is_empty();
         let mut bound = Vec::new();
         let holdings = objects.holdings.iter().filter(|holding| holding.namespace().as_deref() == Some(namespace.as_str()));
         for holding in holdings {
-            if holding.claims(pod.labels(), pod.annotations()) {
+            if cover::claims_running(holding, pod.labels(), pod.annotations(), covered) {
                 names.insert(holding.name_any());
             }
             if names.contains(&holding.name_any()) {

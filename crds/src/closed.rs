@@ -80,7 +80,8 @@ impl Registered {
 }
 
 /// Entries of the ConfigMap that take no more than so many bytes, and how many were left out for that. What was counted of the
-/// oldest is left out first, and then the oldest themselves; what cannot be read stays.
+/// oldest is left out first, and then the oldest themselves. What cannot be read stays for whoever can, and goes only where it alone
+/// takes more: nothing could be written any more.
 #[must_use]
 pub fn bounded(mut entries: BTreeMap<String, String>, most: usize) -> (BTreeMap<String, String>, usize) {
     let mut size: usize = entries.iter().map(|(uid, entry)| uid.len() + entry.len()).sum();
@@ -109,6 +110,13 @@ pub fn bounded(mut entries: BTreeMap<String, String>, most: usize) -> (BTreeMap<
             size = size.saturating_sub(uid.len() + entry.len());
             left_out += 1;
         }
+    }
+    // of those that can be read none is left where this begins
+    while size > most
+        && let Some((uid, entry)) = entries.pop_first()
+    {
+        size = size.saturating_sub(uid.len() + entry.len());
+        left_out += 1;
     }
     (entries, left_out)
 }
@@ -150,6 +158,20 @@ mod tests {
         assert_eq!((read.registered.uid.as_str(), read.transfers.len()), ("1", 1));
         assert_eq!(read.registered.data, ["biometric.face", "vehicle.location"]);
         assert_eq!(serde_json::to_string(&read).unwrap(), closed(1, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_read_goes_last_and_where_it_alone_takes_more_than_there_is_room() {
+        let unread = |uid: &str| (uid.to_owned(), "?".repeat(99));
+        let mut entries = BTreeMap::from([unread("a"), unread("b"), unread("c")]);
+        entries.insert("1".into(), closed(1, 0));
+        let kept = |most: usize| {
+            let (kept, left_out) = bounded(entries.clone(), most);
+            (kept.into_keys().collect::<Vec<String>>(), left_out)
+        };
+        assert_eq!(kept(300), (vec!["a".into(), "b".into(), "c".into()], 1));
+        assert_eq!(kept(299), (vec!["b".into(), "c".into()], 2));
+        assert_eq!(kept(0), (vec![], 4));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::draft::is_draft;
 use crate::{DATA_ANNOTATION, DataHolding, HOLDING_ANNOTATION, PROTECT_LABEL};
 
 /// A pod asks by its annotation for a holding that its namespace does not have: it would start without the protection that it
@@ -14,6 +15,18 @@ pub struct NoSuchHolding(pub String);
 #[must_use]
 pub fn is_protected(namespace: &BTreeMap<String, String>) -> bool {
     namespace.get(PROTECT_LABEL).is_some_and(|value| value == "true")
+}
+
+/// Whether a holding claims a pod that runs. A draft leaves a pod alone that admission put into other holdings, which is `covered`: it
+/// lists no route, and would cut off at once what those allow.
+#[must_use]
+pub fn claims_running(
+    holding: &DataHolding,
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+    covered: bool,
+) -> bool {
+    holding.claims(labels, annotations) && !(covered && is_draft(holding))
 }
 
 /// The names of the holdings of its namespace that cover a new pod with these labels and annotations; none for a pod that is

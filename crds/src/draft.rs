@@ -100,11 +100,7 @@ impl DraftError {
 /// # Errors
 /// When the annotation cannot be read, or the workload's pods cannot be selected.
 pub fn draft(marked: &Marked<'_>, around: &Around<'_>) -> Result<DataHolding, DraftError> {
-    let data = categories(marked.data)?;
-    let match_labels = selection::lasting(marked.labels).ok_or(DraftError::NoLabel)?;
-    if around.drafts >= MOST {
-        return Err(DraftError::TooManyDrafts);
-    }
+    let (data, match_labels) = possible(marked.data, marked.labels, around.drafts)?;
     let spec =
         spec(title(marked), WorkloadSelector { match_labels, match_expressions: vec![] }, &data, enforcement(&data, around));
     let metadata = ObjectMeta {
@@ -115,6 +111,24 @@ pub fn draft(marked: &Marked<'_>, around: &Around<'_>) -> Result<DataHolding, Dr
         ..ObjectMeta::default()
     };
     Ok(DataHolding { metadata, spec, status: None })
+}
+
+/// What a draft would hold, and by which labels it would select: all that can be wrong with one, so that who has but a cache need ask
+/// nobody where there can be none.
+///
+/// # Errors
+/// As for the draft itself.
+pub fn possible(
+    data: &str,
+    labels: &BTreeMap<String, String>,
+    drafts: usize,
+) -> Result<(BTreeSet<Category>, BTreeMap<String, String>), DraftError> {
+    let data = categories(data)?;
+    let match_labels = selection::lasting(labels).ok_or(DraftError::NoLabel)?;
+    if drafts >= MOST {
+        return Err(DraftError::TooManyDrafts);
+    }
+    Ok((data, match_labels))
 }
 
 /// Whether a holding is a draft that nobody has taken over.

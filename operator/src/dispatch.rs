@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use shekara_crds::draft::is_draft;
 use shekara_crds::{DATA_ANNOTATION, DataHolding};
 use shekara_policy::Category;
 use shekara_policy::document::DocumentError;
@@ -185,6 +186,8 @@ impl Dispatcher {
                     self.queues.drafts.push(change.key.namespace.clone());
                 }
             }
+            // a status says nothing of whom a holding claims
+            Kind::DataHolding if self.is_compiled(&change.key) => {}
             Kind::DataHolding => self.queues.drafts.push(change.key.namespace.clone()),
             Kind::Namespace => self.queues.drafts.push(change.key.name.clone()),
             _ => {}
@@ -203,12 +206,13 @@ impl Dispatcher {
     }
 
     /// Whether the spec of a holding is the one that was compiled last. A status that is written, by the controllers too, is a
-    /// change of the object and none of its document.
+    /// change of the object and none of its document. A draft that is declared, by its label alone, is for more pods from then on.
     fn is_compiled(&self, key: &Key) -> bool {
         let documents = self.documents.of(&key.namespace);
         let (Some(before), Some(now)) = (documents.get(&key.name), self.caches.holdings.get(key)) else { return false };
+        let draft = is_draft(&before.holding) == is_draft(&now);
         let (before, now) = (&before.holding.metadata, &now.metadata);
-        now.generation.is_some() && before.generation == now.generation && before.uid == now.uid
+        draft && now.generation.is_some() && before.generation == now.generation && before.uid == now.uid
     }
 
     /// The holdings whose document may be another after the change.

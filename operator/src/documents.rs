@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use shekara_crds::draft::is_draft;
 use shekara_crds::{DataHolding, narrowing};
 use shekara_policy::PolicyDocument;
 use shekara_policy::signed::SignedDocument;
@@ -32,6 +33,7 @@ impl Published {
         self.digest == other.digest
             && self.signed == other.signed
             && self.holding.spec.workload_selector == other.holding.spec.workload_selector
+            && is_draft(&self.holding) == is_draft(&other.holding)
             && narrowing::named(&self.holding) == narrowing::named(&other.holding)
     }
 }
@@ -129,15 +131,19 @@ impl Documents {
                 (None, None) => true,
                 _ => false,
             };
-            if same {
-                return false;
-            }
             let documents = Arc::make_mut(documents);
             match document {
+                // nobody is woken, and the holding is known as it was compiled last
+                Some(document) if same => {
+                    if let Some(before) = documents.get_mut(name) {
+                        let since = before.since;
+                        *before = Arc::new(Published { since, ..document });
+                    }
+                }
                 Some(document) => drop(documents.insert(name.to_owned(), Arc::new(document))),
                 None => drop(documents.remove(name)),
             }
-            true
+            !same
         });
         if sender.receiver_count() == 0 && sender.borrow().is_empty() {
             namespaces.remove(namespace);

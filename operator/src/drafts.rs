@@ -12,7 +12,7 @@ use kube::api::{Api, ListParams, PostParams};
 use kube::core::DeserializeGuard;
 use kube::{Client, ResourceExt as _};
 use shekara_crds::data_holding::Mode;
-use shekara_crds::draft::{Around, DraftError, Marked, categories, draft, is_draft};
+use shekara_crds::draft::{Around, DraftError, Marked, draft, is_draft, possible};
 use shekara_crds::{DATA_ANNOTATION, DRAFT_LABEL, DataHolding, PROTECT_LABEL, cover};
 use tracing::info;
 
@@ -47,12 +47,27 @@ pub(crate) struct Subject<'a> {
     pub(crate) data: &'a str,
 }
 
+/// The holdings of a namespace, as the API server had them at one moment.
+pub(crate) struct Listed {
+    readable: Vec<DataHolding>,
+    /// The names of all.
+    taken: BTreeSet<String>,
+    /// One that cannot be read.
+    unreadable: Option<String>,
+}
+
 /// Why there is no draft.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DraftsError {
     /// The workload or its annotation is such that there can be none.
     #[error("{0} ({code})", code = .0.code())]
     Draft(#[from] DraftError),
+    /// Nobody knows whether a holding claims the workload already.
+    #[error(
+        "the DataHolding {0} of the namespace cannot be read, and may cover the workload already: correct or delete it, then try \
+         again (UnreadableHolding)"
+    )]
+    Unreadable(String),
     /// The API server did not take it, or did not say what is there.
     #[error("the DataHolding for it cannot be made: {0}")]
     Api(#[from] kube::Error),
@@ -66,17 +81,31 @@ impl Drafts {
         Self { client, caches: Arc::clone(caches), notices }
     }
 
-    /// The draft that a workload needs; none where a holding claims it, perhaps one that the caches do not know yet.
+    /// The draft that a workload needs; none where a holding claims it, perhaps one that the caches do not know yet. Where a holding
+    /// cannot be read there is none either: a draft would take its place.
     pub(crate) async fn plan(&self, subject: &Subject<'_>) -> Result<Option<DataHolding>, DraftsError> {
-        // what cannot be read asks nobody
-        categories(subject.data)?;
-        let api: Api<DeserializeGuard<DataHolding>> = Api::namespaced(self.client.clone(), subject.namespace);
-        let listed = api.list(&ListParams::default()).await?.items;
-        let taken: BTreeSet<String> = listed.iter().map(|holding| holding.name_any()).collect();
-        let readable: Vec<DataHolding> = listed.into_iter().filter_map(|holding| holding.0.ok()).collect();
-        if readable.iter().any(|holding| holding.claims(subject.labels, subject.annotations)) {
+        self.plan_among(subject, &mut None).await
+    }
+
+    /// The same, by what was listed of the namespace a moment ago. Where that is nothing yet, it is listed now.
+    pub(crate) async fn plan_among(
+        &self,
+        subject: &Subject<'_>,
+        listed: &mut Option<Listed>,
+    ) -> Result<Option<DataHolding>, DraftsError> {
+        self.is_possible(subject)?;
+        let listed = match listed {
+            Some(listed) => listed,
+            None => listed.insert(self.list(subject.namespace).await?),
+        };
+        if listed.readable.iter().any(|holding| holding.claims(subject.labels, subject.annotations)) {
             return Ok(None);
         }
+        if let Some(name) = &listed.unreadable {
+            return Err(DraftsError::Unreadable(name.clone()));
+        }
+        let drafts = listed.readable.iter().filter(|holding| is_draft(holding)).count();
+        possible(subject.data, subject.labels, drafts)?;
         let standards: Vec<_> = self.caches.standards.all().into_iter().map(|(_, standard)| (*standard).clone()).collect();
         let workload = self.workload(subject).await;
         let marked = Marked {
@@ -89,15 +118,35 @@ impl Drafts {
         let around = Around {
             standards: &standards,
             namespace_labels: subject.namespace_labels,
-            taken: &taken,
-            drafts: readable.iter().filter(|holding| is_draft(holding)).count(),
+            taken: &listed.taken,
+            drafts,
             now: Timestamp::now(),
         };
         Ok(Some(draft(&marked, &around)?))
     }
 
-    /// Makes a draft that was planned, and tells its workload. One that somebody else made meanwhile is left as it is.
-    pub(crate) async fn make(&self, subject: &Subject<'_>, planned: DataHolding) -> Result<(), DraftsError> {
+    /// Whether there can be a draft, as far as the caches know: what cannot be asks the API server nothing.
+    fn is_possible(&self, subject: &Subject<'_>) -> Result<(), DraftsError> {
+        let holdings = self.caches.holdings.in_namespace(subject.namespace);
+        possible(subject.data, subject.labels, holdings.iter().filter(|(_, holding)| is_draft(holding)).count())?;
+        let unreadable = self.caches.holdings.all_unreadable();
+        let unreadable = unreadable.into_iter().find(|key| key.namespace == subject.namespace);
+        unreadable.map_or(Ok(()), |key| Err(DraftsError::Unreadable(key.name)))
+    }
+
+    async fn list(&self, namespace: &str) -> Result<Listed, DraftsError> {
+        let api: Api<DeserializeGuard<DataHolding>> = Api::namespaced(self.client.clone(), namespace);
+        let listed = api.list(&ListParams::default()).await?.items;
+        Ok(Listed {
+            taken: listed.iter().map(|holding| holding.name_any()).collect(),
+            unreadable: listed.iter().find(|holding| holding.0.is_err()).map(|holding| holding.name_any()),
+            readable: listed.into_iter().filter_map(|holding| holding.0.ok()).collect(),
+        })
+    }
+
+    /// Makes a draft that was planned, under another name where that was taken meanwhile, and tells its workload. Says its name; none
+    /// where a holding claims the workload by now, which is left as it is.
+    pub(crate) async fn make(&self, subject: &Subject<'_>, planned: DataHolding) -> Result<Option<String>, DraftsError> {
         let api: Api<DataHolding> = Api::namespaced(self.client.clone(), subject.namespace);
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         let mut draft = planned;
@@ -112,11 +161,11 @@ impl Drafts {
                     );
                     let sentence = sentence(subject, &draft);
                     self.notices.send(Notice::drafted(subject.namespace, subject.owner.clone(), sentence));
-                    return Ok(());
+                    return Ok(Some(draft.name_any()));
                 }
                 Err(kube::Error::Api(answer)) if answer.is_already_exists() => match self.plan(subject).await? {
                     Some(other) => draft = other,
-                    None => return Ok(()),
+                    None => return Ok(None),
                 },
                 Err(problem) => return Err(problem.into()),
             }

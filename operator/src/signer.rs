@@ -94,10 +94,19 @@ impl Signer {
     }
 
     /// What the replica that leads has signed for a holding, if it has not ended: the others give it on, whatever they would say
-    /// themselves.
+    /// themselves. An older one than they have seen already is none: whoever may write the file has put it back there.
     pub(crate) fn given(&self, holding: &Key, namespace_uid: &str, uid: &str, now: Timestamp) -> Option<Given> {
         let (signed, document) = self.filed(holding, namespace_uid, uid)?;
-        (signed.not_after > now).then(|| (Arc::new(signed), document))
+        let signed = Arc::new(signed);
+        let mut all = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = all.entry(holding.clone()).or_default();
+        let known = newest.signed.as_ref().filter(|known| known.holding_uid == uid);
+        if known.is_some_and(|known| signed.serial < known.serial) {
+            return None;
+        }
+        newest.signed = Some(Arc::clone(&signed));
+        drop(all);
+        (signed.not_after > now).then_some((signed, document))
     }
 
     /// What lies beside the holding says what its last document was, though it may have ended meanwhile.

@@ -67,13 +67,14 @@ impl Admission {
         // as it will be, so that a pod that cannot be admitted makes nothing
         let name = draft.name_any();
         let stamps = vec![Stamp { name: name.clone(), uid: NOBODY.into(), serial: 0 }];
-        let warning = format!("the annotation {DATA_ANNOTATION} makes a draft that covers the pod: the DataHolding {name}");
-        let outcome = self.cover(arriving, [name].into(), stamps, Some(warning.clone()))?;
+        let warning =
+            |name: &str| format!("the annotation {DATA_ANNOTATION} makes a draft that covers the pod: the DataHolding {name}");
+        let outcome = self.cover(arriving, [name.clone()].into(), stamps, Some(warning(&name)))?;
         if arriving.dry_run || !matches!(outcome, Outcome::Injected { .. }) {
             return Ok(outcome);
         }
         match self.drafts.make(&subject, draft).await {
-            Ok(()) => self.compared(arriving, data_held, Some(warning)).await,
+            Ok(made) => self.compared(arriving, data_held, made.as_deref().map(warning)).await,
             Err(problem) => Ok(unmade(&problem)),
         }
     }

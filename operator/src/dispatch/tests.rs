@@ -110,6 +110,47 @@ async fn a_status_is_looked_at_and_compiles_nothing() {
     assert_ne!(fixture.digest("faces"), before);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_draft_that_is_declared_is_published_although_nothing_but_its_label_changed() {
+    let fixture = Fixture::new().await;
+    let holdings = &fixture.dispatcher.caches.holdings;
+    let is_draft = || shekara_crds::draft::is_draft(&fixture.dispatcher.documents.of("cameras")["faces"].holding);
+    let mut draft = holding("faces", "a");
+    draft["metadata"]["labels"] = json!({"shekara.dev/draft": "true"});
+    fixture.change(holdings, draft);
+    assert!(is_draft());
+    fixture.change(holdings, holding("faces", "a"));
+    assert!(!is_draft());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_asks_for_no_look_at_drafts_and_a_spec_or_the_label_does() {
+    let fixture = Fixture::new().await;
+    let Dispatcher { caches, queues, .. } = &fixture.dispatcher;
+    let asked = async || {
+        let namespace = tokio::time::timeout(Duration::from_secs(60), queues.drafts.next()).await;
+        namespace.is_ok_and(|namespace| {
+            queues.drafts.done(&namespace);
+            namespace == "cameras"
+        })
+    };
+    let mut changed = holding("faces", "a");
+    changed["status"] = json!({"denied": 1});
+    fixture.change(&caches.holdings, changed.clone());
+    assert!(!asked().await);
+    changed["metadata"]["labels"] = json!({"shekara.dev/draft": "true"});
+    fixture.change(&caches.holdings, changed.clone());
+    assert!(asked().await);
+    // its document stays the same
+    changed["metadata"]["generation"] = json!(2);
+    changed["spec"]["title"] = json!("Another");
+    fixture.change(&caches.holdings, changed.clone());
+    assert!(asked().await);
+    changed["status"] = json!({"denied": 2});
+    fixture.change(&caches.holdings, changed);
+    assert!(!asked().await);
+}
+
 /// The holding `faces` with these categories, of this generation, and what its status says is held.
 fn holds(data: &[&str], generation: i64, held: Value) -> Value {
     let mut holding = holding("faces", "a");

@@ -12,7 +12,7 @@ use shekara_crds::{DATA_ANNOTATION, DataHolding};
 use tracing::warn;
 
 use super::workloads::{Annotated, Template, Workloads};
-use super::{Drafts, DraftsError, Subject};
+use super::{Drafts, DraftsError, Listed, Subject};
 use crate::caches::Caches;
 use crate::controllers::Queues;
 use crate::events::{Notice, Notices};
@@ -88,12 +88,14 @@ impl Keeper {
             return Ok(());
         };
         let mut outcome = Ok(());
+        // of the API server at most once, and again after each draft that was made
+        let mut listed = None;
         for pod in self.marked_pods(namespace) {
-            let looked = self.look_at_pod(&labels, &pod).await;
+            let looked = self.look_at_pod(&labels, &pod, &mut listed).await;
             outcome = outcome.and(looked);
         }
         for workload in self.workloads.of(namespace) {
-            let looked = self.look_at_workload(namespace, &labels, &workload).await;
+            let looked = self.look_at_workload(&labels, namespace, &workload, &mut listed).await;
             outcome = outcome.and(looked);
         }
         outcome
@@ -110,7 +112,12 @@ impl Keeper {
         pods.filter(|pod| !pod.ended && pod.annotations.contains_key(DATA_ANNOTATION) && first(pod)).collect()
     }
 
-    async fn look_at_pod(&self, labels: &NamespaceLabels, pod: &PodSummary) -> Result<(), DraftsError> {
+    async fn look_at_pod(
+        &self,
+        labels: &NamespaceLabels,
+        pod: &PodSummary,
+        listed: &mut Option<Listed>,
+    ) -> Result<(), DraftsError> {
         let Some(data) = pod.annotations.get(DATA_ANNOTATION) else { return Ok(()) };
         let subject = Subject {
             namespace: &pod.namespace,
@@ -120,14 +127,15 @@ impl Keeper {
             annotations: &pod.annotations,
             data,
         };
-        self.look(&subject).await
+        self.look(&subject, listed).await
     }
 
     async fn look_at_workload(
         &mut self,
-        namespace: &str,
         labels: &NamespaceLabels,
+        namespace: &str,
         workload: &Annotated,
+        listed: &mut Option<Listed>,
     ) -> Result<(), DraftsError> {
         let Some(template) = self.template(namespace, workload).await? else { return Ok(()) };
         let subject = Subject {
@@ -138,10 +146,10 @@ impl Keeper {
             annotations: &template.annotations,
             data: &workload.data,
         };
-        self.look(&subject).await
+        self.look(&subject, listed).await
     }
 
-    async fn look(&self, subject: &Subject<'_>) -> Result<(), DraftsError> {
+    async fn look(&self, subject: &Subject<'_>, listed: &mut Option<Listed>) -> Result<(), DraftsError> {
         let holdings = self.caches.holdings.in_namespace(subject.namespace).into_iter().map(|(_, holding)| holding);
         let claiming: Vec<Arc<DataHolding>> =
             holdings.filter(|holding| holding.claims(subject.labels, subject.annotations)).collect();
@@ -149,18 +157,24 @@ impl Keeper {
             self.compare(subject, &claiming);
             return Ok(());
         }
-        match self.drafts.plan(subject).await {
+        match self.drafts.plan_among(subject, listed).await {
             Ok(None) => Ok(()),
             Ok(Some(draft)) => {
-                let key = Key::new(subject.namespace, draft.name_any());
-                self.drafts.make(subject, draft).await?;
-                self.caches.holdings.wait_for(&key, |_| true, SETTLES).await;
+                *listed = None;
+                if let Some(name) = self.drafts.make(subject, draft).await? {
+                    self.caches.holdings.wait_for(&Key::new(subject.namespace, name), |_| true, SETTLES).await;
+                }
                 Ok(())
             }
             // trying again changes nothing before the workload does
             Err(DraftsError::Draft(problem)) => {
                 self.tell(subject, &DraftsError::Draft(problem).to_string());
                 Ok(())
+            }
+            // nothing of the workload changes when that ends
+            Err(problem @ DraftsError::Unreadable(_)) => {
+                self.tell(subject, &problem.to_string());
+                Err(problem)
             }
             Err(problem) => Err(problem),
         }

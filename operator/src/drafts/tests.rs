@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::Config;
 use crate::events::{self, Events};
-use crate::fixtures::{ApiServer, caches, config, holding};
+use crate::fixtures::{ApiServer, apply, caches, config, holding};
 use crate::metrics::Metrics;
 
 const OWNER: &str = "ReplicaSet";
@@ -84,28 +84,49 @@ async fn a_holding_that_no_cache_knows_yet_is_seen() {
 }
 
 #[tokio::test]
-async fn a_name_is_never_taken_from_another_holding_readable_or_not() {
-    let unreadable = json!({"apiVersion": "shekara.dev/v1alpha1", "kind": "DataHolding", "metadata": {"name": "draft-web-2", "namespace": "cameras"}, "spec": 1});
-    let others =
-        vec![(ApiServer::holding("draft-web"), holding("draft-web", "other")), (ApiServer::holding("draft-web-2"), unreadable)];
-    let (_server, drafts, _events) = drafts(others).await;
+async fn a_name_is_never_taken_from_another_holding() {
+    let other = |name: &str| (ApiServer::holding(name), holding(name, "other"));
+    let (_server, drafts, _events) = drafts(vec![other("draft-web"), other("draft-web-2")]).await;
     let draft = drafts.plan(&Named::new("web", "web").subject()).await.unwrap().unwrap();
     assert_eq!(draft.name_any(), "draft-web-3");
 }
 
-#[rstest]
-#[case("web", &["draft-web"], 0)]
-#[case("other", &["draft-web", "draft-web-2"], 1)]
+fn unreadable(name: &str) -> Value {
+    json!({"apiVersion": "shekara.dev/v1alpha1", "kind": "DataHolding", "metadata": {"name": name, "namespace": "cameras"}, "spec": 1})
+}
+
+/// It may claim the workload, and let it reach less than a draft that observes.
 #[tokio::test]
-async fn who_was_faster_is_left_alone(#[case] app: &str, #[case] expected: &[&str], #[case] told: usize) {
+async fn no_draft_takes_the_place_of_a_holding_that_cannot_be_read() {
+    let (_server, drafts, _events) = drafts(vec![(ApiServer::holding("faces"), unreadable("faces"))]).await;
+    let listed = drafts.plan(&Named::new("web", "web").subject()).await.unwrap_err().to_string();
+    assert!(listed.contains("the DataHolding faces ") && listed.ends_with("(UnreadableHolding)"), "{listed}");
+    apply(&drafts.caches.holdings, unreadable("cars"));
+    let cached = drafts.plan(&Named::new("web", "web").subject()).await.unwrap_err().to_string();
+    assert!(cached.contains("the DataHolding cars "), "{cached}");
+    let named = Named::new("web", "web");
+    let elsewhere = Subject { namespace: "elsewhere", ..named.subject() };
+    let elsewhere = drafts.plan(&elsewhere).await;
+    assert!(!matches!(elsewhere, Err(DraftsError::Unreadable(_))), "{elsewhere:?}");
+}
+
+#[rstest]
+#[case("web", &["draft-web"], None)]
+#[case("other", &["draft-web", "draft-web-2"], Some("draft-web-2"))]
+#[tokio::test]
+async fn who_was_faster_is_left_alone(#[case] app: &str, #[case] expected: &[&str], #[case] made: Option<&str>) {
     let (server, drafts, mut events) = drafts(vec![]).await;
     let (first, second) = (Named::new("web", "web"), Named::new("web", app));
     let planned = drafts.plan(&second.subject()).await.unwrap().unwrap();
     drafts.make(&first.subject(), drafts.plan(&first.subject()).await.unwrap().unwrap()).await.unwrap();
     events.waiting();
-    drafts.make(&second.subject(), planned).await.unwrap();
+    assert_eq!(
+        drafts.make(&second.subject(), planned).await.unwrap().as_deref(),
+        made,
+        "the name that it has, not the one that was planned"
+    );
     assert_eq!(server.holdings(), expected);
-    assert_eq!(events.waiting().len(), told);
+    assert_eq!(events.waiting().len(), usize::from(made.is_some()));
 }
 
 #[tokio::test]
@@ -117,6 +138,23 @@ async fn what_means_nothing_asks_nobody() {
         problem.contains("\"vehicle.speed\" is not a category of data") && problem.ends_with("(UnknownCategory)"),
         "{problem}"
     );
+    assert_eq!(server.asked("dataholdings"), 0);
+}
+
+#[tokio::test]
+async fn what_there_can_be_no_draft_of_asks_nobody() {
+    let (server, drafts, _events) = drafts(vec![]).await;
+    for number in 0..shekara_crds::draft::MOST {
+        let mut draft = holding(&format!("draft-{number}"), "other");
+        draft["metadata"]["labels"] = json!({"shekara.dev/draft": "true"});
+        apply(&drafts.caches.holdings, draft);
+    }
+    let mut named = Named::new("web", "web");
+    let many = drafts.plan(&named.subject()).await.unwrap_err().to_string();
+    assert!(many.ends_with("(TooManyDrafts)"), "{many}");
+    named.labels = map(&[("pod-template-hash", "a")]);
+    let none = drafts.plan(&named.subject()).await.unwrap_err().to_string();
+    assert!(none.ends_with("(NoLabel)"), "{none}");
     assert_eq!(server.asked("dataholdings"), 0);
 }
 

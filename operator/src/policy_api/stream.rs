@@ -20,10 +20,10 @@ use crate::keys::Keyring;
 use crate::watch::{Key, PodSummary};
 
 /// The holdings of a pod, each with its document where there is one: those that admission put it into, and those that claim it
-/// now.
+/// now. A draft is for the pods alone that were put into it, and for those that nobody covers.
 pub(crate) fn holdings(pod: &PodSummary, documents: &NamespaceDocuments) -> BTreeMap<String, Option<Arc<Published>>> {
     let stamped = pod.holdings.iter().map(|name| (name.clone(), documents.get(name).cloned()));
-    let claims = documents.iter().filter(|(_, published)| published.holding.claims(&pod.labels, &pod.annotations));
+    let claims = documents.iter().filter(|(_, published)| pod.is_claimed_by(&published.holding));
     stamped.chain(claims.map(|(name, published)| (name.clone(), Some(Arc::clone(published))))).collect()
 }
 

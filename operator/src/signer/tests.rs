@@ -136,6 +136,28 @@ fn a_replica_that_does_not_lead_gives_on_what_the_leader_has_signed_until_it_end
 }
 
 #[test]
+fn a_replica_that_does_not_lead_gives_on_no_older_document_that_was_put_back() {
+    let leader = Fixture::new();
+    let follower = Signer::new(Arc::clone(&leader.keys), Arc::clone(&leader.caches));
+    let given =
+        || follower.given(&Key::new("cameras", "faces"), "n1", &document(1).holding.uid, hours(2)).map(|(signed, _)| signed);
+    let first = leader.sign(1, start());
+    leader.file(&first);
+    assert_eq!(given(), Some(Arc::clone(&first)));
+    let second = leader.sign(2, hours(1));
+    leader.file(&second);
+    assert_eq!(given(), Some(Arc::clone(&second)));
+    leader.file(&first);
+    assert_eq!(given(), None, "it has not ended, and is not the newest");
+    leader.file(&second);
+    assert_eq!(given(), Some(Arc::clone(&second)));
+    // it leads now, finds the older one, and goes on from the newest that it has seen
+    leader.file(&first);
+    let leading = Fixture { signer: follower, ..leader };
+    assert!(leading.sign(1, hours(-5)).serial > second.serial);
+}
+
+#[test]
 fn names_of_files_are_names() {
     assert_eq!(file_name("faces"), "shekara-policy-faces");
     let (long, longer) = (file_name(&"a".repeat(250)), file_name(&"a".repeat(251)));

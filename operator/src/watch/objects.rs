@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt as _;
 pub(crate) use shekara_crds::pods::Proof;
-use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, pods};
+use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, cover, pods};
 use shekara_policy::signed::Stamp;
 
 use super::{Cached, Kind};
@@ -75,7 +75,13 @@ impl PodSummary {
     /// Whether it lives and is in scope of a holding: put into it by admission, or claimed by it now.
     pub(crate) fn is_of(&self, holding: &DataHolding) -> bool {
         let stamped = holding.metadata.name.as_ref().is_some_and(|name| self.holdings.contains(name));
-        !self.ended && (stamped || holding.claims(&self.labels, &self.annotations))
+        !self.ended && (stamped || self.is_claimed_by(holding))
+    }
+
+    /// Whether a holding claims it now, whatever admission put it into.
+    pub(crate) fn is_claimed_by(&self, holding: &DataHolding) -> bool {
+        let covered = self.injected && !self.holdings.is_empty();
+        cover::claims_running(holding, &self.labels, &self.annotations, covered)
     }
 }
 

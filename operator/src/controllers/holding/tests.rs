@@ -149,6 +149,18 @@ fn a_pod_that_was_relabelled_stays_in_scope() {
     assert_eq!(found.status().coverage.unwrap().in_scope, 1);
 }
 
+#[test]
+fn a_draft_leaves_pods_to_the_holdings_that_cover_them() {
+    let found = Found::new(&[covered_pod("other", "a", "cars"), covered_pod("own", "a", "faces"), bare_pod("bare")]);
+    assert_eq!(found.status().coverage.unwrap().in_scope, 3);
+    let mut draft = holding("faces", "a");
+    draft["metadata"]["labels"] = json!({"shekara.dev/draft": "true"});
+    apply(&found.caches.holdings, draft);
+    let coverage = found.status().coverage.unwrap();
+    let uncovered: Vec<&str> = coverage.uncovered.iter().map(|pod| pod.name.as_str()).collect();
+    assert_eq!((coverage.in_scope, uncovered), (2, vec!["bare", "own"]));
+}
+
 /// What the kubelet says of the pod, by pointer and value, and the state that follows.
 #[rstest]
 #[case("/status/initContainerStatuses/1/state", json!({"running": {}}), "Starting", "Enforcing=Unknown/Starting")]

@@ -129,3 +129,31 @@ async fn a_namespace_that_is_gone_is_forgotten() {
     let mut fixture = Fixture::new(vec![]).await;
     assert!(fixture.keeper.visit("elsewhere").await.is_ok());
 }
+
+#[tokio::test]
+async fn a_holding_that_cannot_be_read_is_named_and_waited_for() {
+    let mut fixture = Fixture::new(vec![]).await;
+    let unreadable = json!({"apiVersion": "shekara.dev/v1alpha1", "kind": "DataHolding", "metadata": {"name": "faces", "namespace": "cameras"}, "spec": 1});
+    apply(&fixture.caches.holdings, unreadable);
+    fixture.pod("web-0", "web", Some("vehicle.location"));
+    assert!(matches!(fixture.keeper.visit("cameras").await, Err(DraftsError::Unreadable(name)) if name == "faces"));
+    assert!(fixture.server.holdings().is_empty());
+    let (reason, note) = fixture.events.waiting().pop().unwrap();
+    assert!(reason == "DraftRefused" && note.contains("the DataHolding faces "), "{note}");
+    apply(&fixture.caches.holdings, holding("faces", "other"));
+    assert_eq!(fixture.visit().await, ["draft-web"], "it is tried again");
+}
+
+/// Of which the caches know nothing yet.
+#[tokio::test]
+async fn a_visit_lists_the_holdings_once_however_many_workloads_there_are() {
+    let there = |name: &str, app: &str| (ApiServer::holding(name), holding(name, app));
+    let mut fixture = Fixture::new(vec![there("one", "a"), there("two", "b")]).await;
+    fixture.pod("a-0", "a", Some("biometric.face"));
+    fixture.pod("b-0", "b", Some("biometric.face"));
+    assert_eq!(fixture.visit().await, ["one", "two"]);
+    assert_eq!(fixture.server.asked("dataholdings"), 1);
+    fixture.pod("c-0", "c", Some("biometric.face"));
+    fixture.pod("d-0", "d", Some("biometric.face"));
+    assert_eq!(fixture.visit().await, ["draft-c", "draft-d", "one", "two"], "a draft that was made is seen");
+}

@@ -83,6 +83,24 @@ async fn each_change_of_the_pods_own_documents_is_sent_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_draft_is_sent_to_its_own_pods_alone_until_it_is_declared() {
+    let fixture = Fixture::new(&[covered_pod("web", "a", "faces"), covered_pod("new", "a", "draft-web")]);
+    fixture.publish("faces", "a", Some("1"));
+    fixture.api.documents.set_complete();
+    let mut running = fixture.stream("web");
+    assert_eq!(next(&mut running).await.unwrap(), ["faces"]);
+    let mut draft = published("draft-web", "a", "1");
+    Arc::make_mut(&mut draft.holding).metadata.labels = Some([("shekara.dev/draft".to_owned(), "true".to_owned())].into());
+    fixture.api.documents.publish("cameras", "draft-web", Some(draft));
+    let mut new = fixture.stream("new");
+    assert_eq!(next(&mut new).await.unwrap(), ["draft-web", "faces"]);
+    assert!(futures::poll!(running.next()).is_pending(), "it lists no route, and would cut off what the holding allows");
+    // the document stays the same
+    fixture.publish("draft-web", "a", Some("1"));
+    assert_eq!(next(&mut running).await.unwrap(), ["draft-web", "faces"]);
+}
+
+#[tokio::test]
 async fn a_holding_that_is_gone_leaves_nothing() {
     let fixture = Fixture::new(&[covered_pod("web", "a", "faces,cars")]);
     fixture.publish("faces", "a", Some("1"));
