@@ -43,6 +43,8 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     .await?;
     scenario.enforcing(1).await?;
     stays_closed(scenario, &old).await.context("while a pod lives that was there before")?;
+    // a pod that is killed takes along what it has not told yet
+    denied(scenario, 2).await?;
 
     scenario.api::<Pod>().delete("old", &DeleteParams::default().grace_period(0)).await?;
     held(scenario, "what was taken away is held no longer", |held| held.iter().all(|held| held.category != LOCATION)).await?;
@@ -52,7 +54,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     ensure!(status == "200", "the clinic answers {status}");
     new.record("the flow to the clinic", |record| record.name.as_deref() == Some(CLINIC) && record.bytes_out > 0).await?;
 
-    counted(scenario).await?;
+    left(scenario).await?;
     holding.delete("faces", &DeleteParams::default()).await?;
     let closed = closed(scenario, &uid).await?;
     ensure!(closed.registered.namespace == scenario.namespace && closed.registered.name == "faces", "another one: {closed:?}");
@@ -105,14 +107,24 @@ async fn held(scenario: &Scenario, what: &str, is_so: impl Fn(&[HeldCategory]) -
     .await
 }
 
-/// Waits until the flow to the clinic and the two denials are in the status.
-async fn counted(scenario: &Scenario) -> Result<()> {
+/// Waits until so many denials are in the status.
+async fn denied(scenario: &Scenario, flows: i64) -> Result<()> {
     let api = scenario.api::<DataHolding>();
-    until("the flows are counted", CONDITION, async || {
-        let status = api.get("faces").await?.status.unwrap_or_default();
-        let left = status.transfers.iter().any(|transfer| transfer.flows >= 1 && transfer.reason.is_none());
-        let denied = status.denials.iter().any(|denial| denial.reason == Reason::SourcesDisagree.code());
-        Ok(Seen::some_or((left && denied).then_some(()), (status.transfers, status.denials)))
+    until("the denials are counted", CONDITION, async || {
+        let denials = api.get("faces").await?.status.unwrap_or_default().denials;
+        let all = denials.iter().any(|denial| denial.reason == Reason::SourcesDisagree.code() && denial.flows >= flows);
+        Ok(Seen::some_or(all.then_some(()), denials))
+    })
+    .await
+}
+
+/// Waits until the flow to the clinic is in the status.
+async fn left(scenario: &Scenario) -> Result<()> {
+    let api = scenario.api::<DataHolding>();
+    until("the flow is counted", CONDITION, async || {
+        let transfers = api.get("faces").await?.status.unwrap_or_default().transfers;
+        let left = transfers.iter().any(|transfer| transfer.flows >= 1 && transfer.reason.is_none());
+        Ok(Seen::some_or(left.then_some(()), transfers))
     })
     .await
 }
