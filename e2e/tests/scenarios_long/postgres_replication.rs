@@ -92,7 +92,7 @@ async fn uncovered(scenario: &Scenario, members: &[Client], free: &Client) -> Re
     }
     free.run(&ask).await?.success().context("the uncovered database takes nobody's connection")?;
     let seen = async |client: &Client| {
-        let log = bare.run(&["cat", "/var/log/postgresql/postgresql-15-main.log"]).await?.success()?;
+        let log = bare.log("postgresql").await?;
         let who: Vec<String> = client.addresses.iter().map(|address| format!("host={address} ")).collect();
         Ok::<_, anyhow::Error>(log.lines().any(|line| who.iter().any(|who| line.contains(who))))
     };
