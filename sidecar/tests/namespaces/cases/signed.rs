@@ -21,6 +21,9 @@ use crate::world::{CAMERA, CLINIC, ECHO};
 
 /// The lowest serial that the pod was admitted with.
 const STAMPED: &str = "faces=1:50";
+
+/// A serial above all that the tests of this process use.
+const LATER: u64 = 1 << 40;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Documents that no pod of this namespace may obey, and how each is called.
@@ -35,8 +38,8 @@ fn bad() -> Vec<(Reason, SignedDocument)> {
     let mut other = document();
     other.holding.uid = "2".to_owned();
     let stranger = SigningKey::from_seed(&[9; 32]).unwrap();
-    let foreign = SignedDocument::sign(&document(), "another-namespace", 200, now, now + HOUR, &key()).unwrap();
-    let ended = SignedDocument::sign(&document(), signing::NAMESPACE_UID, 200, now - HOUR, now, &key()).unwrap();
+    let foreign = SignedDocument::sign(&document(), "another-namespace", LATER, now, now + HOUR, &key()).unwrap();
+    let ended = SignedDocument::sign(&document(), signing::NAMESPACE_UID, LATER, now - HOUR, now, &key()).unwrap();
     vec![
         (Reason::DocumentForged, tampered),
         (Reason::DocumentUnknownVersion, unknown),
@@ -45,7 +48,7 @@ fn bad() -> Vec<(Reason, SignedDocument)> {
         (Reason::DocumentForeign, sign(&other)),
         (Reason::DocumentRolledBack, sign_with(&document(), 49, HOUR, &key())),
         (Reason::DocumentStale, ended),
-        (Reason::DocumentUnknownKey, sign_with(&document(), 200, HOUR, &stranger)),
+        (Reason::DocumentUnknownKey, sign_with(&document(), LATER, HOUR, &stranger)),
     ]
 }
 
