@@ -112,7 +112,7 @@ async fn living(place: &Place, to: &str, port: u16, sent: &[u8]) -> TcpStream {
 
 #[tokio::test]
 async fn it_ends_by_the_clock_in_sidecar_and_packet_filter() {
-    let until = in_seconds(8);
+    let until = in_seconds(12);
     let place = place(Some(until), observing(until)).await;
     let mut unlisted = living(&place, SHOP.v4, ECHO, b"\0face").await;
     let mut listed = living(&place, CAMERA.v6, ECHO, b"face").await;
