@@ -25,6 +25,7 @@ use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview
 use kube::{Client, ResourceExt as _};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION};
+use shekara_policy::PolicyDocument;
 use shekara_policy::signed::Stamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -235,9 +236,8 @@ impl Admission {
     /// Until when a new pod of these holdings observes; none where it is to enforce from the start.
     fn observe_until(&self, namespace: &str, holdings: &BTreeSet<String>, now: Timestamp) -> Option<Timestamp> {
         let documents = self.distributed.documents.of(namespace);
-        let until = |name: &String| documents.get(name)?.document.observe_until;
-        let ends: Option<Vec<Timestamp>> = holdings.iter().map(until).collect();
-        ends?.into_iter().min().filter(|until| *until > now)
+        let own: Option<Vec<&PolicyDocument>> = holdings.iter().map(|name| Some(&documents.get(name)?.document)).collect();
+        PolicyDocument::observed_until(own?).filter(|until| *until > now)
     }
 
     fn settings(

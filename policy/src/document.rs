@@ -270,8 +270,8 @@ impl PolicyDocument {
     /// The first instant at which a pod with these documents enforces; none where it does already. A pod observes only as long as
     /// all of its holdings do.
     #[must_use]
-    pub fn observed_until(documents: &[Self]) -> Option<Timestamp> {
-        let ends: Option<Vec<Timestamp>> = documents.iter().map(|document| document.observe_until).collect();
+    pub fn observed_until<'a>(documents: impl IntoIterator<Item = &'a Self>) -> Option<Timestamp> {
+        let ends: Option<Vec<Timestamp>> = documents.into_iter().map(|document| document.observe_until).collect();
         ends?.into_iter().min()
     }
 

@@ -118,8 +118,9 @@ impl Context {
     /// The first instant at which denials hold; none where they do whatever the time.
     #[must_use]
     pub fn observes_until(&self) -> Option<Timestamp> {
-        let declared = PolicyDocument::observed_until(&self.enforced().documents)?;
-        self.config.observe_until.map(|admitted| admitted.min(declared))
+        // a pod that was admitted to enforce needs no look at its documents, and this is asked for every flow
+        let admitted = self.config.observe_until?;
+        PolicyDocument::observed_until(&self.enforced().documents).map(|declared| declared.min(admitted))
     }
 
     /// Judges a flow by the documents in force, at this moment.
