@@ -8,7 +8,7 @@ mod oracle;
 mod worlds;
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -23,18 +23,25 @@ use worlds::{Edit, Geo, World, labels, world};
 /// Cases of a run that says nothing else by PROPTEST_CASES.
 const CASES: u32 = 6000;
 
-/// Every holding of a generated world, before and after each edit, against every flow.
-fn check(world: &World, allowed: &Cell<u64>, tried: &Cell<u64>) -> Result<(), TestCaseError> {
-    let cluster = Cluster { networks: vec![], domain: "cluster.local".parse().unwrap(), resolvers: vec![] };
-    let labels = labels();
-    let around = Surroundings {
+fn cluster() -> Cluster {
+    Cluster { networks: vec![], domain: "cluster.local".parse().unwrap(), resolvers: vec![] }
+}
+
+fn around<'a>(world: &'a World, cluster: &'a Cluster, labels: &'a BTreeMap<String, String>) -> Surroundings<'a> {
+    Surroundings {
         standards: &world.standards,
         recipients: &world.recipients,
-        namespace_labels: &labels,
+        namespace_labels: labels,
         services: &[],
-        cluster: &cluster,
+        cluster,
         now: world.now.parse().unwrap(),
-    };
+    }
+}
+
+/// Every holding of a generated world, before and after each edit, against every flow.
+fn check(world: &World, allowed: &Cell<u64>, tried: &Cell<u64>) -> Result<(), TestCaseError> {
+    let (cluster, labels) = (cluster(), labels());
+    let around = around(world, &cluster, &labels);
     let mut holding = world.holding.clone();
     for edit in std::iter::once(None).chain(world.edits.iter().map(Some)) {
         if let Some(edit) = edit {
@@ -68,16 +75,8 @@ fn no_edit_of_a_holding_lets_pass_what_standards_and_recipients_do_not_permit() 
 
 /// Every edit while a pod lives that was there from the beginning: the status and the document go on as the operator has them go on.
 fn check_with_a_pod(world: &World, allowed: &Cell<u64>, narrowed: &Cell<u64>) -> Result<(), TestCaseError> {
-    let cluster = Cluster { networks: vec![], domain: "cluster.local".parse().unwrap(), resolvers: vec![] };
-    let labels = labels();
-    let around = Surroundings {
-        standards: &world.standards,
-        recipients: &world.recipients,
-        namespace_labels: &labels,
-        services: &[],
-        cluster: &cluster,
-        now: world.now.parse().unwrap(),
-    };
+    let (cluster, labels) = (cluster(), labels());
+    let around = around(world, &cluster, &labels);
     let verdict = |document: &PolicyDocument, flow| {
         let documents = std::slice::from_ref(document);
         decide(Judge { documents, geo: &Geo, peers: &shekara_policy::peer::NoPeers, now: around.now }, flow)
