@@ -70,7 +70,8 @@ async fn conduct(name: &str, limit: Duration, body: impl AsyncFnOnce(&Scenario) 
         Ok(()) => Ok(()),
         Err(error) => {
             let around = diagnose::namespace(&scenario.kube, &scenario.namespace).await;
-            Err(Failed::from(format!("{error:#}\n\n{around}")))
+            // again at the end, for readers who are left with the tail
+            Err(Failed::from(format!("{error:#}\n\n{around}\n{name}: {error:#}")))
         }
     };
     // to look at what a failure left, the place can be kept

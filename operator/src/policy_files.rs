@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::core::Status;
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use shekara_crds::DataHolding;
 use shekara_policy::signed::{Bundle, LONGEST_BUNDLE};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::caches::Caches;
 use crate::controllers::Queues;
@@ -115,11 +116,21 @@ impl PolicyFiles {
             // one that is immutable and lacks the label is not in sight; the next try makes it anew
             api.delete(&name, &DeleteParams::default()).await?;
         }
+        if matches!(&applied, Err(kube::Error::Api(answer)) if namespace_ends(answer)) {
+            // the holding is about to go as well
+            debug!(holding = %key, "no file is written: the namespace is being terminated");
+            return Ok(());
+        }
         applied?;
         self.metrics.status_write(Kind::ConfigMap, Write::Done);
         info!(holding = %key, serial = published.signed.serial, until = %published.signed.not_after, "the file of a holding was written");
         Ok(())
     }
+}
+
+/// Whether the API server refused to create something because its namespace is being deleted, which nothing can undo.
+fn namespace_ends(answer: &Status) -> bool {
+    answer.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn file(name: &str, published: &Published, text: &str) -> Value {
@@ -139,4 +150,21 @@ fn file(name: &str, published: &Published, text: &str) -> Value {
 pub(crate) fn holding_of(caches: &Caches, file: &Key) -> Option<Key> {
     let holdings = caches.holdings.in_namespace(&file.namespace);
     holdings.into_iter().map(|(key, _)| key).find(|key| file_name(&key.name) == file.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_with_its_namespace_is_told_from_what_is_forbidden() -> serde_json::Result<()> {
+        let ending = json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "it is being terminated",
+            "details": {"name": "shekara-policy-faces", "kind": "configmaps",
+                "causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace", "message": "namespace city is being terminated"}]}});
+        assert!(namespace_ends(&serde_json::from_value(ending)?));
+        let forbidden = json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "the quota is spent",
+            "details": {"name": "shekara-policy-faces", "kind": "configmaps"}});
+        assert!(!namespace_ends(&serde_json::from_value(forbidden)?));
+        Ok(())
+    }
 }

@@ -29,6 +29,8 @@ const TAKEN: [&str; 2] = ["192.0.2.201", "192.0.2.202"];
 
 const ECHO_PORT: u16 = 7;
 const RELAY_PORT: u16 = 8080;
+/// The file that the relay makes when it listens.
+const LISTENING: &str = "/tmp/listening";
 const HOST_PORT: u16 = 18_080;
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
@@ -164,9 +166,20 @@ impl Place<'_> {
             self.create(alias, json!({"type": "ExternalName", "externalName": party})).await?;
             let there = format!("{party}:443:{alias}.{}.svc.cluster.local:443", self.scenario.namespace);
             let command = curl_with(&format!("https://{party}/"), &["--connect-to", &there]);
-            self.border.free.run(&command).await?.success().context("the alias leads nowhere")?;
-            let outcome = self.border.covered.run(&command).await?;
-            ensure!(outcome.succeeded() == open, "{outcome}");
+            // each replica of the cluster's DNS learns of the name in its own time
+            until(&format!("{alias} leads the uncovered pod to {party}"), CONDITION, async || {
+                let outcome = self.border.free.run(&command).await?;
+                Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
+            })
+            .await?;
+            until(&format!("{alias} is judged as {party}"), CONDITION, async || {
+                let outcome = self.border.covered.run(&command).await?;
+                let told = |record: &_| is_denial(record, Reason::UnlistedParty) && record.name.as_deref() == Some(party);
+                let judged = if open { outcome.succeeded() } else { self.border.covered.records().await?.iter().any(told) };
+                ensure!(open || !outcome.succeeded(), "{outcome}");
+                Ok(if judged { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
+            })
+            .await?;
         }
         let leaked = packets_from(&world.sniffer, &self.border.covered, world.hosts.get(ADS)?.any_v4()?, since).await?;
         ensure!(leaked.is_empty(), "the advertiser saw the covered pod: {leaked:?}");
@@ -250,6 +263,7 @@ fn relay(scenario: &Scenario) -> Result<Workload> {
          \x20   except OSError: pass\n\
          \x20   a.close(); b.close()\n\
          listener = socket.create_server(('', {RELAY_PORT}))\n\
+         open('{LISTENING}', 'w').close()\n\
          while True:\n\
          \x20   client, _ = listener.accept()\n\
          \x20   server = socket.create_connection(('{ads}', 80))\n\
@@ -257,6 +271,7 @@ fn relay(scenario: &Scenario) -> Result<Workload> {
          \x20   threading.Thread(target=copy, args=(server, client)).start()\n"
     );
     let container = scenario.client_container("relay", &["python3", "-c", &program])?;
-    let probe = json!({"tcpSocket": {"port": RELAY_PORT}, "periodSeconds": 1});
+    // a probe that connects would be passed on as well
+    let probe = json!({"exec": {"command": ["test", "-f", LISTENING]}, "periodSeconds": 1});
     Ok(Workload::new("relay", Cover::Free).container(with(container, "/readinessProbe", probe)?))
 }
