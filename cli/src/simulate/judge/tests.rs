@@ -27,7 +27,8 @@ impl CountrySource for Geo {
 
 fn examples(kind: &str) -> Vec<serde_json::Value> {
     let files = ["1-standard", "2-recipients", "3-cameras", "4-telematics"];
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    // told at run time: a folder of builds may serve several checkouts
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap() + "/../examples";
     let documents = files.into_iter().flat_map(|file| {
         let text = std::fs::read_to_string(format!("{folder}/{file}.yaml")).unwrap();
         serde_saphyr::from_multiple::<serde_json::Value>(&text).unwrap()
