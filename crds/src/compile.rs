@@ -5,6 +5,7 @@
 mod bar;
 mod declared;
 mod empty;
+mod inbound;
 mod inside;
 mod observe;
 mod problem;
@@ -118,6 +119,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         .collect();
     declared::check(&holding.spec, &mut problems);
     let in_cluster = inside::listed(&holding.spec.in_cluster, &data, &standards, around.services, &mut problems);
+    let inbound = inbound::compile(&holding.spec.clients, &named, &standards, &mut problems);
     let document = PolicyDocument {
         version: VERSION,
         holding: reference,
@@ -125,6 +127,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         routes: routes.iter().map(|routed| routed.route.clone()).collect(),
         in_cluster,
         peers_denied: inside::are_peers_denied(&data, &standards),
+        inbound,
         cluster_api: cluster_api(holding, &standards, &mut problems),
         observe_until: observe::until(holding, &standards, around.now, &mut problems),
         cluster: around.cluster.clone(),

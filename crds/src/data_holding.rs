@@ -1,6 +1,7 @@
 //! `DataHolding`: workloads that hold biometric or vehicle data, declared by the data owner.
 
 pub mod assurance;
+pub mod clients;
 pub mod collection;
 pub mod held;
 pub mod keeping;
@@ -14,6 +15,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use assurance::{Certificate, ImpactAssessment, Software};
+pub use clients::Client;
 use collection::Collection;
 pub use held::{Form, Held};
 use keeping::{Destruction, Retention, Storage};
@@ -80,6 +82,10 @@ pub struct DataHoldingSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub in_cluster: Vec<InCluster>,
+    /// Clients outside the cluster that connect to the workloads. Needed where a standard asks that clients be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub clients: Vec<Client>,
     /// Whether the workloads may use the Kubernetes API.
     #[serde(default, rename = "clusterAPI", skip_serializing_if = "Option::is_none")]
     pub cluster_api: Option<ClusterApi>,

@@ -197,6 +197,7 @@ fn spec(
         data: data.iter().map(held).collect(),
         transfers: vec![],
         in_cluster: vec![],
+        clients: vec![],
         cluster_api: None,
         collection: None,
         storage: vec![],

@@ -1,5 +1,6 @@
 //! `SovereigntyStandard`: rules set by the regulator or the platform.
 
+pub mod inbound;
 pub mod operation;
 pub mod requirements;
 pub mod transfers;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 use crate::selector::Selector;
+pub use inbound::{InboundMode, InboundRules, InboundSource};
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
 pub use transfers::{EmptyTransfer, EmptyTransfers, InClusterRule, MinTls, SharedTenancy, TransferRule};
@@ -58,6 +60,10 @@ pub struct SovereigntyStandardSpec {
     /// nowhere.
     #[schemars(length(min = 1, max = 64))]
     pub transfers: Vec<TransferRule>,
+    /// Who may connect to the workloads. When absent, whoever connects passes and is recorded, and the status of holdings says that
+    /// it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<InboundRules>,
     /// What becomes of routes that a holding declares to carry none of its data.
     #[serde(default)]
     pub empty_transfers: EmptyTransfers,
@@ -173,6 +179,7 @@ impl SovereigntyStandard {
             networks: vec![],
             min_sources: 1,
             transfers: vec![],
+            inbound: None,
             empty_transfers: EmptyTransfers::default(),
             max_empty_out_per_day: None,
             shared_tenancy: SharedTenancy::default(),

@@ -6,6 +6,7 @@ mod cover;
 mod draft;
 mod forbidden;
 mod inject;
+mod probes;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use shekara_crds::{DataHolding, narrowing};
 use shekara_policy::Peer;
-use shekara_policy::peer::{Cover, End, MOST_ENDS, ServiceName};
+use shekara_policy::peer::{Cover, End, MOST_ENDS, ServiceName, SourceName};
 use tokio::sync::watch;
 
 use crate::caches::Caches;
@@ -114,9 +114,9 @@ impl Peers {
             Kind::Node => index.node(key, self.caches.nodes.get(key).as_deref()),
             Kind::Service => index.service(key, self.caches.services.get(key)),
             Kind::EndpointSlice => index.slice(key, self.caches.slices.get(key)),
-            Kind::DataHolding | Kind::Recipient | Kind::SovereigntyStandard | Kind::Namespace | Kind::ConfigMap => {
-                BTreeSet::new()
-            }
+            // it may list other pods as sources of the platform
+            Kind::SovereigntyStandard => index.pods_addresses(),
+            Kind::DataHolding | Kind::Recipient | Kind::Namespace | Kind::ConfigMap => BTreeSet::new(),
         }
     }
 
@@ -148,6 +148,7 @@ impl Peers {
         let mut answer = Answer { peer: None, again: None };
         let mut ends = BTreeSet::new();
         let mut known = true;
+        let sources = self.sources(&found);
         for lead in &found.ends {
             let end = match lead {
                 Lead::Node => End::Node,
@@ -169,8 +170,32 @@ impl Peers {
         if ends.len() > MOST_ENDS {
             ends = [End::Unknown].into();
         }
-        answer.peer = known.then(|| Peer { services: services(found), ends });
+        answer.peer = known.then(|| Peer { services: services(found), ends, sources });
         answer
+    }
+
+    /// The sources of the platform, as standards list them by pods, to which everybody there belongs.
+    fn sources(&self, found: &Found) -> BTreeSet<SourceName> {
+        let mut common: Option<BTreeSet<SourceName>> = None;
+        for lead in &found.ends {
+            let pod = if let Lead::Pod(key) = lead { self.caches.pods.get(key) } else { None };
+            let sources = pod.map(|pod| self.sources_of(&pod)).unwrap_or_default();
+            common = Some(match common {
+                Some(before) => before.intersection(&sources).cloned().collect(),
+                None => sources,
+            });
+        }
+        common.unwrap_or_default()
+    }
+
+    fn sources_of(&self, pod: &PodSummary) -> BTreeSet<SourceName> {
+        let mut sources = BTreeSet::new();
+        for (key, standard) in self.caches.standards.all() {
+            let listed = standard.spec.inbound.iter().flat_map(|inbound| &inbound.from);
+            let names = listed.filter(|source| source.is(&pod.namespace, &pod.labels)).map(|source| source.name.clone());
+            sources.extend(names.map(|name| SourceName { standard: key.name.clone(), name }));
+        }
+        sources
     }
 
     /// The holdings that cover a pod; none where the operator has just started and the pod's sidecar has not been heard.

@@ -4,6 +4,7 @@ mod approach;
 mod country;
 mod empty;
 mod explain;
+mod inbound;
 mod peer;
 mod question;
 mod route;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 
 pub use approach::{Approach, approach};
 pub use explain::{Considered, Explained, explain};
+pub use inbound::{OPEN, decide_inbound};
 pub use peer::is_inside;
 pub use question::{Question, decide_question};
 pub use route::closed;

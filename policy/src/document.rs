@@ -1,6 +1,7 @@
 //! The policy document: what the operator compiles for one holding, and all that the sidecar knows of it.
 
 mod empty;
+mod inbound;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub use empty::{EmptyRoute, EmptyTerms, Leave};
+pub use inbound::{Client, Inbound, InboundTerms, PlatformSource};
 
 use crate::category::Category;
 use crate::country::Country;
@@ -41,6 +43,10 @@ pub struct PolicyDocument {
     /// Whether a standard lets the holding's data go to no pod at all, not even to one that is covered for the same data.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub peers_denied: bool,
+    /// Who may connect to the holding's pods. Absent where no standard asks that clients be listed: whoever connects then passes, and
+    /// is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<Inbound>,
     /// Whether the holding's pods may use the API server of the cluster.
     #[serde(default)]
     pub cluster_api: bool,

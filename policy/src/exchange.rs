@@ -73,7 +73,8 @@ pub struct PolicyEvent {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PeerQuestion {
-    /// To be watched, at most [`PEERS`] together with those that are watched already.
+    /// To be watched, at most [`PEERS`] together with those that are watched already. Port 0 asks for whoever has the address itself,
+    /// as is needed of a client.
     #[serde(default)]
     pub watch: Vec<SocketAddr>,
     /// To be watched no more.
@@ -159,6 +160,10 @@ pub struct FlowTotal {
     /// They were denied and passed all the same, since the holdings of the pod observed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub observed: bool,
+    /// They came from clients: what they carried out of the pod was asked for from there, and is counted apart from what the pod
+    /// itself sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inbound: bool,
     /// How many flows ended or are open.
     pub flows: u64,
     /// Bytes from the pod to the destination.
@@ -167,6 +172,6 @@ pub struct FlowTotal {
     pub bytes_in: u64,
     /// When the latest of them began.
     pub last: Timestamp,
-    /// The name, or the address without one, of the latest destination.
+    /// The name, or the address without one, of the latest destination; of flows that came in, the address of the latest client.
     pub last_destination: String,
 }

@@ -60,3 +60,12 @@ pub struct Flow {
     /// The highest TLS version that the client offers; absent for other protocols and for older versions.
     pub tls: Option<TlsVersion>,
 }
+
+/// A connection from a client to a covered pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inflow {
+    /// The client's address.
+    pub client: Address,
+    /// The port of the pod.
+    pub port: u16,
+}

@@ -22,6 +22,19 @@ pub struct Peer {
     pub services: BTreeSet<ServiceName>,
     /// Every kind of end that a connection may reach there; none where nobody is behind the Service.
     pub ends: BTreeSet<End>,
+    /// The platform's sources, as standards list them by pods, to which every pod there belongs.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub sources: BTreeSet<SourceName>,
+}
+
+/// A platform's source by the standard that lists it and its name there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceName {
+    /// The name of the standard.
+    pub standard: String,
+    /// The name of the source.
+    pub name: String,
 }
 
 /// A Service by its name.

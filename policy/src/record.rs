@@ -24,12 +24,18 @@ pub struct FlowRecord {
     pub time: Timestamp,
     /// How long it lasted, in milliseconds.
     pub duration_ms: u64,
+    /// Whether it left the pod, or came from a client.
+    #[serde(skip_serializing_if = "Direction::is_outbound", default)]
+    pub direction: Direction,
+    /// The address of the client, of a flow that came in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client: Option<IpAddr>,
     /// The protocol as far as it was read.
     pub protocol: Protocol,
     /// The name that the client gave, or the question asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
-    /// The address that the application chose; absent for DNS questions.
+    /// The address that the application chose; absent for DNS questions. Of a flow that came in, the pod's own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub destination: Option<IpAddr>,
     /// The port that it chose.
@@ -63,12 +69,28 @@ pub struct FlowRecord {
     /// The serials of the documents that were in force when it began, in the order of the documents.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub serials: Vec<u64>,
-    /// Bytes from the pod to the destination.
+    /// Bytes from the pod to the destination or client.
     pub bytes_out: u64,
-    /// Bytes from the destination to the pod.
+    /// Bytes from the destination or client to the pod.
     pub bytes_in: u64,
     /// How it ended.
     pub end: End,
+}
+
+/// Which side began a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// The pod.
+    #[default]
+    Outbound,
+    /// A client, which connected to the pod.
+    Inbound,
+}
+
+impl Direction {
+    fn is_outbound(&self) -> bool {
+        *self == Self::Outbound
+    }
 }
 
 /// The verdict in a word.

@@ -104,6 +104,7 @@ impl From<Reason> for Verdict {
 pub struct Rule {
     /// `namespace/name` of the holding.
     pub holding: String,
-    /// The recipient, or `namespace/service` for a destination inside the cluster.
+    /// The recipient, or `namespace/service` for a destination inside the cluster. Of a flow that came in, what let the client in:
+    /// `standard/source`, `namespace/holding`, the network of a client, or [`crate::decide::OPEN`].
     pub recipient: String,
 }

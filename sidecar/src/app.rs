@@ -84,7 +84,7 @@ impl App {
         origin: Origin,
     ) -> anyhow::Result<Self> {
         let (documents, policy) = policy::channel();
-        let listeners = Listeners::bind(config.ports).await?;
+        let listeners = Listeners::bind(config.ports, &dialler).await?;
         let context = Arc::new(Context::new(config, policy, dialler, output)?);
         context.spending.begin_with(spending::left_before(), Timestamp::now());
         context.readiness.listeners_bound();
@@ -121,13 +121,13 @@ impl App {
         client.spawn(policy::client::run(context.clone(), documents, stop_client.clone()));
         let mut tasks = spawn(listeners, origin, &context, &stop_flows);
         tokio::select! {
-            () = stop => tracing::info!(flows = context.metrics.live_flows.get(), "told to stop"),
+            () = stop => tracing::info!(flows = context.metrics.live_flows(), "told to stop"),
             Some(ended) = tasks.join_next() => bail!(why(ended)),
             Some(ended) = client.join_next() => bail!(why(ended)),
         }
         tokio::select! {
             () = drained(&context) => {}
-            () = sleep(DRAIN) => tracing::warn!(flows = context.metrics.live_flows.get(), "flows are cut off"),
+            () = sleep(DRAIN) => tracing::warn!(flows = context.metrics.live_flows(), "flows are cut off"),
         }
         stop_flows.cancel();
         // The flows are cut off with their tasks, and each writes its record before the last checkpoint counts it.
@@ -143,9 +143,12 @@ impl App {
 
 fn spawn(listeners: Listeners, origin: Origin, context: &Arc<Context>, stop: &CancellationToken) -> JoinSet<anyhow::Result<()>> {
     let mut tasks = JoinSet::new();
-    let Listeners { flow, dns_tcp, dns_udp, sink, admin } = listeners;
+    let Listeners { flow, inward, dns_tcp, dns_udp, sink, admin } = listeners;
     for listener in flow {
         tasks.spawn(flow::listener::serve(listener, origin, context.clone(), stop.clone()));
+    }
+    for listener in inward {
+        tasks.spawn(flow::inward::serve(listener, origin, context.clone(), stop.clone()));
     }
     for listener in dns_tcp {
         tasks.spawn(dns::tcp::serve(listener, context.clone()));
@@ -157,15 +160,17 @@ fn spawn(listeners: Listeners, origin: Origin, context: &Arc<Context>, stop: &Ca
         let context = context.clone();
         tasks.spawn(async { sink::serve(socket, context).await.context("the sink") });
     }
-    let admin_context = context.clone();
-    tasks.spawn(async { admin::serve(admin, admin_context).await.context("the administration port") });
+    for listener in admin {
+        let context = context.clone();
+        tasks.spawn(async { admin::serve(listener, context).await.context("the administration port") });
+    }
     let context = context.clone();
     tasks.spawn(async { flow::registry::keep_judging(context).await.map(|never| match never {}) });
     tasks
 }
 
 async fn drained(context: &Context) {
-    while context.metrics.live_flows.get() > 0 {
+    while context.metrics.live_flows() > 0 {
         sleep(LOOK).await;
     }
 }

@@ -53,6 +53,9 @@ pub struct PolicyApi {
     pub port: u16,
 }
 
+/// Where the packet filter leads what comes in.
+pub const INWARD_PORT: u16 = 15006;
+
 /// The ports to listen on; 0 lets the kernel choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
@@ -62,13 +65,15 @@ pub struct Ports {
     pub dns: u16,
     /// All other UDP.
     pub sink: u16,
+    /// TCP that comes in.
+    pub inward: u16,
     /// Metrics and readiness.
     pub admin: u16,
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { flow: 15001, dns: 15053, sink: 15009, admin: 15020 }
+        Self { flow: 15001, dns: 15053, sink: 15009, inward: INWARD_PORT, admin: 15020 }
     }
 }
 
@@ -197,7 +202,7 @@ mod tests {
         assert_eq!(config.geo, PathBuf::from("/geo"));
         assert_eq!(config.files, PathBuf::from("/var/run/shekara.dev/policy"));
         assert_eq!(config.log, LevelFilter::INFO);
-        assert_eq!(config.ports, Ports { flow: 15001, dns: 15053, sink: 15009, admin: 15020 });
+        assert_eq!(config.ports, Ports { flow: 15001, dns: 15053, sink: 15009, inward: 15006, admin: 15020 });
     }
 
     #[rstest]

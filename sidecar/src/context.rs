@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use shekara_policy::decide::is_inside;
 use shekara_policy::verdict::{Denial, Grant};
-use shekara_policy::{Address, Flow, Judge, PolicyDocument, Reason, Verdict, decide};
+use shekara_policy::{Address, Flow, Inflow, Judge, PolicyDocument, Reason, Verdict, decide, decide_inbound};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -16,7 +16,7 @@ use crate::dns::forward::Forwarder;
 use crate::dns::pins::Pins;
 use crate::dns::respond::Waiting;
 use crate::flow::dial::Dialler;
-use crate::flow::registry::Registry;
+use crate::flow::registry::{Registry, Subject};
 use crate::flow::resolve::Resolved;
 use crate::geo::Geo;
 use crate::ledger::Ledger;
@@ -126,7 +126,26 @@ impl Context {
     /// Judges a flow by the documents in force, at this moment.
     #[must_use]
     pub fn decide(&self, flow: &Flow) -> Verdict {
-        match self.judge(|judge| decide(judge, flow)) {
+        self.explained(self.judge(|judge| decide(judge, flow)))
+    }
+
+    /// The same for a flow of a client.
+    #[must_use]
+    pub fn decide_inbound(&self, flow: &Inflow) -> Verdict {
+        self.explained(self.judge(|judge| decide_inbound(judge, flow)))
+    }
+
+    /// Judges a flow that lives.
+    #[must_use]
+    pub fn decide_again(&self, subject: &Subject) -> Verdict {
+        match subject {
+            Subject::Out(flow) => self.decide(flow),
+            Subject::In(flow) => self.decide_inbound(flow),
+        }
+    }
+
+    fn explained(&self, verdict: Verdict) -> Verdict {
+        match verdict {
             Verdict::Deny(denial) => Verdict::Deny(self.enforced().explained(denial)),
             allowed @ Verdict::Allow(_) => allowed,
         }

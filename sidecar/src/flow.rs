@@ -5,6 +5,7 @@ pub mod carry;
 pub mod close;
 pub mod dial;
 pub mod hello;
+pub mod inward;
 pub mod judge;
 pub mod listener;
 pub mod registry;

@@ -1,10 +1,14 @@
 //! `shekara-sidecar init`: sets the packet filter of the pod.
 
+mod node;
+mod routing;
+
 use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 
+use self::node::Probes;
 use crate::observe;
 
 /// The ruleset, as auditors read it.
@@ -13,17 +17,29 @@ pub const RULESET: &str = include_str!("init/ruleset.nft");
 /// What is added to it in a pod that observes.
 const OBSERVE: &str = include_str!("init/observe.nft");
 
-/// What the table must show when it is read back: both chains, that nothing passes by default, and where packets are led.
-const REQUIRED: [&str; 9] = [
+/// What is added to it in a pod that the kubelet probes.
+const PROBES: &str = include_str!("init/probes.nft");
+
+/// What the table must show when it is read back: every chain, that nothing passes by default, and where packets are led.
+const REQUIRED: [&str; 18] = [
+    "chain zone",
+    "zone set 15006",
+    "chain back",
+    "type route hook output",
     "chain nat-out",
     "type nat hook output",
     "redirect to :15053",
     "redirect to :15001",
     "redirect to :15009",
     "chain out",
-    "type filter hook output",
-    "policy drop",
+    "type filter hook output priority filter; policy drop",
     "fib saddr type != local drop",
+    "chain last",
+    "type filter hook postrouting",
+    "chain nat-in",
+    "type nat hook prerouting",
+    "redirect to :15006",
+    "type filter hook input priority filter; policy drop",
 ];
 
 /// The bit of `CAP_NET_ADMIN` in a capability set (capabilities(7)).
@@ -43,9 +59,14 @@ pub enum InitError {
     NoCapability(String),
     /// The kernel lacks something that the ruleset needs.
     #[error(
-        "the kernel of this node lacks something that the packet filter needs (nf_tables with the inet family, nft_nat, nft_redir, nft_ct, nft_fib_inet, nf_conntrack for IPv4 and IPv6): {0}"
+        "the kernel of this node lacks something that the packet filter needs (nf_tables with the inet family, nft_nat, nft_redir, nft_ct with zones, nft_fib_inet, nf_conntrack for IPv4 and IPv6): {0}"
     )]
     Kernel(String),
+    /// The rule of routing could not be set.
+    #[error(
+        "the rule of routing that keeps the sidecar's connections to the application in the pod cannot be set; it needs the capability NET_ADMIN, and a kernel with rules of routing (CONFIG_IP_MULTIPLE_TABLES, CONFIG_IPV6_MULTIPLE_TABLES): {0}"
+    )]
+    Routing(#[source] io::Error),
     /// The program refused the ruleset for another reason.
     #[error("nft refused the ruleset: {0}")]
     Refused(String),
@@ -60,22 +81,35 @@ pub enum InitError {
 /// When it cannot be set or is not there afterwards; the pod must not start then.
 pub fn run() -> anyhow::Result<()> {
     let observing = observe::still(Timestamp::now())?;
-    nft(&["-f", "-"], &ruleset(observing))?;
+    let probes = Probes::read(|name| std::env::var(name).ok())?;
+    // first, so that nothing that the filter marks can be led elsewhere
+    routing::set().map_err(InitError::Routing)?;
+    nft(&["-f", "-"], &ruleset(observing, &probes))?;
     let table = nft(&["list", "table", "inet", "shekara"], "")?;
     check(&table)?;
     match observing {
-        None => println!("the packet filter is set: what leaves this pod leaves through the sidecar, or not at all"),
-        Some(until) => println!("the packet filter is set: TCP and DNS leave through the sidecar; the rest passes until {until}"),
+        None => println!("the packet filter is set: what leaves this pod and what comes in passes the sidecar, or not at all"),
+        Some(until) => println!("the packet filter is set: TCP and DNS pass the sidecar; the rest passes until {until}"),
     }
+    println!("probes of the kubelet reach the pod at the ports {:?} from {:?}", probes.ports, probes.node);
     Ok(())
 }
 
-/// The ruleset of a pod that observes until then, or of one that enforces. A second that has begun counts as over.
-fn ruleset(observing: Option<Timestamp>) -> String {
-    match observing {
-        None => RULESET.to_owned(),
-        Some(until) => format!("{RULESET}\n{}", OBSERVE.replace("UNTIL", &until.as_second().to_string())),
-    }
+/// The ruleset of a pod that observes until then, or of one that enforces, with its probes. A second that has begun counts as over.
+fn ruleset(observing: Option<Timestamp>, probes: &Probes) -> String {
+    let observing = observing.map(|until| OBSERVE.replace("UNTIL", &until.as_second().to_string()));
+    let [v4, v6] = [("ip", true), ("ip6", false)].map(|(family, v4)| {
+        let node = joined(probes.node.iter().filter(|address| address.is_ipv4() == v4));
+        let ports = joined(probes.ports.iter());
+        let text = || PROBES.replace("FAMILY", family).replace("NODE", &node).replace("PORTS", &ports);
+        (!node.is_empty() && !ports.is_empty()).then(text)
+    });
+    let parts = [Some(RULESET.to_owned()), observing, v4, v6];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+fn joined<T: ToString>(values: impl Iterator<Item = T>) -> String {
+    values.map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn check(table: &str) -> Result<(), InitError> {
@@ -137,11 +171,27 @@ mod tests {
 
     #[test]
     fn only_a_pod_that_observes_has_lines_with_a_time() {
-        assert_eq!(ruleset(None), RULESET);
-        let observing = ruleset(Some("2026-12-01T00:00:00.9Z".parse().unwrap()));
+        let none = Probes::default();
+        assert_eq!(ruleset(None, &none), RULESET);
+        let observing = ruleset(Some("2026-12-01T00:00:00.9Z".parse().unwrap()), &none);
         let rest = observing.strip_prefix(RULESET).unwrap();
         let rules: Vec<&str> = rest.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
-        assert!(rules.len() == 2 && rules.iter().all(|rule| rule.contains("meta time < \"1796083200\"")), "{rules:?}");
+        assert!(rules.len() == 3 && rules.iter().all(|rule| rule.contains("meta time < \"1796083200\"")), "{rules:?}");
+    }
+
+    #[test]
+    fn only_the_node_reaches_ports_of_probes_and_only_where_there_are_both() {
+        let node = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
+        let mut probes = Probes { node: node.into(), ports: [8080, 9090].into() };
+        let added = ruleset(None, &probes);
+        let rules: Vec<&str> = added.strip_prefix(RULESET).unwrap().lines().filter(|line| line.contains("rule")).collect();
+        assert_eq!(rules.len(), 3);
+        assert!(
+            rules.iter().all(|rule| rule.contains("{ 192.0.2.1, 192.0.2.2 }") && rule.contains("{ 8080, 9090 }")),
+            "{rules:?}"
+        );
+        probes.ports.clear();
+        assert_eq!(ruleset(None, &probes), RULESET);
     }
 
     #[test]

@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 /// The most entries of a checkpoint.
 const MOST: usize = 1000;
 
-/// Entries kept free for flows that no longer get an entry of their own: for each reason one for those that were denied and one for
-/// those that passed all the same, and one for allowed flows.
-const RESERVED: usize = 2 * Reason::ALL.len() + 1;
+/// Entries kept free for flows that no longer get an entry of their own, in each direction: for each reason one for those that were
+/// denied and one for those that passed all the same, and one for allowed flows.
+const RESERVED: usize = 2 * (2 * Reason::ALL.len() + 1);
 
 /// Every flow since the start, as totals that only grow.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Ledger {
 /// What the flows of one total have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
+    /// They came from clients.
+    inbound: bool,
     reason: Option<Reason>,
     observed: bool,
     recipients: BTreeSet<String>,
@@ -40,6 +42,7 @@ impl Kind {
     pub fn of(verdict: &Verdict) -> Self {
         match verdict {
             Verdict::Allow(grant) => Self {
+                inbound: false,
                 reason: None,
                 observed: false,
                 recipients: grant.rules.iter().map(|rule| rule.recipient.clone()).collect(),
@@ -47,6 +50,7 @@ impl Kind {
                 data: grant.data.clone(),
             },
             Verdict::Deny(denial) => Self {
+                inbound: false,
                 reason: Some(denial.reason),
                 observed: false,
                 recipients: denial.recipient.iter().cloned().collect(),
@@ -60,6 +64,12 @@ impl Kind {
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         self.reason
+    }
+
+    /// The same of a flow that a client began.
+    #[must_use]
+    pub fn inbound(self) -> Self {
+        Self { inbound: true, ..self }
     }
 
     /// The kind of a flow that is denied and passes all the same, since the pod observes.
@@ -85,12 +95,12 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// Counts bytes from the pod to the destination.
+    /// Counts bytes from the pod to the destination or client.
     pub fn add_out(&self, bytes: u64) {
         self.from_pod.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts bytes from the destination to the pod.
+    /// Counts bytes from the destination or client to the pod.
     pub fn add_in(&self, bytes: u64) {
         self.to_pod.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -121,7 +131,7 @@ impl Ledger {
         let (kind, destination) = if own {
             (kind, destination)
         } else {
-            (Kind { reason: kind.reason, observed: kind.observed, ..Kind::default() }, "")
+            (Kind { inbound: kind.inbound, reason: kind.reason, observed: kind.observed, ..Kind::default() }, "")
         };
         if kind.reason.is_some() && !entries.contains_key(&kind) {
             self.news.notify_one();
@@ -158,6 +168,7 @@ fn total(kind: &Kind, entry: &Entry) -> FlowTotal {
         data: kind.data.clone(),
         reason: kind.reason,
         observed: kind.observed,
+        inbound: kind.inbound,
         flows: entry.flows,
         bytes_out: entry.bytes.out(),
         bytes_in: entry.bytes.inward(),

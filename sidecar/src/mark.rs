@@ -7,6 +7,9 @@ use socket2::{Domain, SockRef, Socket, Type};
 /// The mark of the sidecar's own sockets, as `init/ruleset.nft` spells it.
 pub const MARK: u32 = 0x5ba1;
 
+/// The mark of the sidecar's connections to the application, in the name of a client: they never leave the pod.
+pub const INWARD: u32 = 0x5ba3;
+
 /// The mark of a socket of the sidecar's that is broken off: nothing but its reset passes the filter.
 const BROKEN_OFF: u32 = 0x5ba2;
 
@@ -29,6 +32,14 @@ pub enum MarkError {
 /// The kernel's, `PermissionDenied` without the capability.
 pub fn mark<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     socket.into().set_mark(MARK)
+}
+
+/// Marks a socket that connects to the application in the name of a client, so that its packets stay in the pod.
+///
+/// # Errors
+/// The kernel's, `PermissionDenied` without the capability.
+pub fn mark_inward(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_mark(INWARD)
 }
 
 /// Marks a socket, so that nothing but its reset passes the filter any more: what the kernel has not sent by now never leaves.
@@ -61,7 +72,18 @@ mod tests {
         let ruleset = include_str!("init/ruleset.nft");
         let rules = ruleset.lines().filter(|line| !line.trim_start().starts_with('#'));
         let marks: Vec<&str> = rules.filter_map(|line| line.split("meta mark ").nth(1)).collect();
-        assert_eq!(marks, ["0x5ba1 return", "0x5ba1 accept", "0x5ba2 tcp flags & rst == rst accept"]);
-        assert_eq!((format!("{MARK:#x}"), format!("{BROKEN_OFF:#x}")), ("0x5ba1".into(), "0x5ba2".into()));
+        let expected = [
+            "0x5ba3 ct original zone set 15006",
+            "set 0x5ba3",
+            "0x5ba1 return",
+            "0x5ba3 meta l4proto tcp accept",
+            "0x5ba1 accept",
+            "0x5ba2 tcp flags & rst == rst accept",
+            "0x5ba3 accept",
+            "0x5ba3 oifname != \"lo\" counter drop",
+        ];
+        assert_eq!(marks, expected);
+        let marks = [MARK, BROKEN_OFF, INWARD].map(|mark| format!("{mark:#x}"));
+        assert_eq!(marks, ["0x5ba1", "0x5ba2", "0x5ba3"]);
     }
 }

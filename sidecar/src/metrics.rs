@@ -2,6 +2,7 @@
 
 use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use shekara_policy::exchange::Standing;
+use shekara_policy::record::Direction;
 use shekara_policy::signed::Held;
 use shekara_policy::{Protocol, Reason};
 
@@ -48,11 +49,25 @@ labels! {
     }
 }
 
+/// What is counted of the flows of one direction.
+#[derive(Debug)]
+pub struct Flows {
+    /// Flows that are open.
+    pub live: IntGauge,
+    /// Bytes from the pod.
+    pub bytes_out: IntCounter,
+    /// Bytes to the pod.
+    pub bytes_in: IntCounter,
+}
+
 /// All metrics of the sidecar.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     flows: IntCounterVec,
+    inbound_flows: IntCounterVec,
+    outbound: Flows,
+    inbound: Flows,
     questions: IntCounterVec,
     policy_events: IntCounterVec,
     checkpoints: IntCounterVec,
@@ -63,12 +78,6 @@ pub struct Metrics {
     policy_not_after: IntGauge,
     /// The version of the key set that is known.
     pub policy_key_set: IntGauge,
-    /// Bytes from the pod to destinations.
-    pub bytes_out: IntCounter,
-    /// Bytes from destinations to the pod.
-    pub bytes_in: IntCounter,
-    /// Flows that are open.
-    pub live_flows: IntGauge,
     /// UDP packets that reached the sink.
     pub datagrams_denied: IntCounter,
     /// Records that standard output did not take in time.
@@ -100,9 +109,25 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
-        let bytes = counters("bytes_total", "Bytes that flows have carried", &["direction"])?;
+        let bytes = counters("bytes_total", "Bytes that flows have carried that the pod began", &["direction"])?;
+        let inbound_bytes = counters("inbound_bytes_total", "Bytes that flows of clients have carried", &["direction"])?;
         Ok(Self {
-            flows: counters("flows_total", "Flows by protocol and verdict", &["protocol", "verdict", "reason"])?,
+            flows: counters(
+                "flows_total",
+                "Flows that the pod began by protocol and verdict",
+                &["protocol", "verdict", "reason"],
+            )?,
+            inbound_flows: counters("inbound_flows_total", "Flows of clients by verdict", &["verdict", "reason"])?,
+            outbound: Flows {
+                live: gauge("live_flows", "Flows that are open and that the pod began")?,
+                bytes_out: bytes.with_label_values(&["out"]),
+                bytes_in: bytes.with_label_values(&["in"]),
+            },
+            inbound: Flows {
+                live: gauge("live_inbound_flows", "Flows of clients that are open")?,
+                bytes_out: inbound_bytes.with_label_values(&["out"]),
+                bytes_in: inbound_bytes.with_label_values(&["in"]),
+            },
             questions: counters("dns_questions_total", "DNS questions by what became of them", &["outcome"])?,
             policy_events: counters("policy_events_total", "Events of the policy stream", &["outcome"])?,
             checkpoints: counters("checkpoints_total", "Checkpoints by what became of them", &["outcome"])?,
@@ -112,9 +137,6 @@ impl Metrics {
             policy_serial: gauge("policy_serial", "The highest serial of those documents")?,
             policy_not_after: gauge("policy_not_after_seconds", "When the first of those documents ends, in seconds since 1970")?,
             policy_key_set: gauge("policy_key_set", "The version of the key set that is known")?,
-            bytes_out: bytes.with_label_values(&["out"]),
-            bytes_in: bytes.with_label_values(&["in"]),
-            live_flows: gauge("live_flows", "Flows that are open")?,
             datagrams_denied: counter("datagrams_denied_total", "UDP packets that went nowhere")?,
             records_lost: counter("records_lost_total", "Records that standard output did not take in time")?,
             policy_connected: gauge("policy_connected", "1 while the policy stream is open")?,
@@ -123,13 +145,32 @@ impl Metrics {
     }
 
     /// Counts a flow that was allowed, or denied for a reason, which an observed one passed in spite of.
-    pub fn flow(&self, protocol: Protocol, reason: Option<Reason>, observed: bool) {
+    pub fn flow(&self, direction: Direction, protocol: Protocol, reason: Option<Reason>, observed: bool) {
         let verdict = match reason {
             None => "allow",
             Some(_) if observed => "observe",
             Some(_) => "deny",
         };
-        self.flows.with_label_values(&[protocol.as_str(), verdict, reason.map_or("", Reason::code)]).inc();
+        let reason = reason.map_or("", Reason::code);
+        match direction {
+            Direction::Outbound => self.flows.with_label_values(&[protocol.as_str(), verdict, reason]).inc(),
+            Direction::Inbound => self.inbound_flows.with_label_values(&[verdict, reason]).inc(),
+        }
+    }
+
+    /// What is counted of the flows of a direction.
+    #[must_use]
+    pub fn of(&self, direction: Direction) -> &Flows {
+        match direction {
+            Direction::Outbound => &self.outbound,
+            Direction::Inbound => &self.inbound,
+        }
+    }
+
+    /// How many flows are open, in both directions.
+    #[must_use]
+    pub fn live_flows(&self) -> i64 {
+        self.outbound.live.get() + self.inbound.live.get()
     }
 
     /// Counts a DNS question.
@@ -180,14 +221,16 @@ mod tests {
     #[test]
     fn what_was_counted_is_written() {
         let metrics = Metrics::new().unwrap();
-        metrics.flow(Protocol::Tls, None, false);
-        metrics.flow(Protocol::Dns, Some(Reason::UnlistedQuestion), false);
+        metrics.flow(Direction::Outbound, Protocol::Tls, None, false);
+        metrics.flow(Direction::Outbound, Protocol::Dns, Some(Reason::UnlistedQuestion), false);
+        metrics.flow(Direction::Inbound, Protocol::Tcp, Some(Reason::InboundUnlisted), true);
         metrics.question(QuestionOutcome::Denied);
-        metrics.bytes_out.inc_by(7);
+        metrics.of(Direction::Outbound).bytes_out.inc_by(7);
         let text = metrics.render().unwrap();
         for line in [
             "shekara_flows_total{protocol=\"TLS\",reason=\"\",verdict=\"allow\"} 1",
             "shekara_flows_total{protocol=\"DNS\",reason=\"UnlistedQuestion\",verdict=\"deny\"} 1",
+            "shekara_inbound_flows_total{reason=\"InboundUnlisted\",verdict=\"observe\"} 1",
             "shekara_dns_questions_total{outcome=\"denied\"} 1",
             "shekara_bytes_total{direction=\"out\"} 7",
         ] {

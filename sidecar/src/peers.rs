@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn answer(number: u16) -> PeerEvent {
-        let peer = Peer { services: [].into(), ends: [End::Node].into() };
+        let peer = Peer { services: [].into(), ends: [End::Node].into(), sources: [].into() };
         PeerEvent { captured: None, peers: vec![PeerAnswer { at: at(number), peer }] }
     }
 

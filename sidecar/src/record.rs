@@ -109,6 +109,8 @@ pub(crate) mod tests {
             sequence: 0,
             time: jiff::Timestamp::UNIX_EPOCH,
             duration_ms: 0,
+            direction: shekara_policy::record::Direction::Outbound,
+            client: None,
             protocol: Protocol::Tcp,
             name: None,
             destination: None,

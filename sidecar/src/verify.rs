@@ -46,6 +46,9 @@ pub enum Way {
     /// An IPv6 address that the pod does not have as the sender's, over loopback (`IPV6_FREEBIND`, which no capability is needed
     /// for): connection tracking would take what follows for an answer. The kernel has no route for that over IPv4.
     ForeignSource,
+    /// The port to which the packet filter leads what comes in: the sidecar itself must listen there, for whoever else did would be
+    /// reached unjudged. That packets from outside are led there cannot be seen from inside the pod; `init` has read it back.
+    Inward(Family),
     /// The sidecar's own mark on a socket of somebody else.
     Mark,
 }
@@ -60,7 +63,7 @@ pub enum Family {
 }
 
 /// Those first whose outcome is known at once.
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 9] = [
     Way::Mark,
     Way::Ping,
     Way::ForeignSource,
@@ -68,6 +71,8 @@ const WAYS: [Way; 7] = [
     Way::Tcp(Family::V6),
     Way::Udp(Family::V4),
     Way::Udp(Family::V6),
+    Way::Inward(Family::V4),
+    Way::Inward(Family::V6),
 ];
 
 /// Tries every way, prints one line for each, and leaves the outcome where the kubelet looks for it.
@@ -130,6 +135,7 @@ impl fmt::Display for Way {
         match self {
             Self::Tcp(family) => write!(f, "TCP over {family}"),
             Self::Udp(family) => write!(f, "UDP over {family}"),
+            Self::Inward(family) => write!(f, "the port for what comes in over {family}"),
             Self::Ping => f.write_str("ping over IPv4"),
             Self::ForeignSource => f.write_str("a foreign sender's address over IPv6"),
             Self::Mark => f.write_str("the sidecar's mark"),

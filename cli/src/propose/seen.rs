@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use shekara_crds::DataHolding;
-use shekara_policy::record::{Decision, FlowRecord};
+use shekara_policy::record::{Decision, Direction, FlowRecord};
 use shekara_policy::{Country, HostName, Protocol, Reason};
 
 /// Flows that were denied and have holding, party, port, protocol and reason in common.
@@ -67,7 +67,7 @@ pub(super) fn all(holdings: &[DataHolding], records: &[FlowRecord]) -> Vec<Seen>
     let only = if let [one] = holdings { Some(full_name(one)) } else { None };
     let names: BTreeSet<String> = holdings.iter().map(full_name).collect();
     let mut found: BTreeMap<Key, Seen> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.verdict == Decision::Deny) {
+    for record in records.iter().filter(|record| record.verdict == Decision::Deny && record.direction == Direction::Outbound) {
         let holding = record.denied_by.clone().or_else(|| only.clone());
         if holding.as_ref().is_none_or(|holding| names.contains(holding)) {
             add(&mut found, from_record(record, holding));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 use shekara_policy::category::CategoryPattern;
-use shekara_policy::document::{Constraint, CountryNetwork, Leave};
+use shekara_policy::document::{Constraint, CountryNetwork, Leave, PlatformSource};
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::{Category, Country};
 
@@ -39,6 +39,8 @@ pub(super) struct Standard {
     /// For how many days from its creation a holding may observe; 0 where it may not.
     pub(super) observe_days: i32,
     pub(super) home: BTreeSet<Country>,
+    /// The sources of the platform that may connect to workloads; none where clients need not be listed.
+    pub(super) inbound: Option<Vec<PlatformSource>>,
     bound: Vec<CategoryPattern>,
     rules: Vec<Rule>,
 }
@@ -118,6 +120,7 @@ impl Standard {
         let (empty_home, empty_abroad) = (leave(spec.empty_transfers.home, "home"), leave(spec.empty_transfers.abroad, "abroad"));
         let max_staleness = spec.max_staleness.as_deref();
         let max_staleness = max_staleness.and_then(|text| problems.check(&format!("{prefix}spec.maxStaleness"), staleness(text)));
+        let inbound = super::inbound::sources(spec.inbound.as_ref(), prefix, problems);
         // what else cannot be read opens and closes nothing
         let broken = problems.len() > before;
         operation(spec, prefix, problems);
@@ -133,6 +136,8 @@ impl Standard {
             broken,
             observe_days: spec.observe.as_ref().map_or(0, |observe| observe.max_days),
             home,
+            // what one that cannot be read asks of clients is not known either
+            inbound: inbound.or(broken.then(Vec::new)),
             bound,
             rules,
         }
@@ -236,7 +241,7 @@ fn countries(codes: &[String], field: &str, problems: &mut Problems) -> BTreeSet
 }
 
 /// A country that can be allowed: `ZZ` is none.
-fn known(code: &str) -> Result<Country, shekara_policy::country::CountryError> {
+pub(super) fn known(code: &str) -> Result<Country, shekara_policy::country::CountryError> {
     let country: Country = code.parse()?;
     if country.is_known() { Ok(country) } else { Err(shekara_policy::country::CountryError(code.to_owned())) }
 }

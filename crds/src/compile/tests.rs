@@ -392,3 +392,67 @@ fn a_standard_says_what_of_the_cluster_may_be_listed(
         assert_eq!(said, listed.is_none(), "{:?}", compiled.problems);
     }
 }
+
+/// What a standard lists, and a client of the holding.
+fn clients(fixture: &mut Fixture, client: Value) {
+    fixture.standards[0]["spec"]["inbound"] = json!({"mode": "Listed", "from": [
+        {"name": "ingress", "namespace": "ingress", "podSelector": {}}, {"name": "balancer", "networks": ["10.50.0.0/24"], "ports": [443]}
+    ]});
+    fixture.holding["spec"]["clients"] = json!([client]);
+}
+
+#[test]
+fn only_a_standard_asks_for_lists_and_a_client_abroad_is_barred() {
+    let mut fixture = fixture();
+    fixture.holding["spec"]["clients"] = json!([{"network": "192.0.2.0/24", "data": ["biometric.face"]}]);
+    assert_eq!(fixture.with(|holding, around| compile(holding, around)).document.inbound, None);
+    clients(&mut fixture, json!({"network": "192.0.2.0/24", "country": "KZ", "ports": [443], "data": ["biometric.face"]}));
+    let compiled = fixture.with(|holding, around| compile(holding, around));
+    let inbound = compiled.document.inbound.unwrap();
+    let [terms] = inbound.standards.as_slice() else { panic!("{inbound:?}") };
+    let from: Vec<_> = terms.from.iter().map(|source| (source.name.as_str(), source.pods, source.networks.len())).collect();
+    assert_eq!((terms.standard.as_str(), from), ("kz", vec![("ingress", true, 0), ("balancer", false, 1)]));
+    assert_eq!((inbound.clients[0].barred, inbound.clients[0].constraints.len()), (None, 1));
+    // a second standard without a word of it leaves the first one's lists in force
+    let mut open = fixture.standards[0].clone();
+    (open["metadata"]["name"], open["spec"]["inbound"]) = (json!("open"), Value::Null);
+    fixture.standards.push(open);
+    let inbound = fixture.with(|holding, around| compile(holding, around)).document.inbound.unwrap();
+    assert_eq!((inbound.standards.len(), inbound.clients[0].constraints.len()), (1, 2));
+    fixture.holding["spec"]["clients"][0]["country"] = json!("DE");
+    let compiled = fixture.with(|holding, around| compile(holding, around));
+    assert_eq!(compiled.document.inbound.unwrap().clients[0].barred, Some(Reason::InboundCrossBorder));
+    let problem = &compiled.problems[0];
+    assert_eq!((problem.field.as_str(), problem.code), ("spec.clients[0].country", ProblemCode::CrossBorder));
+}
+
+#[rstest]
+#[case::no_data(json!({"network": "192.0.2.0/24", "data": []}), "spec.clients[0].data", Some(Reason::RouteInvalid))]
+#[case::not_held(json!({"network": "192.0.2.0/24", "data": ["biometric.iris"]}), "spec.clients[0].data", Some(Reason::RouteInvalid))]
+#[case::unbound(json!({"network": "192.0.2.0/24", "data": ["vehicle.location"]}), "spec.clients[0]", Some(Reason::NoStandard))]
+#[case::no_country(json!({"network": "192.0.2.0/24", "country": "ZZ", "data": ["biometric.face"]}), "spec.clients[0].country", Some(Reason::RouteInvalid))]
+#[case::no_network(json!({"network": "192.0.2.1/24", "data": ["biometric.face"]}), "spec.clients[0].network", None)]
+#[case::no_port(json!({"network": "192.0.2.0/24", "ports": [0], "data": ["biometric.face"]}), "spec.clients[0].ports[0]", Some(Reason::RouteInvalid))]
+fn a_client_that_cannot_be_read_opens_nothing_and_is_named(
+    #[case] client: Value,
+    #[case] field: &str,
+    #[case] barred: Option<Reason>,
+) {
+    let mut fixture = fixture();
+    clients(&mut fixture, client);
+    let compiled = fixture.with(|holding, around| compile(holding, around));
+    assert!(compiled.problems.iter().any(|problem| problem.field == field), "{:?}", compiled.problems);
+    let inbound = compiled.document.inbound.unwrap();
+    match inbound.clients.first() {
+        Some(client) => assert_eq!(client.barred, barred),
+        None => assert_eq!(barred, None),
+    }
+}
+
+#[test]
+fn a_standard_that_cannot_be_read_lets_no_source_of_the_platform_in() {
+    let mut fixture = fixture();
+    fixture.standards[0]["spec"]["homeCountries"] = json!(["??"]);
+    let inbound = fixture.with(|holding, around| compile(holding, around)).document.inbound.unwrap();
+    assert_eq!(inbound.standards[0].from, []);
+}

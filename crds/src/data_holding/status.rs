@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::ControlId;
 use crate::schema;
+use crate::sovereignty_standard::InboundMode;
 
 /// What was found, bounded in size: lists are cut at 64 entries and say so.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -32,6 +33,9 @@ pub struct DataHoldingStatus {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub denials: Vec<DenialSummary>,
+    /// Who connected to the workloads; apart from what the workloads sent by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<InboundSummary>,
     /// The number of flows denied in all, without those that passed since the holding observed.
     #[serde(default)]
     #[schemars(schema_with = "schema::count")]
@@ -182,6 +186,60 @@ pub struct DenialSummary {
     #[schemars(length(max = 253))]
     pub last_destination: Option<String>,
     /// When the latest one began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub last: Option<String>,
+}
+
+/// Flows that clients began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InboundSummary {
+    /// Whether a standard that applies asks that clients be listed.
+    pub mode: InboundMode,
+    /// Flows of clients that passed, by what let them in.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub clients: Vec<ClientSummary>,
+    /// Flows of clients that were denied, by reason.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub denials: Vec<DenialSummary>,
+    /// The number of flows of clients denied in all, without those that passed since the holding observed.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::count")]
+    pub denied: i64,
+}
+
+/// Flows of clients that one thing let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientSummary {
+    /// What let them in: `standard/source`, `namespace/holding`, the network of a client, or `*` where nobody asks for lists.
+    #[schemars(length(max = 253))]
+    pub by: String,
+    /// The country of the client, `ZZ` when unknown; absent inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::country")]
+    pub country: Option<String>,
+    /// The categories that they may have read.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::categories")]
+    pub data: Vec<String>,
+    /// The number of flows.
+    #[schemars(schema_with = "schema::count")]
+    pub flows: i64,
+    /// Bytes from the pods to the clients.
+    #[schemars(schema_with = "schema::count")]
+    pub bytes_out: i64,
+    /// Bytes from the clients to the pods.
+    #[schemars(schema_with = "schema::count")]
+    pub bytes_in: i64,
+    /// The address of the latest client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub last_client: Option<String>,
+    /// When the latest flow began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]
     pub last: Option<String>,

@@ -14,6 +14,7 @@ fn sound(kind: &str) -> Value {
             "title": "Street video", "controller": {"name": "Akimat", "country": "KZ"},
             "workloadSelector": {"matchLabels": {"app": "recognizer"}}, "data": [{"category": "biometric.face"}],
             "transfers": [{"recipient": "clinic", "data": ["biometric.face"]}],
+            "clients": [{"network": "192.0.2.0/24", "country": "KZ", "data": ["biometric.face"]}],
             "clusterAPI": {"allow": true, "reason": "leader election"},
             "certificates": [{"scheme": "s", "number": "1", "issuer": "i", "validFrom": "2026-01-01T00:00:00Z", "validUntil": "2027-01-01T00:00:00Z"}],
             "enforcement": {"mode": "Observe", "observeUntil": "2026-06-01T00:00:00Z"}
@@ -30,6 +31,10 @@ fn sound(kind: &str) -> Value {
             "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"namespaceSelector": {}, "data": ["biometric.*"]},
             "homeCountries": ["KZ"], "networks": [{"cidr": "10.40.0.0/16", "country": "KZ"}, {"cidr": "2001:db8::/32", "country": "KZ"}],
             "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Law"]}],
+            "inbound": {"mode": "Listed", "from": [
+                {"name": "ingress", "namespace": "ingress", "podSelector": {"matchLabels": {"app": "ingress"}}},
+                {"name": "balancer", "networks": ["10.50.0.0/24", "2001:db8::/64"], "ports": [443]}
+            ]},
             "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi"
         }),
     };
@@ -80,6 +85,26 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ),
         (order, "Recipient", "/spec/permits/0/validFrom", json!("2028-01-01T00:00:00Z")),
         (order, "Recipient", "/spec/permits/0/validFrom", json!("2027-01-01T00:00:00Z")),
+        ("the client's network is not a CIDR, as in 192.0.2.0/24", "DataHolding", "/spec/clients/0/network", json!("192.0.2.0")),
+        (
+            "sources are listed under from, and mode is Open: whoever connects passes",
+            "SovereigntyStandard",
+            "/spec/inbound/mode",
+            json!("Open"),
+        ),
+        (
+            "a source has namespace and podSelector together, or neither",
+            "SovereigntyStandard",
+            "/spec/inbound/from/0",
+            json!({"name": "ingress", "namespace": "ingress"}),
+        ),
+        ("a source names neither pods nor networks", "SovereigntyStandard", "/spec/inbound/from/1", json!({"name": "balancer"})),
+        (
+            "a network of the source is not a CIDR, as in 10.0.0.0/16",
+            "SovereigntyStandard",
+            "/spec/inbound/from/1/networks/1",
+            json!("balancer"),
+        ),
         (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("10.40.0.0")),
         (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("2001:db8::/129")),
     ]

@@ -12,6 +12,7 @@ mod dns_question;
 mod drafts;
 mod footprint;
 mod forbidden_pod;
+mod inbound;
 mod init_container;
 mod kinds_of_workload;
 mod listed_party;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         scenario("running_pod", World, running_pod::run),
         scenario("carve_out", World, carve_out::run),
         scenario("peers", World, peers::run),
+        scenario("inbound", World, inbound::run),
         scenario("stateful_peers", World, stateful_peers::run),
         scenario("uncovered_pod", World, uncovered_pod::run),
         scenario("drafts", World, drafts::run),

@@ -26,6 +26,10 @@ pub(crate) const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
 const KEY_SET_VARIABLE: &str = "SHEKARA_KEY_SET";
 /// The variable of all three with the first instant at which the pod enforces; absent where it does from the start.
 pub(crate) const OBSERVE_VARIABLE: &str = "SHEKARA_OBSERVE_UNTIL";
+/// The variable of the packet filter with the addresses of the pod's node, which the kubelet fills in.
+const NODE_VARIABLE: &str = "SHEKARA_NODE";
+/// The variable of the packet filter with the ports that probes and lifecycle hooks of the pod name.
+const PROBE_PORTS_VARIABLE: &str = "SHEKARA_PROBE_PORTS";
 /// The volume with the signed documents as they were last written beside the holdings.
 pub(crate) const FILES_VOLUME: &str = "shekara-policy";
 
@@ -65,9 +69,9 @@ pub(crate) struct Settings {
     pub(crate) observe_until: Option<Timestamp>,
 }
 
-/// The three containers, in their order.
-pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>) -> [Value; 3] {
-    [init(settings), proxy(settings, holdings), verify(settings)]
+/// The three containers, in their order. `probed` are the ports at which the kubelet asks after the pod.
+pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>, probed: &BTreeSet<u16>) -> [Value; 3] {
+    [init(settings, probed), proxy(settings, holdings), verify(settings)]
 }
 
 /// The volume with the token, which only the proxy mounts.
@@ -87,14 +91,21 @@ pub(super) fn files_volume(holdings: &BTreeSet<String>) -> Value {
 }
 
 /// Whether a container of a pod is this one of ours. What the API server and its own admission add or settle is no difference,
-/// nor are the holdings and their documents, which an earlier call of the webhook may have seen otherwise.
+/// nor are the holdings, their documents and the probes, which an earlier call of the webhook may have seen otherwise.
 pub(super) fn same(container: &Value, ours: &Value) -> bool {
     canonical(container) == canonical(ours)
 }
 
-fn init(settings: &Settings) -> Value {
+fn init(settings: &Settings, probed: &BTreeSet<u16>) -> Value {
     let mut container = base(settings, INIT, "init", &root(&["NET_ADMIN"]));
     set(&mut container, "terminationMessagePolicy", json!("FallbackToLogsOnError"));
+    if !probed.is_empty() {
+        let ports: Vec<String> = probed.iter().map(ToString::to_string).collect();
+        let node = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIPs"}});
+        let variables =
+            json!([{"name": NODE_VARIABLE, "valueFrom": node}, {"name": PROBE_PORTS_VARIABLE, "value": ports.join(",")}]);
+        set(&mut container, "env", variables);
+    }
     tell_observe(settings, &mut container);
     container
 }
@@ -208,7 +219,9 @@ fn canonical(container: &Value) -> Value {
             fields.remove(settled);
         }
         without(fields, "volumeMounts", |mount| mount.get("mountPath").and_then(Value::as_str) == Some(API_TOKEN));
-        let changing = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE];
+        let settled_by_us = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE];
+        let of_the_pod = [NODE_VARIABLE, PROBE_PORTS_VARIABLE];
+        let changing = [&settled_by_us[..], &of_the_pod].concat();
         without(fields, "env", |variable| changing.iter().any(|name| variable.get("name").is_some_and(|found| found == name)));
     }
     container

@@ -10,6 +10,7 @@ use shekara_crds::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 
 use super::containers::{FILES_VOLUME, Settings, containers, files_volume, same, token_volume};
 use super::forbidden;
+use super::probes;
 use super::refusal::{Fault, Faults, Refusal};
 
 /// The capabilities that no application keeps: with the first two it could leave past the sidecar, with the third it could take
@@ -23,7 +24,7 @@ const DROPPED: [&str; 3] = ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"];
 pub(crate) fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> Result<Patch, Refusal> {
     let typed: Pod = serde_json::from_value(pod.clone()).map_err(|problem| unreadable(holdings, problem))?;
     let spec = typed.spec.unwrap_or_default();
-    let ours = containers(settings, holdings);
+    let ours = containers(settings, holdings, &probes::ports(&spec));
     let standing = Standing::of(pod, &ours);
     check(&spec, &standing).into_result(holdings)?;
 

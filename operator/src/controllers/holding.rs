@@ -3,6 +3,7 @@
 mod closing;
 mod coverage;
 mod flows;
+mod inbound;
 mod said;
 mod status;
 

@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) reason: Option<Reason>,
     /// Whether they passed in spite of the reason, since their pod observed.
     pub(crate) observed: bool,
+    /// Whether they came from clients.
+    pub(crate) inbound: bool,
 }
 
 /// How many flows and bytes, and the latest of them.
@@ -53,7 +55,7 @@ impl Totals {
         // the sink does not know where its datagrams were to go, so they are nobody's flow and counted beside the flows
         let told = checkpoint.totals.iter().any(|total| total.reason == Some(Reason::UnlistedDatagram));
         if checkpoint.datagrams_denied > 0 && !told {
-            let shared = Shared::of(Some(Reason::UnlistedDatagram), false);
+            let shared = Shared::of(Some(Reason::UnlistedDatagram), false, false);
             let flows = checkpoint.datagrams_denied;
             let last = checkpoint.totals.iter().map(|total| total.last).max().unwrap_or(checkpoint.started);
             self.count(shared, &Counted { flows, bytes_out: 0, bytes_in: 0, last, last_destination: String::new() });
@@ -68,6 +70,7 @@ impl Totals {
             data: shared.data.clone(),
             reason: shared.reason,
             observed: shared.observed,
+            inbound: shared.inbound,
             flows: counted.flows,
             bytes_out: counted.bytes_out,
             bytes_in: counted.bytes_in,
@@ -86,6 +89,7 @@ impl Totals {
                 data: total.data.clone(),
                 reason: total.reason,
                 observed: total.observed,
+                inbound: total.inbound,
             };
             let counted = Counted {
                 flows: total.flows,
@@ -102,7 +106,7 @@ impl Totals {
         let shared = if self.0.len() < BOUND || self.0.contains_key(&shared) {
             shared
         } else {
-            Shared::of(shared.reason, shared.observed)
+            Shared::of(shared.reason, shared.observed, shared.inbound)
         };
         let Some(sum) = self.0.get_mut(&shared) else {
             self.0.insert(shared, counted.clone());
@@ -126,7 +130,7 @@ impl Counted {
 }
 
 impl Shared {
-    fn of(reason: Option<Reason>, observed: bool) -> Self {
-        Self { recipients: BTreeSet::new(), country: None, data: BTreeSet::new(), reason, observed }
+    fn of(reason: Option<Reason>, observed: bool, inbound: bool) -> Self {
+        Self { recipients: BTreeSet::new(), country: None, data: BTreeSet::new(), reason, observed, inbound }
     }
 }

@@ -113,6 +113,11 @@ impl Index {
         touched
     }
 
+    /// Every address of a pod.
+    pub(super) fn pods_addresses(&self) -> BTreeSet<IpAddr> {
+        self.pods.addresses().collect()
+    }
+
     /// Every address of a Service or node.
     pub(super) fn taken(&self) -> impl Iterator<Item = IpAddr> {
         self.services.addresses().chain(self.nodes.addresses())

@@ -120,6 +120,41 @@ async fn a_pod_counts_when_its_sidecar_is_proven_and_was_heard() {
     assert_eq!(fixture.ends("10.244.0.9:80"), [End::Unknown]);
 }
 
+/// A standard that lists the pods of the application `b` in `cameras` as a source.
+fn listing(application: &str) -> Value {
+    json!({"apiVersion": "shekara.dev/v1alpha1", "kind": "SovereigntyStandard", "metadata": {"name": "kz"}, "spec": {
+        "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"data": ["biometric.*"]}, "homeCountries": ["KZ"],
+        "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Contract"]}],
+        "inbound": {"mode": "Listed", "from": [
+            {"name": "scraper", "namespace": "cameras", "podSelector": {"matchLabels": {"app": application}}},
+            {"name": "elsewhere", "namespace": "other", "podSelector": {}},
+            {"name": "balancer", "networks": ["10.244.0.0/16"]}
+        ]}
+    }})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_of_the_platform_is_known_by_its_pods_and_no_longer_than_they_are() {
+    let labelled = |application: &str| {
+        let mut pod = bare("scraper", "10.244.0.2");
+        pod["metadata"]["labels"] = json!({"app": application});
+        pod
+    };
+    let fixture = Fixture::new(&[listing("b"), labelled("b"), bare("other", "10.244.0.3")]).await;
+    let sources = |at: &str| fixture.peer(at).sources.into_iter().map(|source| format!("{}/{}", source.standard, source.name));
+    assert_eq!(sources("10.244.0.2:0").collect::<Vec<_>>(), ["kz/scraper"]);
+    assert_eq!((sources("10.244.0.3:0").count(), sources("10.244.0.9:0").count()), (0, 0));
+    let mut watch = fixture.peers.watch();
+    watch.add("10.244.0.2".parse().unwrap());
+    apply(&fixture.peers.caches, &labelled("c"));
+    fixture.peers.changed(Kind::Pod, &Key::new("cameras", "scraper"));
+    assert!(watch.touched().now_or_never().is_some() && sources("10.244.0.2:0").next().is_none());
+    apply(&fixture.peers.caches, &listing("c"));
+    fixture.peers.changed(Kind::SovereigntyStandard, &Key::new("", "kz"));
+    assert!(watch.touched().now_or_never().is_some(), "who is a source is said by standards");
+    assert_eq!(sources("10.244.0.2:0").collect::<Vec<_>>(), ["kz/scraper"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_document_cuts_nobody_off_who_enforced_the_last_one_for_as_long_as_it_may_take_to_load() {
     let fixture = Fixture::new(&[pod("web", "10.244.0.1"), pod("new", "10.244.0.2")]).await;
@@ -185,7 +220,11 @@ async fn a_service_leads_to_each_of_its_endpoints_and_its_port_alone() {
     fixture.heard("web", "1");
     let vectors = ServiceName { namespace: "archive".into(), name: "vectors".into() };
     for at in ["10.244.5.1:80", "203.0.113.7:80", "10.244.0.1:8080"] {
-        assert_eq!(fixture.peer(at), Peer { services: [vectors.clone()].into(), ends: [covered(true)].into() }, "{at}");
+        assert_eq!(
+            fixture.peer(at),
+            Peer { services: [vectors.clone()].into(), ends: [covered(true)].into(), sources: [].into() },
+            "{at}"
+        );
     }
     assert!(fixture.peer("10.244.0.1:8081").services.is_empty());
     assert_eq!(fixture.ends("10.244.5.1:81"), [End::Unknown], "a port that the Service does not have");

@@ -157,7 +157,7 @@ impl Conversation {
             return Some(None);
         }
         for answer in &mut event.peers {
-            answer.peer = Peer { services: [].into(), ends: [End::Unknown].into() };
+            answer.peer = Peer { services: [].into(), ends: [End::Unknown].into(), sources: [].into() };
         }
         Some(Some(write(&event)?))
     }

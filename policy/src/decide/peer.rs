@@ -140,7 +140,7 @@ fn lists<'a>(document: &'a PolicyDocument, peer: &Peer) -> Option<&'a InClusterR
 }
 
 /// Why a pod with these holdings must not get data of these categories; none where it may.
-fn uncovered(covers: &BTreeSet<Cover>, data: &BTreeSet<Category>) -> Option<Reason> {
+pub(super) fn uncovered(covers: &BTreeSet<Cover>, data: &BTreeSet<Category>) -> Option<Reason> {
     let held =
         |covers: &mut dyn Iterator<Item = &Cover>| covers.flat_map(|cover| cover.data.iter().copied()).collect::<BTreeSet<_>>();
     let enforced = held(&mut covers.iter().filter(|cover| cover.enforcing));

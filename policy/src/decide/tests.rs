@@ -35,8 +35,8 @@ pub(crate) struct Archive;
 impl PeerSource for Archive {
     fn peer(&self, at: SocketAddr) -> Option<Arc<Peer>> {
         let service = ServiceName { namespace: "archive".into(), name: "vectors".into() };
-        let archive = Peer { services: [service].into(), ends: [End::Pod([].into())].into() };
-        let stranger = Peer { services: [].into(), ends: [End::Pod([].into())].into() };
+        let archive = Peer { services: [service].into(), ends: [End::Pod([].into())].into(), sources: [].into() };
+        let stranger = Peer { services: [].into(), ends: [End::Pod([].into())].into(), sources: [].into() };
         Some(Arc::new(if at == "10.96.0.20:5432".parse().unwrap() { archive } else { stranger }))
     }
 
@@ -66,6 +66,17 @@ pub(crate) fn document(namespace: &str, name: &str) -> PolicyDocument {
              "permits": null, "barred": null}],
         "inCluster": [{"namespace": "archive", "service": "vectors", "data": ["biometric.face"]}],
         "cluster": {"networks": ["10.244.0.0/16", "10.96.0.0/16"], "domain": "cluster.local", "resolvers": ["10.96.0.10:53"]}
+    }))
+    .unwrap()
+}
+
+/// What a standard and a holding list of clients.
+pub(crate) fn inbound() -> Inbound {
+    serde_json::from_value(serde_json::json!({
+        "standards": [{"standard": "kz", "from": [
+            {"name": "ingress", "pods": true}, {"name": "balancer", "networks": ["10.50.0.0/24"], "ports": [443]}]}],
+        "clients": [{"network": "0.0.0.0/0", "country": "KZ", "ports": [443], "data": ["biometric.face"],
+            "constraints": [{"standard": "kz", "countries": ["KZ"], "minTls": null}]}]
     }))
     .unwrap()
 }

@@ -14,7 +14,8 @@ fn a_document_reads_as_it_was_written_and_its_digest_stands() {
 
 #[test]
 fn unknown_fields_are_refused_at_every_depth() {
-    let json = serde_json::to_value(document()).unwrap();
+    let document = PolicyDocument { inbound: Some(crate::decide::tests::inbound()), ..document() };
+    let json = serde_json::to_value(document).unwrap();
     for pointer in [
         "",
         "/holding",
@@ -24,6 +25,10 @@ fn unknown_fields_are_refused_at_every_depth() {
         "/routes/0/constraints/0",
         "/routes/0/permits/0",
         "/standards/0",
+        "/inbound",
+        "/inbound/standards/0",
+        "/inbound/standards/0/from/0",
+        "/inbound/clients/0",
     ] {
         let mut altered = json.clone();
         altered.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert("allowAll".into(), true.into());

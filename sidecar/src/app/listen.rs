@@ -8,17 +8,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::config::Ports;
+use crate::flow::dial::Dialler;
 
 /// Open files that a full sidecar needs: two for each flow, and the rest.
-const OPEN_FILES: u64 = 20_000;
+const OPEN_FILES: u64 = 36_000;
 
-/// Everything that is listened on: loopback in both families, and the administration port for all.
+/// Everything that is listened on: loopback in both families, and what comes in and the administration port at every address.
 pub(super) struct Listeners {
     pub(super) flow: Vec<TcpListener>,
+    pub(super) inward: Vec<TcpListener>,
     pub(super) dns_tcp: Vec<TcpListener>,
     pub(super) dns_udp: Vec<UdpSocket>,
     pub(super) sink: Vec<UdpSocket>,
-    pub(super) admin: TcpListener,
+    pub(super) admin: Vec<TcpListener>,
 }
 
 /// Where a proxy listens: the first of each is IPv4.
@@ -26,6 +28,8 @@ pub(super) struct Listeners {
 pub struct Bound {
     /// Redirected TCP.
     pub flow: Vec<SocketAddr>,
+    /// TCP that comes in.
+    pub inward: Vec<SocketAddr>,
     /// DNS over TCP.
     pub dns_tcp: Vec<SocketAddr>,
     /// DNS over UDP.
@@ -33,11 +37,11 @@ pub struct Bound {
     /// All other UDP.
     pub sink: Vec<SocketAddr>,
     /// Metrics and readiness.
-    pub admin: SocketAddr,
+    pub admin: Vec<SocketAddr>,
 }
 
 impl Listeners {
-    pub(super) async fn bind(ports: Ports) -> anyhow::Result<Self> {
+    pub(super) async fn bind(ports: Ports, dialler: &Dialler) -> anyhow::Result<Self> {
         let (mut flow, mut dns_tcp, mut dns_udp, mut sink) = (vec![], vec![], vec![], vec![]);
         for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
             flow.extend(if_there(ip, TcpListener::bind((ip, ports.flow)).await).with_context(|| port(ports.flow))?);
@@ -45,11 +49,13 @@ impl Listeners {
             dns_udp.extend(if_there(ip, UdpSocket::bind((ip, ports.dns)).await).with_context(|| port(ports.dns))?);
             sink.extend(if_there(ip, UdpSocket::bind((ip, ports.sink)).await).with_context(|| port(ports.sink))?);
         }
-        let admin = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, ports.admin)).await {
-            Err(error) if is_without_ipv6(&error) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, ports.admin)).await,
-            listener => listener,
-        };
-        Ok(Self { flow, dns_tcp, dns_udp, sink, admin: admin.with_context(|| port(ports.admin))? })
+        let (mut inward, mut admin) = (vec![], vec![]);
+        for ip in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            let listen = |number: u16| if_there(ip, dialler.listen((ip, number).into())).with_context(|| port(number));
+            inward.extend(listen(ports.inward)?);
+            admin.extend(listen(ports.admin)?);
+        }
+        Ok(Self { flow, inward, dns_tcp, dns_udp, sink, admin })
     }
 
     pub(super) fn bound(&self) -> io::Result<Bound> {
@@ -57,10 +63,11 @@ impl Listeners {
         let udp = |sockets: &[UdpSocket]| sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<_>>();
         Ok(Bound {
             flow: tcp(&self.flow)?,
+            inward: tcp(&self.inward)?,
             dns_tcp: tcp(&self.dns_tcp)?,
             dns_udp: udp(&self.dns_udp)?,
             sink: udp(&self.sink)?,
-            admin: self.admin.local_addr()?,
+            admin: tcp(&self.admin)?,
         })
     }
 }

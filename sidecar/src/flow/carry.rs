@@ -128,7 +128,7 @@ impl Carrier<'_> {
         match self.connect(client, story, &mut entry, &flow, &mut said).await {
             Some(closing) => closing,
             None => {
-                story.unreachable(&flow);
+                story.unreachable(flow.address.map(Address::ip));
                 Closing::Reset
             }
         }
@@ -264,7 +264,7 @@ impl Carrier<'_> {
             last = Some(flow);
         }
         if let Some(flow) = last {
-            story.unreachable(&flow);
+            story.unreachable(flow.address.map(Address::ip));
         }
         Closing::Reset
     }
@@ -300,7 +300,7 @@ impl Carrier<'_> {
             }
             connected = self.context.dialler.connect(SocketAddr::new(address.ip(), self.port)) => match connected {
                 Ok(server) => {
-                    story.opened(flow);
+                    story.opened(flow.address.map(Address::ip));
                     let purse = Purse::new(&self.context.spending, entry.bounds());
                     Some(relayed(client, Abrupt::new(server), entry, &purse, story, std::mem::take(said)).await)
                 }

@@ -5,14 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::source_ports::SourcePorts;
-use crate::mark::mark;
+use crate::mark::{mark, mark_inward};
 
 /// How long a destination may take to answer.
 pub const CONNECT: Duration = Duration::from_secs(10);
+
+/// Connections that wait to be accepted.
+const WAITING: u32 = 1024;
 
 /// When a silent peer is asked whether it still lives, and how often: half-open flows end after some four minutes.
 const KEEPALIVE: TcpKeepalive =
@@ -51,6 +54,46 @@ impl Dialler {
         Ok(stream)
     }
 
+    /// Connects to the application in the name of a client, with its port unless that is taken: the kernel then chooses one.
+    ///
+    /// # Errors
+    /// When the socket cannot be marked or have the client's address, or the application does not answer.
+    pub async fn inward(&self, client: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+        let taken = |error: &io::Error| matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable);
+        match self.inward_from(client, to).await {
+            Err(error) if taken(&error) => {
+                let mut any_port = client;
+                any_port.set_port(0);
+                self.inward_from(any_port, to).await
+            }
+            connected => connected,
+        }
+    }
+
+    async fn inward_from(&self, client: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+        let to = self.way(to)?;
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        self.appear_as(&socket, client)?;
+        let stream = timeout(CONNECT, socket.connect(to)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        tune(&stream);
+        Ok(stream)
+    }
+
+    /// A listener whose connections may leave the pod as the sidecar's own sockets do: with the mark, which they inherit.
+    ///
+    /// # Errors
+    /// When the port is taken or the socket cannot be marked.
+    pub fn listen(&self, at: SocketAddr) -> io::Result<TcpListener> {
+        let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if at.is_ipv6() {
+            SockRef::from(&socket).set_only_v6(true)?;
+        }
+        socket.set_reuseaddr(true)?;
+        self.mark(SockRef::from(&socket))?;
+        socket.bind(at)?;
+        socket.listen(WAITING)
+    }
+
     /// Connects a marked UDP socket, so that it hears its destination alone.
     ///
     /// # Errors
@@ -73,9 +116,25 @@ impl Dialler {
 
     #[cfg(not(test))]
     #[allow(clippy::unused_self, reason = "tests make detours")]
+    fn appear_as(&self, socket: &TcpSocket, client: SocketAddr) -> io::Result<()> {
+        as_client(socket, client)
+    }
+
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, reason = "tests make detours")]
     fn mark(&self, socket: SockRef<'_>) -> io::Result<()> {
         mark(socket)
     }
+}
+
+/// Gives a socket the client's address (`IP_TRANSPARENT`, ip(7), which a socket over IPv6 takes too). The client's own connection may
+/// have the same address and port here: they differ by the port of the pod.
+fn as_client(socket: &TcpSocket, client: SocketAddr) -> io::Result<()> {
+    let options = SockRef::from(socket);
+    mark_inward(&options)?;
+    options.set_ip_transparent_v4(true)?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(client)
 }
 
 /// What both sides of a flow need: no delay for small writes (it costs tens of milliseconds an exchange), and an end for peers
@@ -97,6 +156,10 @@ impl Dialler {
     fn way(&self, to: SocketAddr) -> io::Result<SocketAddr> {
         let Some(detours) = &self.detours else { return Ok(to) };
         detours.get(&to).copied().ok_or_else(|| io::ErrorKind::HostUnreachable.into())
+    }
+
+    fn appear_as(&self, socket: &TcpSocket, client: SocketAddr) -> io::Result<()> {
+        if self.detours.is_some() { Ok(()) } else { as_client(socket, client) }
     }
 
     fn mark(&self, socket: SockRef<'_>) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shekara_policy::Reason;
+use shekara_policy::record::Direction;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
@@ -15,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::carry::{carry, refuse};
 use crate::context::Context;
 
-/// Flows at once. Each takes two sockets and, while it carries nothing, a few hundred bytes.
-const FLOWS: i64 = 8192;
+/// Flows at once, in each direction. Each takes two sockets and, while it carries nothing, a few hundred bytes.
+pub(super) const FLOWS: i64 = 8192;
 
 /// Before the next try to accept, after the kernel had nothing left to accept with.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Says where a connection wanted to go.
 pub type Origin = fn(&TcpStream) -> io::Result<SocketAddr>;
@@ -48,7 +49,7 @@ pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>,
 fn begin(flows: &mut JoinSet<()>, stream: TcpStream, origin: Origin, context: &Arc<Context>) {
     let context = context.clone();
     match (origin(&stream), stream.local_addr()) {
-        (Ok(destination), Ok(own)) if destination != own && context.metrics.live_flows.get() < FLOWS => {
+        (Ok(destination), Ok(own)) if destination != own && context.metrics.of(Direction::Outbound).live.get() < FLOWS => {
             flows.spawn(carry(context, stream, destination));
         }
         (Ok(destination), Ok(own)) if destination != own => refuse(context, stream, destination, Reason::LimitReached),
@@ -69,7 +70,7 @@ pub fn original_destination(stream: &TcpStream) -> io::Result<SocketAddr> {
 }
 
 /// A flow whose task panicked is closed by then and has its record; the others go on.
-fn tell_of_panic(ended: Result<(), JoinError>) {
+pub(super) fn tell_of_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
@@ -108,9 +109,9 @@ mod tests {
         let front = listener.local_addr().unwrap();
         let (context, stop) = (place.context.clone(), CancellationToken::new());
         place.begin(async { serve(listener, |_| Ok(([192, 0, 2, 1], 443).into()), context, stop).await.unwrap() });
-        place.context.metrics.live_flows.set(FLOWS - 1);
+        place.context.metrics.of(Direction::Outbound).live.set(FLOWS - 1);
         let mut within = TcpStream::connect(front).await.unwrap();
-        while place.context.metrics.live_flows.get() < FLOWS {
+        while place.context.metrics.of(Direction::Outbound).live.get() < FLOWS {
             tokio::task::yield_now().await;
         }
         let mut beyond = TcpStream::connect(front).await.unwrap();

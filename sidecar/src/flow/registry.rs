@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_policy::verdict::{Budget, Denial, Grant};
-use shekara_policy::{Flow, PolicyDocument, Reason, Verdict};
+use shekara_policy::{Flow, Inflow, PolicyDocument, Reason, Verdict};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -36,9 +36,40 @@ struct State {
     flows: BTreeMap<u64, Live>,
 }
 
+/// What is judged again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A flow that the pod began.
+    Out(Flow),
+    /// A flow of a client.
+    In(Inflow),
+}
+
+impl From<Flow> for Subject {
+    fn from(flow: Flow) -> Self {
+        Self::Out(flow)
+    }
+}
+
+impl From<Inflow> for Subject {
+    fn from(flow: Inflow) -> Self {
+        Self::In(flow)
+    }
+}
+
+impl Subject {
+    /// The address and port that the operator is asked about for it, if it is inside the cluster.
+    fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Out(flow) => Some(SocketAddr::new(flow.address?.ip(), flow.port)),
+            Self::In(flow) => Some(SocketAddr::new(flow.client.ip(), 0)),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Live {
-    flow: Flow,
+    subject: Subject,
     bounds: Bounds,
     passing: Passing,
     tell: oneshot::Sender<Denial>,
@@ -67,35 +98,35 @@ pub struct Entry<'r> {
 impl Registry {
     /// Enters a flow that was just allowed within these bounds. Between the decision and this there must be no await, or a change
     /// would be missed.
-    pub fn enter(&self, flow: Flow, budgets: Vec<Budget>) -> Entry<'_> {
-        self.add(flow, budgets, Passing::Allowed)
+    pub fn enter(&self, subject: impl Into<Subject>, budgets: Vec<Budget>) -> Entry<'_> {
+        self.add(subject.into(), budgets, Passing::Allowed)
     }
 
     /// The same for one on which something follows that is not read, since the pod observes just now.
     pub fn enter_unread(&self, flow: Flow) -> Entry<'_> {
-        self.add(flow, vec![], Passing::Unread)
+        self.add(flow.into(), vec![], Passing::Unread)
     }
 
     /// Enters a flow that passes because the pod observes just now, with the denial that it hears when that is over. Between the
     /// two there must be no await.
-    pub fn enter_observed(&self, flow: Flow, denial: Denial) -> Entry<'_> {
-        self.add(flow, vec![], Passing::Observed(denial))
+    pub fn enter_observed(&self, subject: impl Into<Subject>, denial: Denial) -> Entry<'_> {
+        self.add(subject.into(), vec![], Passing::Observed(denial))
     }
 
-    fn add(&self, flow: Flow, budgets: Vec<Budget>, passing: Passing) -> Entry<'_> {
+    fn add(&self, subject: Subject, budgets: Vec<Budget>, passing: Passing) -> Entry<'_> {
         let bounds: Bounds = Arc::new(Mutex::new(budgets));
         let (tell, hear) = oneshot::channel();
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        state.flows.insert(number, Live { flow, bounds: bounds.clone(), passing, tell });
+        state.flows.insert(number, Live { subject, bounds: bounds.clone(), passing, tell });
         Entry { registry: self, number, hear, bounds }
     }
 
     /// Judges every flow again, tells those that are denied now, and sets the bounds of the others. A flow without a verdict goes
     /// on as it is. While the pod is `observing` those go on that were denied from the beginning; else none goes on that passed only
     /// because it did.
-    pub fn judge_again(&self, observing: bool, decide: impl Fn(&Flow) -> Option<Verdict>) {
+    pub fn judge_again(&self, observing: bool, decide: impl Fn(&Subject) -> Option<Verdict>) {
         let mut state = self.lock();
         let mut denials = Vec::new();
         // Decided once: a second decision, at a later time, may be another one, and the flow would hear of neither.
@@ -103,7 +134,7 @@ impl Registry {
             Passing::Observed(_) if observing => None,
             Passing::Observed(denial) => Some(Verdict::Deny(denial.clone())),
             Passing::Unread if !observing => Some(Reason::ObserveEnded.into()),
-            Passing::Unread | Passing::Allowed => decide(&live.flow),
+            Passing::Unread | Passing::Allowed => decide(&live.subject),
         };
         let gone = state.flows.extract_if(.., |_, live| match verdict(live) {
             None => false,
@@ -124,12 +155,11 @@ impl Registry {
         }
     }
 
-    /// Where the living flows go.
+    /// Where the living flows go, and from where they come.
     #[must_use]
     pub fn destinations(&self) -> HashSet<SocketAddr> {
         let state = self.lock();
-        let address = |live: &Live| Some(SocketAddr::new(live.flow.address?.ip(), live.flow.port));
-        state.flows.values().filter_map(address).collect()
+        state.flows.values().filter_map(|live| live.subject.peer()).collect()
     }
 
     /// How many flows live.
@@ -198,12 +228,16 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
         }
         judged = context.clock.now();
         let observing = context.observes();
-        context.registry.judge_again(observing, |flow| match context.decide(flow) {
-            Verdict::Deny(denial) if settled.is_some() && denial.reason == Reason::PeerOtherData => None,
+        context.registry.judge_again(observing, |subject| match context.decide_again(subject) {
+            Verdict::Deny(denial) if settled.is_some() && is_unsettled(denial.reason) => None,
             Verdict::Allow(grant) if observing => Some(Verdict::Allow(Grant { budgets: vec![], ..grant })),
             verdict => Some(verdict),
         });
     }
+}
+
+fn is_unsettled(reason: Reason) -> bool {
+    matches!(reason, Reason::PeerOtherData | Reason::InboundOtherData)
 }
 
 async fn settling(settled: Option<Instant>) {
@@ -241,6 +275,13 @@ mod tests {
         Flow { protocol: Protocol::Tcp, name: None, address: None, port, tls: None }
     }
 
+    fn port(subject: &Subject) -> u16 {
+        match subject {
+            Subject::Out(flow) => flow.port,
+            Subject::In(flow) => flow.port,
+        }
+    }
+
     fn allowed() -> Verdict {
         Verdict::Allow(shekara_policy::verdict::Grant { rules: vec![], data: [].into(), country: None, budgets: vec![] })
     }
@@ -258,7 +299,7 @@ mod tests {
     fn who_is_denied_hears_it_and_the_others_live_on() {
         let registry = Registry::default();
         let (mut kept, mut lost) = (registry.enter(flow(1), vec![]), registry.enter(flow(2), vec![]));
-        registry.judge_again(false, |flow| match flow.port {
+        registry.judge_again(false, |subject| match port(subject) {
             1 => Some(allowed()),
             2 => Some(Reason::PermitExpired.into()),
             _ => None,
@@ -276,7 +317,7 @@ mod tests {
         let mut observed = registry.enter_observed(flow(1), Denial::of(Reason::UnlistedParty));
         let (mut allowed_too, mut unread) = (registry.enter(flow(2), vec![]), registry.enter_unread(flow(2)));
         let mut revoked = registry.enter_unread(flow(3));
-        registry.judge_again(true, |flow| Some(if flow.port == 2 { allowed() } else { Reason::PermitExpired.into() }));
+        registry.judge_again(true, |subject| Some(if port(subject) == 2 { allowed() } else { Reason::PermitExpired.into() }));
         assert_eq!(revoked.denied().now_or_never().unwrap().reason, Reason::PermitExpired);
         assert_eq!(registry.len(), 3);
         registry.judge_again(false, |_| Some(allowed()));

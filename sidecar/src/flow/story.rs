@@ -1,12 +1,12 @@
 //! What happens to one flow, from its first moment: it ends as a record, however it ends.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use shekara_policy::record::{Decision, End, FlowRecord};
+use shekara_policy::record::{Decision, Direction, End, FlowRecord};
 use shekara_policy::verdict::{Denial, Grant};
-use shekara_policy::{Flow, HostName, Protocol, Reason, Verdict};
+use shekara_policy::{HostName, Protocol, Reason, Verdict};
 use tokio::time::Instant;
 
 use crate::context::Context;
@@ -17,6 +17,8 @@ pub struct Story {
     context: Arc<Context>,
     began: Timestamp,
     since: Instant,
+    /// Who connected to the pod; absent for flows that the pod began.
+    client: Option<IpAddr>,
     /// Where the application wanted to go; absent for DNS questions.
     destination: Option<SocketAddr>,
     port: u16,
@@ -24,7 +26,7 @@ pub struct Story {
     pub protocol: Protocol,
     /// The name that the client gave.
     pub name: Option<HostName>,
-    dialled: Option<std::net::IpAddr>,
+    dialled: Option<IpAddr>,
     grant: Option<Grant>,
     denial: Option<Denial>,
     /// The denial does not hold, since the pod observes.
@@ -39,22 +41,35 @@ impl Story {
     /// A TCP flow begins.
     #[must_use]
     pub fn tcp(context: Arc<Context>, destination: SocketAddr) -> Self {
-        Self::new(context, Protocol::Tcp, Some(destination), destination.port())
+        Self::new(context, Protocol::Tcp, None, Some(destination), destination.port())
+    }
+
+    /// A client connects to an address and port of the pod.
+    #[must_use]
+    pub fn inbound(context: Arc<Context>, client: SocketAddr, destination: SocketAddr) -> Self {
+        Self::new(context, Protocol::Tcp, Some(client.ip()), Some(destination), destination.port())
     }
 
     /// A DNS question is asked.
     #[must_use]
     pub fn question(context: Arc<Context>, name: Option<HostName>) -> Self {
-        let mut story = Self::new(context, Protocol::Dns, None, 53);
+        let mut story = Self::new(context, Protocol::Dns, None, None, 53);
         story.name = name;
         story
     }
 
-    fn new(context: Arc<Context>, protocol: Protocol, destination: Option<SocketAddr>, port: u16) -> Self {
-        context.metrics.live_flows.inc();
+    fn new(
+        context: Arc<Context>,
+        protocol: Protocol,
+        client: Option<IpAddr>,
+        destination: Option<SocketAddr>,
+        port: u16,
+    ) -> Self {
+        context.metrics.of(direction(client)).live.inc();
         let serials = context.enforced().serials();
         Self {
             context,
+            client,
             serials,
             began: Timestamp::now(),
             since: Instant::now(),
@@ -109,8 +124,8 @@ impl Story {
     }
 
     /// The address answered.
-    pub fn opened(&mut self, flow: &Flow) {
-        self.dialled = flow.address.map(shekara_policy::Address::ip);
+    pub fn opened(&mut self, dialled: Option<IpAddr>) {
+        self.dialled = dialled;
         self.total = self.passing().map(|kind| self.count(kind));
     }
 
@@ -129,8 +144,8 @@ impl Story {
     }
 
     /// No address answered.
-    pub fn unreachable(&mut self, flow: &Flow) {
-        self.opened(flow);
+    pub fn unreachable(&mut self, dialled: Option<IpAddr>) {
+        self.opened(dialled);
         self.end = End::Unreachable;
     }
 
@@ -139,11 +154,11 @@ impl Story {
         self.end = end;
     }
 
-    /// Bytes went from the pod to the destination.
+    /// Bytes went from the pod to the destination or client.
     pub fn carried_out(&self, bytes: usize) {
         let bytes = bytes as u64;
         self.bytes.add_out(bytes);
-        self.context.metrics.bytes_out.inc_by(bytes);
+        self.context.metrics.of(direction(self.client)).bytes_out.inc_by(bytes);
         if let Some(total) = &self.total {
             total.add_out(bytes);
         }
@@ -157,21 +172,22 @@ impl Story {
         }
     }
 
-    /// Bytes came from the destination to the pod.
+    /// Bytes came from the destination or client to the pod.
     pub fn carried_in(&self, bytes: usize) {
         let bytes = bytes as u64;
         self.bytes.add_in(bytes);
-        self.context.metrics.bytes_in.inc_by(bytes);
+        self.context.metrics.of(direction(self.client)).bytes_in.inc_by(bytes);
         if let Some(total) = &self.total {
             total.add_in(bytes);
         }
     }
 
     fn count(&self, kind: Kind) -> Arc<Bytes> {
-        self.context.metrics.flow(self.protocol, kind.reason(), self.observed);
-        let address = || self.destination.map(|destination| destination.ip().to_string()).unwrap_or_default();
-        let destination = self.name.as_ref().map_or_else(address, ToString::to_string);
-        self.context.ledger.count(kind, self.began, &destination)
+        let kind = if self.client.is_some() { kind.inbound() } else { kind };
+        self.context.metrics.flow(direction(self.client), self.protocol, kind.reason(), self.observed);
+        let address = self.client.or(self.destination.map(|destination| destination.ip()));
+        let other = self.name.as_ref().map(ToString::to_string).or(address.map(|address| address.to_string()));
+        self.context.ledger.count(kind, self.began, &other.unwrap_or_default())
     }
 
     fn record(&self) -> FlowRecord {
@@ -180,6 +196,8 @@ impl Story {
             sequence: 0,
             time: self.began,
             duration_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            direction: direction(self.client),
+            client: self.client,
             protocol: self.protocol,
             name: self.name.as_ref().map(ToString::to_string),
             destination: self.destination.map(|destination| destination.ip()),
@@ -201,16 +219,23 @@ impl Story {
     }
 }
 
+fn direction(client: Option<IpAddr>) -> Direction {
+    if client.is_some() { Direction::Inbound } else { Direction::Outbound }
+}
+
 impl Drop for Story {
     fn drop(&mut self) {
         match (&self.grant, &self.denial, &self.total) {
             // It ended with the sidecar, before anything was known of it: nothing of it left.
-            (None, None, _) => self.denied(&Denial::of(Reason::NoName), End::Stopped),
+            (None, None, _) => {
+                let reason = if self.client.is_some() { Reason::InboundUnlisted } else { Reason::NoName };
+                self.denied(&Denial::of(reason), End::Stopped);
+            }
             // It ended with the sidecar, while it was dialled.
             (_, _, None) => drop(self.passing().map(|kind| self.count(kind))),
             _ => {}
         }
-        self.context.metrics.live_flows.dec();
+        self.context.metrics.of(direction(self.client)).live.dec();
         self.context.records.write(self.record());
     }
 }

@@ -15,8 +15,11 @@ impl Archive {
     pub(crate) fn peers() -> [(SocketAddr, Peer); 2] {
         let vectors = ServiceName { namespace: "archive".into(), name: "vectors".into() };
         [
-            ("10.96.0.20:5432".parse().unwrap(), Peer { services: [vectors].into(), ends: [End::Pod([].into())].into() }),
-            ("10.96.0.1:443".parse().unwrap(), Peer { services: [].into(), ends: [End::ApiServer].into() }),
+            (
+                "10.96.0.20:5432".parse().unwrap(),
+                Peer { services: [vectors].into(), ends: [End::Pod([].into())].into(), sources: [].into() },
+            ),
+            ("10.96.0.1:443".parse().unwrap(), Peer { services: [].into(), ends: [End::ApiServer].into(), sources: [].into() }),
         ]
     }
 }

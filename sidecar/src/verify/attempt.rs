@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::ask::{AskError, ask, request};
 use super::{Family, Way};
+use crate::config::INWARD_PORT;
 use crate::mark;
 use crate::proof::DESTINATIONS;
 use crate::random;
@@ -56,6 +57,7 @@ pub(super) fn attempt(way: Way, deadline: Instant) -> Outcome {
     match way {
         Way::Tcp(family) => with_route(family, |destination| tcp(destination, deadline)),
         Way::Udp(family) => with_route(family, |destination| udp(destination, deadline)),
+        Way::Inward(family) => with_route(family, |_| inward(family, deadline)),
         Way::Ping => with_route(Family::V4, ping),
         Way::ForeignSource => send_from_a_foreign_address(),
         Way::Mark => take_the_mark(),
@@ -89,6 +91,13 @@ fn tcp(destination: SocketAddr, deadline: Instant) -> Outcome {
     let Ok(nonce) = random::name() else { return Outcome::Unproven("no random numbers can be had".to_owned()) };
     let closed = |_udp| Some(Outcome::Closed("the sidecar answered, and saw where the connection was meant to go"));
     until(deadline, || conclude(ask(destination, &nonce), closed))
+}
+
+fn inward(family: Family, deadline: Instant) -> Outcome {
+    let Ok(nonce) = random::name() else { return Outcome::Unproven("no random numbers can be had".to_owned()) };
+    let loopback = if family == Family::V4 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
+    let closed = |_udp| Some(Outcome::Closed("the sidecar answered there"));
+    until(deadline, || conclude(ask(SocketAddr::new(loopback, INWARD_PORT), &nonce), closed))
 }
 
 fn udp(destination: SocketAddr, deadline: Instant) -> Outcome {

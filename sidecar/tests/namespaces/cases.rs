@@ -9,6 +9,7 @@ mod dns;
 mod documents;
 mod first_bytes;
 mod foreign_source;
+mod inbound;
 mod init;
 mod life;
 mod mark;

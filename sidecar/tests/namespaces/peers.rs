@@ -53,7 +53,7 @@ impl Known {
 /// A Service of the namespace `archive` that leads there.
 pub(crate) fn service(name: &str, ends: impl IntoIterator<Item = End>) -> Peer {
     let name = ServiceName { namespace: "archive".into(), name: name.into() };
-    Peer { services: [name].into(), ends: ends.into_iter().collect() }
+    Peer { services: [name].into(), ends: ends.into_iter().collect(), sources: [].into() }
 }
 
 /// A pod that no holding covers.

@@ -12,7 +12,7 @@ use shekara_policy::exchange::Checkpoint;
 use shekara_policy::record::FlowRecord;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
 use crate::actor::Actor;
@@ -30,7 +30,7 @@ use crate::world::{self, POLICY_API_NAME, RESOLVER};
 /// The pod's addresses.
 pub(crate) const POD: [&str; 2] = ["10.244.1.2", "fd00:10:244:1::2"];
 /// The world's end of the cable.
-const GATEWAY: [&str; 2] = ["10.244.1.1", "fd00:10:244:1::1"];
+pub(crate) const GATEWAY: [&str; 2] = ["10.244.1.1", "fd00:10:244:1::1"];
 
 /// The pod's token, at first.
 pub(crate) const TOKEN: &str = "token-one";
@@ -49,6 +49,8 @@ pub(crate) struct Place {
     pub(crate) stamps: String,
     /// Until when the pod observes, as admission stamps it.
     pub(crate) observe_until: Option<Timestamp>,
+    /// The ports at which the kubelet probes it, as admission stamps them.
+    pub(crate) probe_ports: &'static str,
 }
 
 impl Place {
@@ -72,6 +74,7 @@ impl Place {
             world,
             stamps: "faces=1:0".to_owned(),
             observe_until: None,
+            probe_ports: "",
         };
         place.etc("resolv.conf", &format!("nameserver {RESOLVER}\noptions attempts:1\n"));
         place.hosts("");
@@ -129,6 +132,11 @@ impl Place {
         self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()))
     }
 
+    /// The variables of the packet filter in a pod that is probed. Its gateway is found by itself.
+    fn probes(&self) -> Option<(&'static str, &'static str)> {
+        (!self.probe_ports.is_empty()).then_some(("SHEKARA_PROBE_PORTS", self.probe_ports))
+    }
+
     fn environment(&self) -> [(&'static str, String); 11] {
         let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
         [
@@ -180,7 +188,7 @@ impl Place {
 
     /// Runs a command of the sidecar's program to its end.
     pub(crate) async fn sidecar_command(&self, actor: Actor, command: &str) -> Said {
-        client::run(actor.command(&self.pod, &self.program()).arg(command).envs(self.observe())).await
+        client::run(actor.command(&self.pod, &self.program()).arg(command).envs(self.observe()).envs(self.probes())).await
     }
 
     /// Runs a program in the pod to its end.
@@ -207,6 +215,24 @@ impl Place {
         let socket = self.pod.inside(|| Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap());
         socket.set_nonblocking(true).unwrap();
         within("a connection", TcpSocket::from_std_stream(socket.into()).connect(to)).await
+    }
+
+    /// A TCP connection of the world to a port of the pod, from one of its addresses.
+    pub(crate) async fn visit(&self, from: &str, port: u16) -> io::Result<TcpStream> {
+        let from: IpAddr = from.parse().unwrap();
+        let to = SocketAddr::new(POD[usize::from(from.is_ipv6())].parse().unwrap(), port);
+        let socket = self.world.inside(|| Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap());
+        socket.bind(&SocketAddr::new(from, 0).into())?;
+        socket.set_nonblocking(true).unwrap();
+        within("a connection", TcpSocket::from_std_stream(socket.into()).connect(to)).await
+    }
+
+    /// A server of the pod at this port, in each family.
+    pub(crate) fn servers(&self, port: u16) -> [TcpListener; 2] {
+        POD.map(|address| {
+            let listener = self.pod.inside(|| std::net::TcpListener::bind((address, port)).unwrap());
+            world::listen(listener)
+        })
     }
 
     /// A UDP socket of the pod.

@@ -61,6 +61,28 @@ fn the_sidecar_comes_first_and_everything_else_stays() {
 }
 
 #[test]
+fn the_packet_filter_alone_is_told_of_the_node_and_the_probes_and_again_where_they_are_others() {
+    let told = |pod: &Value| {
+        [0, 1, 2].map(|index| {
+            let variables = pod["spec"]["initContainers"][index]["env"].as_array().cloned().unwrap_or_default();
+            let probes = |variable: &Value| variable["name"] == "SHEKARA_PROBE_PORTS" || variable["name"] == "SHEKARA_NODE";
+            variables.into_iter().filter(probes).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(told(&patched(&bare(), &["faces"])), [vec![], vec![], vec![]]);
+    let mut probed = bare();
+    probed["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"port": 8080}});
+    let mut pod = patched(&probed, &["faces"]);
+    let node = json!({"name": "SHEKARA_NODE", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIPs"}}});
+    let expected = |ports: &str| [vec![node.clone(), json!({"name": "SHEKARA_PROBE_PORTS", "value": ports})], vec![], vec![]];
+    assert_eq!(told(&pod), expected("8080"));
+    // another admission changes the probe, and ours is called again
+    pod["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"port": 9090}});
+    let again = patched(&pod, &["faces"]);
+    assert_eq!((told(&again), names(&again, "initContainers").len()), (expected("9090"), 4));
+}
+
+#[test]
 fn packet_filter_proxy_and_proof_are_told_alike_until_when_the_pod_observes() {
     let told = |pod: &Value| {
         let variable = |index: usize| {

@@ -11,9 +11,9 @@ use shekara_policy::{Category, PolicyDocument};
 use crate::ledger::{Counted, Shared, Totals};
 
 /// How many entries a list of status has at most.
-const LIST: usize = 64;
+pub(super) const LIST: usize = 64;
 /// What flows are called that were too many to tell apart.
-const OTHERS: &str = "others";
+pub(super) const OTHERS: &str = "others";
 
 /// Flows by what became of them.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub(super) fn summed(
     let mut denials: BTreeMap<&'static str, Counted> = BTreeMap::new();
     let mut observed: BTreeMap<&'static str, Counted> = BTreeMap::new();
     let mut passed = 0_u64;
-    for (shared, counted) in totals.iter() {
+    for (shared, counted) in totals.iter().filter(|(shared, _)| !shared.inbound) {
         match (shared.reason, recipient(shared, declared)) {
             (None, recipient) => add(&mut transfers, Row::of(shared, recipient.unwrap_or(OTHERS), &shared.data, None), counted),
             (Some(reason), recipient) => {
@@ -118,7 +118,7 @@ impl Row {
     }
 }
 
-fn add<K: Ord>(sums: &mut BTreeMap<K, Counted>, key: K, counted: &Counted) {
+pub(super) fn add<K: Ord>(sums: &mut BTreeMap<K, Counted>, key: K, counted: &Counted) {
     match sums.get_mut(&key) {
         Some(sum) => sum.add(counted),
         None => drop(sums.insert(key, counted.clone())),
@@ -157,7 +157,7 @@ fn transfer(row: Row, counted: &Counted, parties: &BTreeMap<String, Party>) -> T
     }
 }
 
-fn denial(reason: &str, counted: Counted, observed: Option<&Counted>) -> DenialSummary {
+pub(super) fn denial(reason: &str, counted: Counted, observed: Option<&Counted>) -> DenialSummary {
     DenialSummary {
         reason: reason.to_owned(),
         flows: number(counted.flows),
@@ -168,7 +168,7 @@ fn denial(reason: &str, counted: Counted, observed: Option<&Counted>) -> DenialS
     }
 }
 
-fn number(number: u64) -> i64 {
+pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -7,6 +7,7 @@ use shekara_crds::{Compiled, DataHolding, DataHoldingStatus};
 
 use super::coverage::{Survey, count};
 use super::flows::flows;
+use super::inbound::inbound;
 use super::said::{covered, declared, enforcing, ready};
 use crate::controllers::conditions::{accepted, conditions, listed};
 use crate::ledger::Totals;
@@ -58,6 +59,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
         coverage: Some(view.survey.coverage()),
         transfers: flows.transfers,
         denials: flows.denials,
+        inbound: Some(inbound(view.totals, &view.compiled.document)),
         denied: flows.denied,
         controls: Vec::new(),
         held: view.held.clone(),

@@ -482,3 +482,26 @@ async fn when_the_last_pod_has_ended_that_was_there_before_a_narrowing_the_docum
         subject.counting(&documents.of("cameras")["faces"].document.data, &caches, "2026-06-04T10:00:00Z".parse().unwrap());
     assert_eq!(counting.held().iter().any(|held| held.removed_at.is_some()), !released);
 }
+
+#[test]
+fn what_clients_read_is_told_apart_from_what_left() {
+    let found = Found::new(&[covered_pod("web", "a", "faces")]);
+    let total = |inbound: bool, reason: Value, recipients: Value, flows: u64| {
+        json!({"recipients": recipients, "country": "KZ", "data": [], "reason": reason, "inbound": inbound, "flows": flows, "bytesOut": 7,
+            "bytesIn": 1, "last": NOW, "lastDestination": "192.0.2.7"})
+    };
+    let totals = json!([
+        total(false, Value::Null, json!(["clinic"]), 1),
+        total(true, Value::Null, json!(["kz/ingress"]), 2),
+        total(true, json!("InboundCrossBorder"), json!([]), 3),
+    ]);
+    found.checkpoint("web", &found.digest(), totals);
+    let status = found.status();
+    assert_eq!((status.transfers.len(), status.transfers[0].bytes_out, status.denials.len(), status.denied), (1, 7, 0, 0));
+    let inbound = status.inbound.unwrap();
+    assert_eq!(inbound.mode, shekara_crds::sovereignty_standard::InboundMode::Open);
+    let client = &inbound.clients[0];
+    assert_eq!((inbound.clients.len(), client.by.as_str(), client.flows), (1, "kz/ingress", 2));
+    assert_eq!(client.last_client.as_deref(), Some("192.0.2.7"));
+    assert_eq!((inbound.denials[0].reason.as_str(), inbound.denials[0].flows, inbound.denied), ("InboundCrossBorder", 3, 3));
+}

@@ -47,7 +47,7 @@ fn pod(covers: &[Cover]) -> End {
 
 fn peer(services: &[&str], ends: &[End]) -> Peer {
     let name = |service: &&str| ServiceName { namespace: "archive".into(), name: (*service).to_owned() };
-    Peer { services: services.iter().map(name).collect(), ends: ends.iter().cloned().collect() }
+    Peer { services: services.iter().map(name).collect(), ends: ends.iter().cloned().collect(), sources: [].into() }
 }
 
 const FACE: Category = Category::BiometricFace;
@@ -227,7 +227,7 @@ proptest! {
             End::Pod(covers) => End::Pod(covers.into_iter().map(weaken).collect()),
             other => other,
         });
-        let less = Peer { services: if services { peer.services.clone() } else { BTreeSet::new() }, ends: ends.collect() };
+        let less = Peer { services: if services { peer.services.clone() } else { BTreeSet::new() }, ends: ends.collect(), sources: [].into() };
         if verdict(&documents, &less).is_allowed() {
             prop_assert!(verdict(&documents, &peer).is_allowed());
         }

@@ -286,7 +286,7 @@ async fn what_is_cut_off_looks_cut_off_and_has_its_record() {
     let mut client = place.client("192.0.2.1:443").await;
     let mut served = exchange(&server, &mut client, &hello(CLINIC)).await;
     let mut unnamed = place.client("192.0.2.1:443").await;
-    while place.context.metrics.live_flows.get() < 2 {
+    while place.context.metrics.live_flows() < 2 {
         tokio::task::yield_now().await;
     }
     place.stop().await;
@@ -299,7 +299,7 @@ async fn what_is_cut_off_looks_cut_off_and_has_its_record() {
         ends.each_ref().map(|record| (record.verdict, record.end)),
         [(Decision::Deny, End::Stopped), (Decision::Allow, End::Stopped)]
     );
-    assert_eq!(place.context.metrics.live_flows.get(), 0);
+    assert_eq!(place.context.metrics.live_flows(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -390,7 +390,7 @@ async fn a_proof_is_answered_and_leaves_no_record() {
     let mut client = place.client("[2001:db8::1]:4").await;
     client.write_all(b"SHEKARA-VERIFY abc\n").await.unwrap();
     assert_eq!(all(&mut client).await, b"SHEKARA-PROOF abc [2001:db8::1]:4 udp=0\n");
-    assert_eq!(place.context.metrics.live_flows.get(), 0);
+    assert_eq!(place.context.metrics.live_flows(), 0);
 }
 
 #[tokio::test]
@@ -400,10 +400,10 @@ async fn a_live_flow_ends_when_its_peer_is_another_and_the_address_is_denied_fro
     place.begin(async { drop(crate::flow::registry::keep_judging(context).await) });
     let mut client = place.client("10.96.0.20:5432").await;
     let _served = server.accept().await.unwrap();
-    place
-        .context
-        .peers
-        .learn(archive, shekara_policy::Peer { services: [].into(), ends: [shekara_policy::peer::End::Node].into() });
+    place.context.peers.learn(
+        archive,
+        shekara_policy::Peer { services: [].into(), ends: [shekara_policy::peer::End::Node].into(), sources: [].into() },
+    );
     is_reset(&mut client).await;
     let record = place.record().await;
     assert_eq!((record.reason, record.end), (Some(Reason::PeerNodeAddress), End::PolicyChanged));
@@ -429,7 +429,11 @@ async fn more_data_of_a_holding_do_not_cut_off_a_peer_that_is_told_to_hold_them_
     let holds = |data: &[&str]| {
         let data = data.iter().map(|category| category.parse().unwrap()).collect();
         let cover = shekara_policy::peer::Cover { holding: "cameras/street".into(), data, enforcing: true };
-        shekara_policy::Peer { services: [].into(), ends: [shekara_policy::peer::End::Pod([cover].into())].into() }
+        shekara_policy::Peer {
+            services: [].into(),
+            ends: [shekara_policy::peer::End::Pod([cover].into())].into(),
+            sources: [].into(),
+        }
     };
     place.context.peers.learn(at, holds(&["biometric.face"]));
     let mut client = place.client("10.96.0.30:5432").await;

@@ -108,7 +108,7 @@ pub(crate) fn config() -> Config {
         pod: "test/pod".into(),
         observe_until: None,
         log: tracing::level_filters::LevelFilter::OFF,
-        ports: Ports { flow: 0, dns: 0, sink: 0, admin: 0 },
+        ports: Ports { flow: 0, dns: 0, sink: 0, inward: 0, admin: 0 },
     }
 }
 

@@ -33,8 +33,12 @@ except OSError as error:
     print(error)
 ";
 
-/// What the filter would be without the line that closes this way: loopback passes before that line is asked.
-const OPEN: [&str; 7] = ["insert", "rule", "inet", "shekara", "out", "oifname", "lo accept"];
+/// What the filter would be without the lines that close this way: loopback passes before the one is asked, and answers of the
+/// application pass that were not led back to it.
+const OPEN: [[&str; 7]; 2] = [
+    ["insert", "rule", "inet", "shekara", "out", "oifname", "lo accept"],
+    ["insert", "rule", "inet", "shekara", "out", "meta", "l4proto tcp ct direction reply accept"],
+];
 
 #[tokio::test]
 async fn nothing_is_sent_as_the_answer_to_a_connection_from_outside_that_there_never_was() {
@@ -50,8 +54,10 @@ async fn nothing_is_sent_as_the_answer_to_a_connection_from_outside_that_there_n
         assert!(verify.out.contains("a foreign sender's address over IPv6: closed (the packet filter dropped it)"), "{verify:?}");
         assert!(verify.ok, "{verify:?}");
 
-        let opened = place.command(Actor::Init, "nft", &OPEN).await;
-        assert!(opened.ok, "{opened:?}");
+        for line in &OPEN {
+            let opened = place.command(Actor::Init, "nft", line).await;
+            assert!(opened.ok, "{opened:?}");
+        }
         place.command(Actor::App, "/usr/bin/python3", &attempt).await;
         assert!(place.reached(SHOP.v6).await, "{kind}: without the line nothing leaves either, so it closes nothing");
         let verify = place.sidecar_command(Actor::Verify, "verify").await;

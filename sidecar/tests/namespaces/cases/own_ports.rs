@@ -26,6 +26,16 @@ async fn an_application_that_dials_the_proxy_itself_is_closed() {
     for address in POD {
         assert!(place.dial(address, 15001).await.is_err());
     }
+    // and at the pod's own addresses for what comes in
+    for address in POD {
+        if let Ok(mut stream) = place.dial(address, 15006).await {
+            let read = within("the end", stream.read(&mut [0; 16])).await;
+            assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        }
+        let destination = address.parse().unwrap();
+        let record = place.record(|record| record.destination == Some(destination)).await;
+        assert_eq!((record.reason, record.port), (Some(Reason::SelfConnection), 15006));
+    }
     let checkpoint = place.checkpoint(|checkpoint| !checkpoint.totals.is_empty()).await;
     assert_eq!(checkpoint.totals[0].reason, Some(Reason::SelfConnection));
 }

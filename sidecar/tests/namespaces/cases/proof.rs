@@ -19,6 +19,8 @@ async fn every_way_is_proven_closed() {
         "TCP over IPv6: closed",
         "UDP over IPv4: closed",
         "UDP over IPv6: closed",
+        "the port for what comes in over IPv4: closed (the sidecar answered there)",
+        "the port for what comes in over IPv6: closed (the sidecar answered there)",
     ] {
         assert!(said.out.lines().any(|found| found.starts_with(line)), "{line} is not in {}", said.out);
     }

@@ -1,0 +1,180 @@
+//! Connections that come in: each is judged by who the client is, and carried to the application in the client's name.
+//!
+//! The packet filter led it here ([`crate::init`]). The connection to the application has the client's own address for a source, so
+//! the application sees what it would see without a sidecar; packet filter and routing keep it within the pod.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use shekara_policy::record::{Direction, End};
+use shekara_policy::verdict::Denial;
+use shekara_policy::{Address, Inflow, Reason, Verdict};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::close::Abrupt;
+use super::dial::tune;
+use super::listener::{FLOWS, Origin, PAUSE, tell_of_panic};
+use super::registry::Entry;
+use super::relay::{Outcome, Pair, relay};
+use super::story::Story;
+use crate::context::Context;
+use crate::proof;
+use crate::spending::Purse;
+
+/// Accepts until `stop`; then cuts off the flows that still live, each with its record.
+///
+/// # Errors
+/// None at present: a failure to accept is waited out, since flows that live must go on.
+pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut flows = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            Some(ended) = flows.join_next() => tell_of_panic(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, client)) => begin(&mut flows, stream, client, origin, &context),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection that came in could not be accepted");
+                    sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+fn begin(flows: &mut JoinSet<()>, stream: TcpStream, client: SocketAddr, origin: Origin, context: &Arc<Context>) {
+    let context = context.clone();
+    match (origin(&stream), stream.local_addr()) {
+        (Ok(destination), Ok(own)) if destination != own => {
+            if context.metrics.of(Direction::Inbound).live.get() < FLOWS {
+                flows.spawn(carry(context, stream, client, destination));
+            } else {
+                refuse(context, stream, client, destination, Reason::LimitReached);
+            }
+        }
+        // Nobody led it here: the proof asks, or somebody dialled this very port.
+        (Ok(own), _) | (Err(_), Ok(own)) if own.ip().is_loopback() => {
+            flows.spawn(async move {
+                if proof::answer(stream, own, &context.sink).await.is_err() {
+                    Story::inbound(context, client, own).refused(&Denial::of(Reason::SelfConnection));
+                }
+            });
+        }
+        (Ok(own), _) | (Err(_), Ok(own)) => refuse(context, stream, client, own, Reason::SelfConnection),
+        (Err(error), Err(_)) => tracing::debug!(%error, "a connection was gone before it was accepted"),
+    }
+}
+
+/// Refuses a flow without a look at it.
+fn refuse(context: Arc<Context>, stream: TcpStream, client: SocketAddr, destination: SocketAddr, reason: Reason) {
+    Story::inbound(context, client, destination).refused(&Denial::of(reason));
+    drop(Abrupt::new(stream));
+}
+
+/// Carries a flow from a client that wants to go to `destination`, an address and port of the pod.
+pub async fn carry(context: Arc<Context>, stream: TcpStream, client: SocketAddr, destination: SocketAddr) {
+    tune(&stream);
+    let outside = Abrupt::new(stream);
+    let mut story = Story::inbound(context.clone(), client, destination);
+    let carrier = Carrier { context: &context, client, destination };
+    let completed = carrier.carry(&outside, &mut story).await;
+    // The record is written before the client sees the end, so that whoever sees it also finds the record.
+    drop(story);
+    if completed {
+        outside.done();
+    }
+}
+
+struct Carrier<'a> {
+    context: &'a Arc<Context>,
+    client: SocketAddr,
+    destination: SocketAddr,
+}
+
+impl Carrier<'_> {
+    /// Whether both sides finished.
+    async fn carry(&self, outside: &Abrupt, story: &mut Story) -> bool {
+        let flow = Inflow { client: Address::new(self.client.ip()), port: self.destination.port() };
+        let unknown = self.learn(&flow).await;
+        // Judged after the last await. From here on the registry says when it is no longer allowed.
+        let Some(mut entry) = self.enter(flow, unknown, story) else { return false };
+        let connected = tokio::select! {
+            denial = entry.denied() => {
+                story.revoked(&denial);
+                return false;
+            }
+            connected = self.context.dialler.inward(self.client, self.destination) => connected,
+        };
+        match connected {
+            Ok(application) => {
+                story.opened(Some(self.destination.ip()));
+                self.relayed(outside, Abrupt::new(application), &mut entry, story).await
+            }
+            Err(error) => {
+                self.unreachable(&error);
+                story.unreachable(Some(self.destination.ip()));
+                false
+            }
+        }
+    }
+
+    /// Has it known who the client is, where that is needed; why it cannot be, where that is so.
+    async fn learn(&self, flow: &Inflow) -> Option<Reason> {
+        if self.context.decide_inbound(flow).reason() != Some(Reason::PeerUnanswered) {
+            return None;
+        }
+        self.context.know(&[flow.client.ip()], 0).await.err()
+    }
+
+    /// A place among the flows that live, for one that may begin.
+    fn enter(&self, flow: Inflow, unknown: Option<Reason>, story: &mut Story) -> Option<Entry<'_>> {
+        let registry = &self.context.registry;
+        let verdict = unknown.map_or_else(|| self.context.decide_inbound(&flow), Verdict::from);
+        match verdict {
+            Verdict::Allow(grant) => {
+                story.allowed(grant);
+                Some(registry.enter(flow, vec![]))
+            }
+            Verdict::Deny(denial) if self.context.observes() => {
+                story.observed(&denial);
+                Some(registry.enter_observed(flow, denial))
+            }
+            Verdict::Deny(denial) => {
+                story.refused(&denial);
+                None
+            }
+        }
+    }
+
+    fn unreachable(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            tracing::error!(%error, "a client cannot be led to the application: the container needs the capability NET_RAW");
+        } else {
+            tracing::debug!(destination = %self.destination, %error, "the application does not answer");
+        }
+    }
+
+    async fn relayed(&self, outside: &Abrupt, application: Abrupt, entry: &mut Entry<'_>, story: &mut Story) -> bool {
+        let purse = Purse::new(&self.context.spending, entry.bounds());
+        // what leaves the pod is what the application says
+        let pair = Pair { client: application.stream(), server: outside.stream() };
+        match relay(pair, vec![], None, entry, &purse, story).await {
+            Outcome::Completed => {
+                story.ended(End::Completed);
+                application.done();
+                return true;
+            }
+            Outcome::Broken => story.ended(End::Broken),
+            Outcome::Revoked(denial) | Outcome::Spent(denial) => story.revoked(&denial),
+            Outcome::Strayed(reason) => story.strayed(&Denial::of(reason)),
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests;
