@@ -1,6 +1,7 @@
 //! `kubectl shekara status`: what the cluster's objects say of each holding, in words.
 
 mod closed;
+mod inbound;
 
 use std::process::ExitCode;
 
@@ -156,6 +157,9 @@ fn describe(text: &mut Text, holding: &DataHolding, now: Timestamp) {
     let policy = status.policy.as_ref().map(|policy| format!("{}, loaded by {} pods", policy.digest, policy.loaded_by));
     text.field("Policy", policy.unwrap_or_default());
     text.field("Coverage", status.coverage.as_ref().map(coverage).unwrap_or_default());
+    if let Some(inbound) = &status.inbound {
+        text.field("Inbound", inbound::mode(inbound));
+    }
     findings(text, holding, status);
 }
 
@@ -189,6 +193,7 @@ fn findings(text: &mut Text, holding: &DataHolding, status: &DataHoldingStatus) 
         text.gap().table(&["UNCOVERED POD", "STATE"], uncovered);
     }
     flows(text, &status.transfers, &status.denials);
+    status.inbound.iter().for_each(|inbound| inbound::flows(text, inbound));
     if status.truncated {
         text.gap().line("The lists of the status are bounded, and some of them were cut.");
     }

@@ -146,10 +146,10 @@ async fn a_source_of_the_platform_is_known_by_its_pods_and_no_longer_than_they_a
     assert_eq!((sources("10.244.0.3:0").count(), sources("10.244.0.9:0").count()), (0, 0));
     let mut watch = fixture.peers.watch();
     watch.add("10.244.0.2".parse().unwrap());
-    apply(&fixture.peers.caches, &labelled("c"));
+    apply(&fixture.peers.caches.pods, labelled("c"));
     fixture.peers.changed(Kind::Pod, &Key::new("cameras", "scraper"));
     assert!(watch.touched().now_or_never().is_some() && sources("10.244.0.2:0").next().is_none());
-    apply(&fixture.peers.caches, &listing("c"));
+    apply(&fixture.peers.caches.standards, listing("c"));
     fixture.peers.changed(Kind::SovereigntyStandard, &Key::new("", "kz"));
     assert!(watch.touched().now_or_never().is_some(), "who is a source is said by standards");
     assert_eq!(sources("10.244.0.2:0").collect::<Vec<_>>(), ["kz/scraper"]);

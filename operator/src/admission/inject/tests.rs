@@ -69,7 +69,7 @@ fn the_packet_filter_alone_is_told_of_the_node_and_the_probes_and_again_where_th
             variables.into_iter().filter(probes).collect::<Vec<_>>()
         })
     };
-    assert_eq!(told(&patched(&bare(), &["faces"])), [vec![], vec![], vec![]]);
+    assert!(told(&patched(&bare(), &["faces"])).concat().is_empty());
     let mut probed = bare();
     probed["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"port": 8080}});
     let mut pod = patched(&probed, &["faces"]);

@@ -83,7 +83,7 @@ async fn answer_by_udp(place: &Place, port: u16) -> bool {
     let (here, there) = (SocketAddr::new(POD[0].parse().unwrap(), port), SocketAddr::new(SHOP.v4.parse().unwrap(), port));
     let server = place.pod.inside(|| std::net::UdpSocket::bind(here).unwrap());
     place.world.inside(|| std::net::UdpSocket::bind(there).unwrap().send_to(b"give", here).unwrap());
-    server.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    server.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
     if let Ok((_, client)) = server.recv_from(&mut [0; 4]) {
         assert_eq!(client, there);
         let _ = server.send_to(b"face", client);
