@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 use crate::selector::Selector;
-pub use inbound::{InboundMode, InboundRules, InboundSource};
+pub use inbound::{InboundMode, InboundRules, InboundSource, SourcePods};
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
 pub use transfers::{EmptyTransfer, EmptyTransfers, InClusterRule, MinTls, SharedTenancy, TransferRule};

@@ -192,7 +192,9 @@ impl Peers {
         let mut sources = BTreeSet::new();
         for (key, standard) in self.caches.standards.all() {
             let listed = standard.spec.inbound.iter().flat_map(|inbound| &inbound.from);
-            let names = listed.filter(|source| source.is(&pod.namespace, &pod.labels)).map(|source| source.name.clone());
+            let names = listed
+                .filter(|source| source.pods.as_ref().is_some_and(|pods| pods.have(&pod.namespace, &pod.labels)))
+                .map(|source| source.name.clone());
             sources.extend(names.map(|name| SourceName { standard: key.name.clone(), name }));
         }
         sources

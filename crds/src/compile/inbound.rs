@@ -40,8 +40,7 @@ pub(super) fn sources(rules: Option<&InboundRules>, prefix: &str, problems: &mut
         let networks =
             networks.filter_map(|(at, text)| problems.check(&format!("{field}.networks[{at}]"), network(text))).collect();
         let Some(ports) = ports(&source.ports, &field, problems) else { continue };
-        let pods = source.namespace.is_some() && source.pod_selector.is_some();
-        sources.push(PlatformSource { name: source.name.clone(), pods, networks, ports });
+        sources.push(PlatformSource { name: source.name.clone(), pods: source.pods.is_some(), networks, ports });
     }
     Some(sources)
 }

@@ -396,7 +396,7 @@ fn a_standard_says_what_of_the_cluster_may_be_listed(
 /// What a standard lists, and a client of the holding.
 fn clients(fixture: &mut Fixture, client: Value) {
     fixture.standards[0]["spec"]["inbound"] = json!({"mode": "Listed", "from": [
-        {"name": "ingress", "namespace": "ingress", "podSelector": {}}, {"name": "balancer", "networks": ["10.50.0.0/24"], "ports": [443]}
+        {"name": "ingress", "pods": {"namespace": "ingress"}}, {"name": "balancer", "networks": ["10.50.0.0/24"], "ports": [443]}
     ]});
     fixture.holding["spec"]["clients"] = json!([client]);
 }

@@ -32,7 +32,7 @@ fn sound(kind: &str) -> Value {
             "homeCountries": ["KZ"], "networks": [{"cidr": "10.40.0.0/16", "country": "KZ"}, {"cidr": "2001:db8::/32", "country": "KZ"}],
             "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Law"]}],
             "inbound": {"mode": "Listed", "from": [
-                {"name": "ingress", "namespace": "ingress", "podSelector": {"matchLabels": {"app": "ingress"}}},
+                {"name": "ingress", "pods": {"namespace": "ingress", "podSelector": {"matchLabels": {"app": "ingress"}}}},
                 {"name": "balancer", "networks": ["10.50.0.0/24", "2001:db8::/64"], "ports": [443]}
             ]},
             "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi"
@@ -91,12 +91,6 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, Value)> {
             "SovereigntyStandard",
             "/spec/inbound/mode",
             json!("Open"),
-        ),
-        (
-            "a source has namespace and podSelector together, or neither",
-            "SovereigntyStandard",
-            "/spec/inbound/from/0",
-            json!({"name": "ingress", "namespace": "ingress"}),
         ),
         ("a source names neither pods nor networks", "SovereigntyStandard", "/spec/inbound/from/1", json!({"name": "balancer"})),
         (

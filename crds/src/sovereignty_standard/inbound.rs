@@ -37,21 +37,16 @@ pub enum InboundMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.namespace) == has(self.podSelector)").message("a source has namespace and podSelector together, or neither").field_path(".podSelector"),
-    validation = Rule::new("has(self.namespace) || (has(self.networks) && size(self.networks) > 0)").message("a source names neither pods nor networks").field_path(".networks"),
+    validation = Rule::new("has(self.pods) || (has(self.networks) && size(self.networks) > 0)").message("a source names neither pods nor networks").field_path(".networks"),
     validation = Rule::new("!has(self.networks) || self.networks.all(network, isCIDR(network))").message("a network of the source is not a CIDR, as in 10.0.0.0/16").field_path(".networks")
 )]
 pub struct InboundSource {
     /// What the source is called, in records and status.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// The namespace of its pods.
+    /// Its pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub namespace: Option<String>,
-    /// Its pods there, by their labels; all when empty. Whoever may create pods there decides who it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_selector: Option<Selector>,
+    pub pods: Option<SourcePods>,
     /// The networks from which it connects, as CIDRs, IPv4 or IPv6.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 49)))]
@@ -62,10 +57,22 @@ pub struct InboundSource {
     pub ports: Vec<i32>,
 }
 
-impl InboundSource {
-    /// Whether a pod of this namespace with these labels is one of the source's.
+/// Pods of one namespace. Whoever may create pods there decides who they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourcePods {
+    /// The namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// The pods there, by their labels; all when empty.
+    #[serde(default)]
+    pub pod_selector: Selector,
+}
+
+impl SourcePods {
+    /// Whether a pod of this namespace with these labels is one of them.
     #[must_use]
-    pub fn is(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
-        self.namespace.as_deref() == Some(namespace) && self.pod_selector.as_ref().is_some_and(|pods| pods.matches(labels))
+    pub fn have(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.namespace == namespace && self.pod_selector.matches(labels)
     }
 }

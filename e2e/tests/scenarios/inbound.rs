@@ -44,7 +44,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     place.is_closed_out(&place.scraper).await?;
     place.reads(&place.covered).await.context("a pod of the same data")?;
     place.list(json!([{
-        "name": "scraper", "namespace": scenario.namespace, "podSelector": {"matchLabels": {"workload": "scraper"}}, "ports": [80],
+        "name": "scraper", "pods": {"namespace": scenario.namespace, "podSelector": {"matchLabels": {"workload": "scraper"}}}, "ports": [80],
     }]))
     .await?;
     until("the listed scraper is let in", SOON, async || Ok(Seen::some_or(place.reads(&place.scraper).await.ok(), "not yet")))

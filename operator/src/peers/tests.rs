@@ -126,8 +126,8 @@ fn listing(application: &str) -> Value {
         "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"data": ["biometric.*"]}, "homeCountries": ["KZ"],
         "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Contract"]}],
         "inbound": {"mode": "Listed", "from": [
-            {"name": "scraper", "namespace": "cameras", "podSelector": {"matchLabels": {"app": application}}},
-            {"name": "elsewhere", "namespace": "other", "podSelector": {}},
+            {"name": "scraper", "pods": {"namespace": "cameras", "podSelector": {"matchLabels": {"app": application}}}},
+            {"name": "elsewhere", "pods": {"namespace": "other"}},
             {"name": "balancer", "networks": ["10.244.0.0/16"]}
         ]}
     }})

@@ -60,7 +60,9 @@ async fn denied(place: &Place, servers: &[TcpListener; 2], client: &str, reason:
         assert!(matches!(read, Ok(0) | Err(_)), "{client} read {read:?}");
     }
     let address = client.parse().unwrap();
-    let record = place.record(|record| record.client == Some(address) && record.reason == Some(reason)).await;
+    let record = place
+        .record(|record| record.client == Some(address) && (record.reason, record.end) == (Some(reason), FlowEnd::Refused))
+        .await;
     assert!(timeout(Duration::from_millis(50), of(servers, client).accept()).await.is_err(), "{client} reached the application");
     assert_eq!((record.direction, record.bytes_out, record.port), (Direction::Inbound, 0, PORT));
     record
