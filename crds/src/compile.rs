@@ -179,6 +179,7 @@ fn networks(standards: &[Standard]) -> Vec<StandardNetworks> {
         networks: standard.networks.clone(),
         min_sources: standard.min_sources,
         locates_shared: standard.locates_shared,
+        passes_ech: standard.passes_ech,
     };
     standards.iter().map(networks).collect()
 }

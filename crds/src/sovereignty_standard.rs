@@ -12,7 +12,7 @@ use crate::schema;
 use crate::selector::Selector;
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
-pub use transfers::{EmptyTransfer, EmptyTransfers, InClusterRule, MinTls, SharedTenancy, TransferRule};
+pub use transfers::{EmptyTransfer, EmptyTransfers, EncryptedClientHello, InClusterRule, MinTls, SharedTenancy, TransferRule};
 
 /// Rules for where data of certain categories may go. A standard binds by namespace and category, without being asked; of all
 /// that apply to a holding each must allow a transfer.
@@ -70,6 +70,10 @@ pub struct SovereigntyStandardSpec {
     /// Where an endpoint that serves many customers is.
     #[serde(default)]
     pub shared_tenancy: SharedTenancy,
+    /// What becomes of TLS flows whose hello has the extension Encrypted ClientHello. Browsers and programs made like them send it always,
+    /// mostly as a decoy of random bytes (GREASE); by design nobody on the way can tell a decoy from a hidden name.
+    #[serde(default)]
+    pub encrypted_client_hello: EncryptedClientHello,
     /// Whether and how long holdings may observe before they enforce. They may not where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observe: Option<Observe>,
@@ -176,6 +180,7 @@ impl SovereigntyStandard {
             empty_transfers: EmptyTransfers::default(),
             max_empty_out_per_day: None,
             shared_tenancy: SharedTenancy::default(),
+            encrypted_client_hello: EncryptedClientHello::default(),
             observe: None,
             cluster_api: ClusterApiUse::default(),
             requires: vec![],

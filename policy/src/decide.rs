@@ -16,7 +16,7 @@ use jiff::Timestamp;
 pub use approach::{Approach, approach};
 pub use explain::{Considered, Explained, explain};
 pub use peer::is_inside;
-pub use question::{Question, decide_question};
+pub use question::{Question, can_be_answer, chosen_below, decide_question};
 pub use route::closed;
 pub use telling::most_telling;
 

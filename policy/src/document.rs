@@ -83,6 +83,9 @@ pub struct StandardNetworks {
     /// Whether geo sources say where an endpoint is that serves many customers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locates_shared: bool,
+    /// Whether a hello with the extension Encrypted ClientHello passes, judged by its outer name alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passes_ech: bool,
 }
 
 /// A network and the country that it is in.

@@ -57,6 +57,10 @@ pub struct Flow {
     pub address: Option<Address>,
     /// The destination port.
     pub port: u16,
-    /// The highest TLS version that the client offers; absent for other protocols and for older versions.
+    /// The TLS version that the server has chosen, and before it has the highest that the client offers; absent for other protocols
+    /// and for older versions.
     pub tls: Option<TlsVersion>,
+    /// Whether the ClientHello has the extension `encrypted_client_hello` (RFC 9849). By design nobody on the way can tell whether
+    /// another name is hidden in it or it has random bytes (GREASE, section 6.2).
+    pub ech: bool,
 }

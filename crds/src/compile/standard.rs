@@ -15,7 +15,8 @@ use crate::quantity;
 use crate::recipient::Ground;
 use crate::sovereignty_standard::operation::ClusterApiUse;
 use crate::sovereignty_standard::{
-    EmptyTransfer, InClusterRule, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec, TransferRule,
+    EmptyTransfer, EncryptedClientHello, InClusterRule, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec,
+    TransferRule,
 };
 
 /// The shortest `maxStaleness`.
@@ -28,6 +29,8 @@ pub(super) struct Standard {
     pub(super) min_sources: u8,
     /// Whether geo sources say where an endpoint is that serves many customers.
     pub(super) locates_shared: bool,
+    /// Whether the outer name of a hello counts in which another may be hidden.
+    pub(super) passes_ech: bool,
     pub(super) empty_home: Leave,
     pub(super) empty_abroad: Leave,
     /// Whether a field could not be read: such a standard closes every route.
@@ -128,6 +131,7 @@ impl Standard {
             networks,
             min_sources: u8::try_from(spec.min_sources).unwrap_or(u8::MAX),
             locates_shared: spec.shared_tenancy == SharedTenancy::Located,
+            passes_ech: spec.encrypted_client_hello == EncryptedClientHello::OuterName,
             empty_home,
             empty_abroad,
             broken,

@@ -45,7 +45,7 @@ pub fn plan(judge: Judge<'_>, address: Address, port: u16, pinned: &[HostName]) 
 fn unread(judge: Judge<'_>, address: Address, port: u16, names: &[Option<&HostName>]) -> Plan {
     let mut refused = None;
     for name in names {
-        let flow = Flow { protocol: Protocol::Tcp, name: name.cloned(), address: Some(address), port, tls: None };
+        let flow = Flow { protocol: Protocol::Tcp, name: name.cloned(), address: Some(address), port, tls: None, ech: false };
         match decide(judge, &flow) {
             Verdict::Allow(_) => return Plan::Dial(flow),
             Verdict::Deny(denial) => refused = refused.or(Some((denial, name.cloned()))),

@@ -42,6 +42,12 @@ impl Story {
         Self::new(context, Protocol::Tcp, Some(destination), destination.port())
     }
 
+    /// An association of UDP begins.
+    #[must_use]
+    pub fn udp(context: Arc<Context>, destination: SocketAddr) -> Self {
+        Self::new(context, Protocol::Udp, Some(destination), destination.port())
+    }
+
     /// A DNS question is asked.
     #[must_use]
     pub fn question(context: Arc<Context>, name: Option<HostName>) -> Self {

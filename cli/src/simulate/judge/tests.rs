@@ -92,6 +92,7 @@ fn sidecar(judge: Judge<'_>, to: &Destination, ip: IpAddr) -> Option<Reason> {
         address,
         port: to.port,
         tls: to.tls.filter(|_| to.protocol == Protocol::Tls),
+        ech: false,
     };
     let unnamed = as_chosen.then(|| decide(judge, &flow(&None, Some(chosen))));
     match (unnamed, &to.name) {
