@@ -40,7 +40,7 @@ pub(super) fn judge(judge: Judge<'_>, to: &Destination) -> Judged {
     let question = to.name.as_ref().map(|name| decide_question(judge.documents, name, judge.now));
     if to.addresses.is_empty() {
         let protocol = if is_opaque(judge, to) { Protocol::Tcp } else { to.protocol };
-        let flow = Flow { protocol, name: to.name.clone(), address: None, port: to.port, tls: to.tls, ech: false };
+        let flow = Flow { protocol, name: to.name.clone(), address: None, port: to.port, tls: to.tls, ech: false, via: None };
         return Judged { question, addresses: vec![], verdict: decide(judge, &flow), protocol };
     }
     let tried: Vec<(Address, Verdict, Protocol)> = to
@@ -77,6 +77,7 @@ fn one(judge: Judge<'_>, to: &Destination, address: Address) -> (Verdict, Protoc
         port: to.port,
         tls: to.tls.filter(|_| protocol == Protocol::Tls),
         ech: false,
+        via: None,
     };
     if to.protocol == Protocol::Udp {
         return (decide(judge, &flow(Protocol::Udp, None)), Protocol::Udp);

@@ -61,6 +61,7 @@ fn flow() -> Flow {
         port: 443,
         tls: Some(TlsVersion::V13),
         ech: false,
+        via: None,
     }
 }
 

@@ -251,6 +251,7 @@ fn flow() -> impl Strategy<Value = Flow> {
             port,
             tls: tls.filter(|_| protocol == Protocol::Tls),
             ech: ech && protocol == Protocol::Tls,
+            via: None,
         },
     )
 }

@@ -70,6 +70,7 @@ fn reason(document: &PolicyDocument, host: &str, protocol: Protocol, port: u16) 
         port,
         tls: (protocol == Protocol::Tls).then_some(TlsVersion::V13),
         ech: false,
+        via: None,
     };
     let documents = [document.clone()];
     decide(Judge { documents: &documents, geo: &Nobody, peers: &shekara_policy::peer::NoPeers, now: NOW.parse().unwrap() }, &flow)

@@ -96,6 +96,8 @@ fn judge(route: &Route, flow: &Flow, place: Option<Place>, now: Timestamp) -> Re
     }
     // A route that no standard constrains is still judged: an unknown country is never allowed.
     let country = place.transpose().map_err(|reason| deny(5, reason))?;
+    // where a proxy takes the flow nobody knows, which is abroad
+    let country = country.or_else(|| flow.via.map(|_| Country::UNKNOWN));
     let bound = match country {
         Some(country) if route.data.is_empty() || route.empty.is_some() => {
             super::empty::judge(route.empty.as_ref(), country).map_err(|denial| (5, denial))?

@@ -78,6 +78,7 @@ fn flow(protocol: Protocol, name: &str, address: &str, port: u16) -> Flow {
         port,
         tls: (protocol == Protocol::Tls).then_some(TlsVersion::V13),
         ech: false,
+        via: None,
     }
 }
 
@@ -288,4 +289,52 @@ fn names_do_not_lead_back_to_the_pod_or_its_surroundings(#[case] address: &str, 
     let documents = [document("cameras", "street")];
     let judge = Judge { documents: &documents, geo: &World, peers: &Archive, now: NOW.parse().unwrap() };
     assert_eq!(can_be_answer(judge, Address::new(address.parse().unwrap())), expected);
+}
+
+/// A standard's country rule is for what is measured. Whom a proxy reaches is not, so only the standards themselves can let it be used.
+#[rstest]
+#[case::listed("api.clinic.example.kz", "", 443, None)]
+#[case::at_a_literal_address("", "203.0.113.5", 8443, None)]
+#[case::abroad_at_a_literal_address("", "203.0.113.200", 8443, Some(Reason::CrossBorder))]
+#[case::in_the_cluster("", "10.96.0.20", 443, Some(Reason::InClusterUnlisted))]
+#[case::unlisted("ads.example.com", "", 443, Some(Reason::UnlistedParty))]
+#[case::another_port("api.clinic.example.kz", "", 8443, Some(Reason::UnlistedParty))]
+fn what_is_handed_to_a_proxy_is_judged_by_its_name(
+    #[case] name: &str,
+    #[case] address: &str,
+    #[case] port: u16,
+    #[case] reason: Option<Reason>,
+) {
+    let proxy: SocketAddr = "10.20.0.5:3128".parse().unwrap();
+    let handed = Flow { via: Some(proxy), ..flow(Protocol::Tls, name, address, port) };
+    let unnamed = document("cameras", "street");
+    assert_eq!(at(NOW, std::slice::from_ref(&unnamed), &handed).reason(), Some(Reason::ProxyRequest));
+    let mut named = unnamed.clone();
+    named.standards[0].egress_via = vec![EgressProxy { network: "10.20.0.4/31".parse().unwrap(), ports: [3128].into() }];
+    assert!(is_egress(std::slice::from_ref(&named), proxy) && !is_egress(&[named.clone(), unnamed.clone()], proxy));
+    assert!(!is_egress(&[], proxy) && !is_egress(std::slice::from_ref(&named), "10.20.0.5:3129".parse().unwrap()));
+    let verdict = at(NOW, std::slice::from_ref(&named), &handed);
+    assert_eq!(verdict.reason(), reason, "{verdict:?}");
+    if address.is_empty() {
+        assert_eq!(verdict.country(), None, "nobody has measured it");
+    }
+    assert_eq!(at("2027-01-01T00:00:00Z", &[named.clone()], &handed).is_allowed(), address == "203.0.113.5");
+    assert_eq!(at(NOW, &[named, unnamed], &handed).reason(), Some(Reason::ProxyRequest), "each standard must name it");
+}
+
+#[test]
+fn a_route_without_data_through_a_proxy_is_one_abroad() {
+    let mut document = document("cameras", "street");
+    let proxy: SocketAddr = "10.20.0.5:3128".parse().unwrap();
+    document.standards[0].egress_via = vec![EgressProxy { network: "10.20.0.5/32".parse().unwrap(), ports: [3128].into() }];
+    document.routes[0].data.clear();
+    let terms = EmptyTerms {
+        standard: "kz".into(),
+        home: ["KZ".parse().unwrap()].into(),
+        at_home: Leave::Allowed,
+        abroad: Leave::Denied,
+    };
+    document.routes[0].empty = Some(EmptyRoute { approved: true, terms: vec![terms] });
+    let handed = Flow { via: Some(proxy), ..flow(Protocol::Tls, "api.clinic.example.kz", "", 443) };
+    assert_eq!(at(NOW, &[document], &handed).reason(), Some(Reason::EmptyTransferDenied));
 }

@@ -1,5 +1,6 @@
 //! The datagrams between one sender in the pod and one endpoint: judged as one flow, with one record.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,10 @@ const BURST: Duration = Duration::from_secs(1);
 /// The longest datagram.
 const LONGEST: usize = 65_535;
 
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// One sender and one endpoint.
 pub(super) struct Association {
     pub(super) context: Arc<Context>,
@@ -43,7 +48,7 @@ impl Association {
         let context = self.context.clone();
         let mut story = Story::udp(context.clone(), self.endpoint);
         let (address, port) = (Some(Address::new(self.endpoint.ip())), self.endpoint.port());
-        let flow = Flow { protocol: Protocol::Udp, name: None, address, port, tls: None, ech: false };
+        let flow = Flow { protocol: Protocol::Udp, name: None, address, port, tls: None, ech: false, via: None };
         // between a decision and its entry in the registry there is no await
         let mut entry = match context.admit(&flow) {
             Verdict::Allow(grant) => {
@@ -84,7 +89,6 @@ impl Association {
     async fn relay(&mut self, outside: &UdpSocket, entry: &mut Entry<'_>, story: &mut Story) {
         let context = self.context.clone();
         let purse = Purse::new(&context.spending, entry.bounds());
-        let mut buffer = vec![0; LONGEST];
         loop {
             tokio::select! {
                 biased;
@@ -94,22 +98,28 @@ impl Association {
                     Err(Trouble::Spent) => return story.strayed(&purse.denial()),
                     Err(Trouble::Broken) => return story.ended(End::Broken),
                 },
-                received = outside.recv(&mut buffer) => match received {
-                    Ok(length) => {
-                        let datagram = buffer.get(..length).unwrap_or_default();
-                        // what the sender does not take is lost, as on any full link
-                        if let Ok(length) = self.local.send_to(datagram, self.client).await {
-                            story.carried_in(length);
-                        }
-                    }
-                    // nobody listens there just now
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                readable = outside.readable() => match readable.and_then(|()| take(outside)) {
+                    // what the sender does not take is lost, as on any full link
+                    Ok(datagram) => if let Ok(length) = self.local.send_to(&datagram, self.client).await {
+                        story.carried_in(length);
+                    },
+                    // nobody listens there just now, or it was no datagram
+                    Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock) => {}
                     Err(_) => return story.ended(End::Broken),
                 },
                 () = sleep(IDLE) => return story.ended(End::Completed),
             }
         }
     }
+}
+
+/// A datagram from outside, by the one buffer that all associations of a thread have: each of them would need the longest.
+fn take(outside: &UdpSocket) -> io::Result<Vec<u8>> {
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(LONGEST, 0);
+        let length = outside.try_recv(buffer)?;
+        Ok(buffer.get(..length).unwrap_or_default().to_vec())
+    })
 }
 
 enum Trouble {

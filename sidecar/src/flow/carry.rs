@@ -1,5 +1,7 @@
 //! One flow, from the connection that the packet filter redirected to its end.
 
+mod tunnel;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,6 +113,7 @@ impl Carrier<'_> {
                 story.name.clone_from(&flow.name);
                 self.dial(client, story, vec![flow], Said::default()).await
             }
+            Plan::Tunnel => self.tunnel(client, story).await,
             Plan::Read { as_chosen } => match self.read(client, story, as_chosen).await {
                 Ok((flows, said)) => self.dial(client, story, flows, said).await,
                 Err(refusal) => self.refuse(client, story, refusal).await,
@@ -132,8 +135,15 @@ impl Carrier<'_> {
     async fn observe(&self, client: &Abrupt, story: &mut Story, denial: Denial, said: Vec<u8>) -> Closing {
         let name = || self.context.pins.names(self.address.ip(), Instant::now()).into_iter().next();
         story.name = story.name.take().or_else(name);
-        let flow =
-            Flow { protocol: story.protocol, name: None, address: Some(self.address), port: self.port, tls: None, ech: false };
+        let flow = Flow {
+            protocol: story.protocol,
+            name: None,
+            address: Some(self.address),
+            port: self.port,
+            tls: None,
+            ech: false,
+            via: None,
+        };
         story.observed(&denial);
         let mut entry = self.context.registry.enter_observed(flow.clone(), denial);
         let mut said = Said { bytes: said, ..Said::default() };
@@ -180,7 +190,7 @@ impl Carrier<'_> {
         let flows = match self.named(&hello) {
             Ok(name) => {
                 story.name.clone_from(&name);
-                self.flows(Flow { protocol, name, address: None, port: self.port, tls, ech }, as_chosen).await
+                self.flows(Flow { protocol, name, address: None, port: self.port, tls, ech, via: None }, as_chosen).await
             }
             Err(reason) => Err(Denial::of(reason)),
         };
@@ -309,13 +319,13 @@ impl Carrier<'_> {
         flow: &Flow,
         said: &mut Said,
     ) -> Option<Closing> {
-        let address = flow.address?;
+        let to = flow.via.or_else(|| Some(SocketAddr::new(flow.address?.ip(), self.port)))?;
         tokio::select! {
             denial = entry.denied() => {
                 story.revoked(&denial);
                 Some(Closing::Reset)
             }
-            connected = self.context.dialler.connect(SocketAddr::new(address.ip(), self.port)) => match connected {
+            connected = self.context.dialler.connect(to) => match connected {
                 Ok(server) => {
                     drop(self.half_open.lock().unwrap_or_else(PoisonError::into_inner).take());
                     story.opened(flow);
@@ -327,7 +337,7 @@ impl Carrier<'_> {
                     Some(Closing::Reset)
                 }
                 Err(error) => {
-                    tracing::debug!(%address, %error, "a destination does not answer");
+                    tracing::debug!(%to, %error, "a destination does not answer");
                     None
                 }
             }

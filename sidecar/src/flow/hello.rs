@@ -9,9 +9,10 @@ use std::time::Duration;
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::{HostName, Limits, Protocol, Reason};
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use self::http::Head;
+use self::http::{Connect, Head};
 
 /// How long it may while the pod observes: where the server speaks first the client waits for it meanwhile.
 pub const WITHIN_OBSERVED: Duration = Duration::from_secs(1);
@@ -121,9 +122,23 @@ impl Within {
 /// # Errors
 /// When the bytes are no hello, are too many, or do not come in time.
 pub async fn await_hello(stream: &TcpStream, bytes: &mut Vec<u8>, within: Within) -> Result<Hello, Unread> {
-    let outcome = timeout(within.time, gather(stream, bytes, within.bytes)).await;
+    let outcome = timeout(within.time, gather(stream, bytes, within.bytes, read)).await;
+    told(outcome, bytes)
+}
+
+/// Reads the request of a client that speaks with an egress proxy, as [`await_hello`] does.
+///
+/// # Errors
+/// As [`await_hello`].
+pub async fn await_connect(stream: &TcpStream, bytes: &mut Vec<u8>, within: Within) -> Result<Connect, Unread> {
+    let outcome = timeout(within.time, gather(stream, bytes, within.bytes, http::connect)).await;
+    told(outcome, bytes)
+}
+
+/// What came of reading, in the words of a denial.
+fn told<T>(outcome: Result<io::Result<Result<T, Reason>>, Elapsed>, bytes: &[u8]) -> Result<T, Unread> {
     let (reason, gone) = match outcome {
-        Ok(Ok(Ok(hello))) => return Ok(hello),
+        Ok(Ok(Ok(read))) => return Ok(read),
         Ok(Ok(Err(reason))) => (reason, false),
         Ok(Err(_)) => (if bytes.is_empty() { Reason::NoName } else { Reason::UnreadableHello }, true),
         Err(_) => (Reason::NameTimeout, false),
@@ -131,7 +146,12 @@ pub async fn await_hello(stream: &TcpStream, bytes: &mut Vec<u8>, within: Within
     Err(Unread { reason, protocol: protocol(bytes).unwrap_or(Protocol::Tcp), gone })
 }
 
-async fn gather(stream: &TcpStream, bytes: &mut Vec<u8>, most: usize) -> io::Result<Result<Hello, Reason>> {
+async fn gather<T>(
+    stream: &TcpStream,
+    bytes: &mut Vec<u8>,
+    most: usize,
+    read: impl Fn(&[u8]) -> Progress<T>,
+) -> io::Result<Result<T, Reason>> {
     loop {
         stream.readable().await?;
         match stream.try_read_buf(bytes) {

@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     fn flow(port: u16) -> Flow {
-        Flow { protocol: Protocol::Tcp, name: None, address: None, port, tls: None, ech: false }
+        Flow { protocol: Protocol::Tcp, name: None, address: None, port, tls: None, ech: false, via: None }
     }
 
     fn allowed() -> Verdict {

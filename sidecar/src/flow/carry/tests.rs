@@ -12,10 +12,10 @@ use crate::flow::hello::tls::ACCESS_DENIED;
 use crate::flow::registry::keep_judging;
 use crate::flow::tests::{Place, RESOLVER, Resolver, document};
 
-const CLINIC: &str = "api.clinic.example.kz";
+pub(super) const CLINIC: &str = "api.clinic.example.kz";
 
 /// The ClientHello of a real client.
-fn hello(name: &str) -> Vec<u8> {
+pub(super) fn hello(name: &str) -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
@@ -46,13 +46,13 @@ async fn exchange(server: &TcpListener, client: &mut TcpStream, sent: &[u8]) -> 
     served
 }
 
-async fn all(stream: &mut TcpStream) -> Vec<u8> {
+pub(super) async fn all(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     bytes
 }
 
-async fn is_reset(client: &mut TcpStream) {
+pub(super) async fn is_reset(client: &mut TcpStream) {
     let mut bytes = Vec::new();
     let outcome = tokio::time::timeout(Duration::from_secs(5), client.read_to_end(&mut bytes)).await.expect("it goes on");
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::ConnectionReset, "{bytes:?}");
@@ -370,6 +370,37 @@ async fn a_live_flow_ends_with_the_document_that_allowed_it() {
     assert_eq!((record.verdict, record.reason, record.end), (Decision::Deny, Some(Reason::UnlistedParty), End::PolicyChanged));
     assert_eq!((record.rules[0].recipient.as_str(), record.denied_by.as_deref()), ("clinic", Some("cameras/street")));
     assert!(place.context.registry.is_empty());
+}
+
+#[tokio::test]
+async fn a_live_flow_is_judged_by_another_table_of_countries() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |country: &str| {
+        let mut source = shekara_policy::geo::build::SourceBuilder::new("test").unwrap();
+        source.add_csv(format!("192.0.2.0/24,{country}\n").as_bytes()).unwrap();
+        std::fs::write(folder.path().join("next"), shekara_policy::geo::build::table(&[source]).unwrap()).unwrap();
+        std::fs::rename(folder.path().join("next"), folder.path().join("a.geo")).unwrap();
+    };
+    put("KZ");
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let resolver = Resolver::new([(CLINIC, &["192.0.2.1"] as &[_])]).await;
+    let mut document = document();
+    document.standards[0].networks.clear();
+    let config = crate::config::Config { geo: folder.path().to_owned(), ..crate::flow::tests::config() };
+    let detours = [("192.0.2.1:443", server.local_addr().unwrap()), (RESOLVER, resolver.address)];
+    let mut place = Place::configured(config, document, detours);
+    let context = place.context.clone();
+    place.begin(async { drop(keep_judging(context).await) });
+    let mut client = place.client("192.0.2.1:443").await;
+    let mut served = exchange(&server, &mut client, &hello(CLINIC)).await;
+    // to be seen by whoever judges, it must have begun to listen
+    client.write_all(b"goes on").await.unwrap();
+    served.read_exact(&mut [0; 7]).await.unwrap();
+    put("DE");
+    place.context.geo.look().unwrap();
+    is_reset(&mut client).await;
+    let record = place.record().await;
+    assert_eq!((record.reason, record.end), (Some(Reason::CrossBorder), End::PolicyChanged));
 }
 
 #[tokio::test]

@@ -85,6 +85,58 @@ pub fn head(bytes: &[u8]) -> Progress<Head> {
     }
 }
 
+/// A wish to be connected through a proxy (RFC 9110, section 9.3.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// The party.
+    pub host: Host,
+    /// Its port.
+    pub port: u16,
+    /// The request to pass on: the party, and by what the client is known to the proxy. Nothing else of the client's is passed on.
+    pub rewritten: Vec<u8>,
+}
+
+/// Reads the request of a client that speaks with an egress proxy. Nothing may follow it before the answer.
+#[must_use]
+pub fn connect(bytes: &[u8]) -> Progress<Connect> {
+    let mut headers = [EMPTY_HEADER; HEADERS];
+    let mut request = Request::new(&mut headers);
+    match request.parse(bytes) {
+        Ok(Status::Partial) => Progress::More,
+        Ok(Status::Complete(length)) if length == bytes.len() => wish(&request).map_or_else(Progress::Refused, Progress::Whole),
+        Ok(Status::Complete(_)) | Err(_) => Progress::Refused(Reason::UnreadableHello),
+    }
+}
+
+fn wish(request: &Request<'_, '_>) -> Result<Connect, Reason> {
+    let (Some("CONNECT"), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
+        return Err(Reason::ProxyRequest);
+    };
+    if body("CONNECT", request.headers, minor)? != Body::Length(0) {
+        return Err(Reason::AmbiguousLength);
+    }
+    let Authority { host, port: Some(port) } = parse_authority(target)? else { return Err(Reason::AmbiguousAuthority) };
+    let named = match only(request.headers, "host")? {
+        None | Some(b"") => None,
+        Some(value) => Some(parse_authority(std::str::from_utf8(value).map_err(|_| Reason::AmbiguousAuthority)?)?),
+    };
+    if named.is_some_and(|named| named.host != host || named.port.is_some_and(|other| other != port)) {
+        return Err(Reason::AmbiguousAuthority);
+    }
+    let party = match &host {
+        Host::Name(name) => format!("{name}:{port}"),
+        Host::Address(ip) => std::net::SocketAddr::new(*ip, port).to_string(),
+    };
+    let mut rewritten = format!("CONNECT {party} HTTP/1.1\r\nHost: {party}\r\n").into_bytes();
+    if let Some(known) = only(request.headers, "proxy-authorization")? {
+        rewritten.extend_from_slice(b"Proxy-Authorization: ");
+        rewritten.extend_from_slice(known);
+        rewritten.extend_from_slice(b"\r\n");
+    }
+    rewritten.extend_from_slice(b"\r\n");
+    Ok(Connect { host, port, rewritten })
+}
+
 fn understand(request: &Request<'_, '_>, length: usize) -> Result<Head, Reason> {
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
         return Err(Reason::UnreadableHello);
