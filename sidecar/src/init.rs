@@ -1,11 +1,12 @@
 //! `shekara-sidecar init`: sets the packet filter of the pod.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 
-use crate::observe;
+use crate::{datagrams, observe};
 
 /// The ruleset, as auditors read it.
 pub const RULESET: &str = include_str!("init/ruleset.nft");
@@ -52,6 +53,9 @@ pub enum InitError {
     /// The table is not what was asked for.
     #[error("the packet filter was set but does not read back as it should: {0:?} is missing")]
     ReadBack(&'static str),
+    /// The line of an endpoint is not there.
+    #[error("the packet filter was set but does not read back as it should: nothing is led to port {0}")]
+    Endpoint(u16),
 }
 
 /// Sets the packet filter, in one transaction, and reads it back.
@@ -60,9 +64,10 @@ pub enum InitError {
 /// When it cannot be set or is not there afterwards; the pod must not start then.
 pub fn run() -> anyhow::Result<()> {
     let observing = observe::still(Timestamp::now())?;
-    nft(&["-f", "-"], &ruleset(observing))?;
+    let endpoints = datagrams::endpoints(|name| std::env::var(name).ok())?;
+    nft(&["-f", "-"], &ruleset(observing, &endpoints))?;
     let table = nft(&["list", "table", "inet", "shekara"], "")?;
-    check(&table)?;
+    check(&table, endpoints.len())?;
     match observing {
         None => println!("the packet filter is set: what leaves this pod leaves through the sidecar, or not at all"),
         Some(until) => println!("the packet filter is set: TCP and DNS leave through the sidecar; the rest passes until {until}"),
@@ -70,15 +75,20 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The ruleset of a pod that observes until then, or of one that enforces. A second that has begun counts as over.
-fn ruleset(observing: Option<Timestamp>) -> String {
-    match observing {
-        None => RULESET.to_owned(),
-        Some(until) => format!("{RULESET}\n{}", OBSERVE.replace("UNTIL", &until.as_second().to_string())),
-    }
+/// The ruleset of a pod that observes until then, or of one that enforces, with these endpoints for datagrams. A second that has begun counts as over.
+fn ruleset(observing: Option<Timestamp>, endpoints: &[SocketAddr]) -> String {
+    let observe = observing.map(|until| format!("\n{}", OBSERVE.replace("UNTIL", &until.as_second().to_string())));
+    // the last line that is inserted comes first
+    format!("{RULESET}{}{}", observe.unwrap_or_default(), datagrams::rules(endpoints))
 }
 
-fn check(table: &str) -> Result<(), InitError> {
+/// Looks whether the table is what was asked for, with a port of its own for each of so many endpoints.
+fn check(table: &str, endpoints: usize) -> Result<(), InitError> {
+    for (port, _) in (datagrams::FIRST_PORT..).zip(0..endpoints) {
+        if !table.lines().any(|line| line.trim_end().ends_with(&format!("redirect to :{port}"))) {
+            return Err(InitError::Endpoint(port));
+        }
+    }
     REQUIRED.into_iter().find(|required| !table.contains(required)).map_or(Ok(()), |missing| Err(InitError::ReadBack(missing)))
 }
 
@@ -137,8 +147,8 @@ mod tests {
 
     #[test]
     fn only_a_pod_that_observes_has_lines_with_a_time() {
-        assert_eq!(ruleset(None), RULESET);
-        let observing = ruleset(Some("2026-12-01T00:00:00.9Z".parse().unwrap()));
+        assert_eq!(ruleset(None, &[]), RULESET);
+        let observing = ruleset(Some("2026-12-01T00:00:00.9Z".parse().unwrap()), &[]);
         let rest = observing.strip_prefix(RULESET).unwrap();
         let rules: Vec<&str> = rest.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
         assert!(rules.len() == 2 && rules.iter().all(|rule| rule.contains("meta time < \"1796083200\"")), "{rules:?}");
@@ -147,10 +157,12 @@ mod tests {
     #[test]
     fn each_part_must_read_back() {
         let whole = REQUIRED.join("\n");
-        check(&whole).unwrap();
+        check(&whole, 0).unwrap();
         for part in REQUIRED {
-            assert!(check(&whole.replace(part, "")).is_err(), "{part}");
+            assert!(check(&whole.replace(part, ""), 0).is_err(), "{part}");
         }
+        assert!(matches!(check(&whole, 1), Err(InitError::Endpoint(15100))));
+        check(&format!("{whole}\n\t\tip daddr 192.0.2.1 udp dport 5 redirect to :15100\n"), 1).unwrap();
     }
 
     #[rstest]

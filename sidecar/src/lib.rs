@@ -5,9 +5,11 @@
 
 pub mod admin;
 pub mod app;
+pub mod bound;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod datagrams;
 pub mod dns;
 pub mod flow;
 pub mod geo;

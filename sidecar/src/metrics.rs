@@ -71,6 +71,14 @@ pub struct Metrics {
     pub live_flows: IntGauge,
     /// UDP packets that reached the sink.
     pub datagrams_denied: IntCounter,
+    /// Labels that applications chose below listed wildcards.
+    pub labels: IntCounter,
+    /// The bytes of those labels.
+    pub label_bytes: IntCounter,
+    /// Questions that were asked of the resolvers.
+    pub questions_asked: IntCounter,
+    /// Tables of countries that were refused while another one was in use.
+    pub geo_refused: IntCounter,
     /// Records that standard output did not take in time.
     pub records_lost: IntCounter,
     /// 1 while the policy stream is open.
@@ -116,6 +124,10 @@ impl Metrics {
             bytes_in: bytes.with_label_values(&["in"]),
             live_flows: gauge("live_flows", "Flows that are open")?,
             datagrams_denied: counter("datagrams_denied_total", "UDP packets that went nowhere")?,
+            labels: counter("dns_labels_total", "Distinct labels of each hour that were chosen below listed wildcards")?,
+            label_bytes: counter("dns_label_bytes_total", "The bytes of those labels")?,
+            questions_asked: counter("dns_questions_asked_total", "DNS questions that were asked of the resolvers")?,
+            geo_refused: counter("geo_refused_total", "Tables of countries that were refused, upon which the earlier one stays")?,
             records_lost: counter("records_lost_total", "Records that standard output did not take in time")?,
             policy_connected: gauge("policy_connected", "1 while the policy stream is open")?,
             registry,

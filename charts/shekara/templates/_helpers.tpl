@@ -64,7 +64,7 @@ matchExpressions:
     variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/shekara.dev/policy", "/var/run/secrets/kubernetes.io/serviceaccount"] &&
     !has(mount.subPath) && !has(mount.subPathExpr)) &&
     !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom) &&
-    (index == 1 || variables.first[index].?env.orValue([]) == variables.observe))
+    (index == 1 || variables.first[index].?env.orValue([]).filter(variable, index != 0 || variable.name != "SHEKARA_UDP") == variables.observe))
 - name: injected
   expression: >-
     variables.genuine && variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")

@@ -37,10 +37,10 @@ pub(super) struct Judged {
 
 /// Judges a flow by the documents of its pod.
 pub(super) fn judge(judge: Judge<'_>, to: &Destination) -> Judged {
-    let question = to.name.as_ref().map(|name| decide_question(judge.documents, name));
+    let question = to.name.as_ref().map(|name| decide_question(judge.documents, name, judge.now));
     if to.addresses.is_empty() {
         let protocol = if is_opaque(judge, to) { Protocol::Tcp } else { to.protocol };
-        let flow = Flow { protocol, name: to.name.clone(), address: None, port: to.port, tls: to.tls };
+        let flow = Flow { protocol, name: to.name.clone(), address: None, port: to.port, tls: to.tls, ech: false, via: None };
         return Judged { question, addresses: vec![], verdict: decide(judge, &flow), protocol };
     }
     let tried: Vec<(Address, Verdict, Protocol)> = to
@@ -76,6 +76,8 @@ fn one(judge: Judge<'_>, to: &Destination, address: Address) -> (Verdict, Protoc
         address: Some(address),
         port: to.port,
         tls: to.tls.filter(|_| protocol == Protocol::Tls),
+        ech: false,
+        via: None,
     };
     if to.protocol == Protocol::Udp {
         return (decide(judge, &flow(Protocol::Udp, None)), Protocol::Udp);

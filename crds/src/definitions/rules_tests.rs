@@ -30,7 +30,8 @@ fn sound(kind: &str) -> Value {
             "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"namespaceSelector": {}, "data": ["biometric.*"]},
             "homeCountries": ["KZ"], "networks": [{"cidr": "10.40.0.0/16", "country": "KZ"}, {"cidr": "2001:db8::/32", "country": "KZ"}],
             "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Law"]}],
-            "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi"
+            "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi",
+            "egressVia": [{"network": "10.20.0.5/32", "ports": [3128]}]
         }),
     };
     json!({"apiVersion": "shekara.dev/v1alpha1", "kind": kind, "metadata": {"name": "sound"}, "spec": spec})
@@ -82,6 +83,12 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         (order, "Recipient", "/spec/permits/0/validFrom", json!("2027-01-01T00:00:00Z")),
         (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("10.40.0.0")),
         (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("2001:db8::/129")),
+        (
+            "network is not a CIDR, as in 10.20.0.5/32",
+            "SovereigntyStandard",
+            "/spec/egressVia/0/network",
+            json!("proxy.example.kz"),
+        ),
     ]
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
 pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, PROXY, VERIFY};
+use shekara_policy::Limits;
 use shekara_policy::signed::{Fingerprint, Stamp};
 
 use crate::policy_files::ENTRY;
@@ -26,6 +27,8 @@ pub(crate) const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
 const KEY_SET_VARIABLE: &str = "SHEKARA_KEY_SET";
 /// The variable of all three with the first instant at which the pod enforces; absent where it does from the start.
 pub(crate) const OBSERVE_VARIABLE: &str = "SHEKARA_OBSERVE_UNTIL";
+/// The variable of packet filter and proxy with the addresses and ports that are open for datagrams; absent where none is.
+pub(crate) const DATAGRAMS_VARIABLE: &str = "SHEKARA_UDP";
 /// The volume with the signed documents as they were last written beside the holdings.
 pub(crate) const FILES_VOLUME: &str = "shekara-policy";
 
@@ -48,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) pull_policy: String,
     pub(crate) resources: ResourceRequirements,
     pub(crate) log: String,
+    /// What the sidecar holds at once.
+    pub(crate) limits: Limits,
     /// `host:port` of the policy API.
     pub(crate) policy_api: String,
     /// The certificate of the authority that signs the policy API's, in PEM.
@@ -63,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) stamps: Vec<Stamp>,
     /// Until when all of them observe.
     pub(crate) observe_until: Option<Timestamp>,
+    /// The addresses and ports that their documents list for datagrams, each of which gets a port of its own.
+    pub(crate) datagrams: Vec<SocketAddr>,
 }
 
 /// The three containers, in their order.
@@ -96,6 +103,7 @@ fn init(settings: &Settings) -> Value {
     let mut container = base(settings, INIT, "init", &root(&["NET_ADMIN"]));
     set(&mut container, "terminationMessagePolicy", json!("FallbackToLogsOnError"));
     tell_observe(settings, &mut container);
+    tell_datagrams(settings, &mut container);
     container
 }
 
@@ -132,10 +140,12 @@ fn proxy(settings: &Settings, holdings: &BTreeSet<String>) -> Value {
             {"name": "POD_NAME", "valueFrom": field("metadata.name")},
             {"name": "SHEKARA_POD", "value": "$(POD_NAMESPACE)/$(POD_NAME)"},
             {"name": "SHEKARA_LOG", "value": settings.log},
+            {"name": "SHEKARA_LIMITS", "value": json!(settings.limits).to_string()},
             {"name": HOLDINGS_VARIABLE, "value": holdings.join(",")},
         ]),
     );
     tell_observe(settings, &mut container);
+    tell_datagrams(settings, &mut container);
     set(&mut container, "ports", json!([{"name": "shekara-metrics", "containerPort": ADMIN_PORT, "protocol": "TCP"}]));
     set(&mut container, "startupProbe", probe("exec", json!({"command": ["/shekara-sidecar", "ready"]}), 1, START));
     // no readiness probe: flows go on by the last document while the operator is away, so the pod stays in its Services
@@ -162,8 +172,21 @@ fn verify(settings: &Settings) -> Value {
 
 /// Packet filter, proxy and proof must agree on it.
 fn tell_observe(settings: &Settings, container: &mut Value) {
-    let Some(until) = settings.observe_until else { return };
-    let variable = json!({"name": OBSERVE_VARIABLE, "value": until.to_string()});
+    if let Some(until) = settings.observe_until {
+        tell(container, OBSERVE_VARIABLE, &until.to_string());
+    }
+}
+
+/// Packet filter and proxy must agree on it.
+fn tell_datagrams(settings: &Settings, container: &mut Value) {
+    if !settings.datagrams.is_empty() {
+        let endpoints: Vec<String> = settings.datagrams.iter().map(ToString::to_string).collect();
+        tell(container, DATAGRAMS_VARIABLE, &endpoints.join(","));
+    }
+}
+
+fn tell(container: &mut Value, name: &str, value: &str) {
+    let variable = json!({"name": name, "value": value});
     match container.get_mut("env").and_then(Value::as_array_mut) {
         Some(variables) => variables.push(variable),
         None => set(container, "env", json!([variable])),
@@ -208,7 +231,7 @@ fn canonical(container: &Value) -> Value {
             fields.remove(settled);
         }
         without(fields, "volumeMounts", |mount| mount.get("mountPath").and_then(Value::as_str) == Some(API_TOKEN));
-        let changing = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE];
+        let changing = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE, DATAGRAMS_VARIABLE];
         without(fields, "env", |variable| changing.iter().any(|name| variable.get("name").is_some_and(|found| found == name)));
     }
     container

@@ -1,7 +1,7 @@
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shekara_policy::exchange::{Checkpoint, Standing};
+use shekara_policy::exchange::{Checkpoint, QuestionTotals, Standing};
 
 use super::*;
 use crate::fixtures::{apply, caches, config, covered_pod, delete, holding};
@@ -78,6 +78,7 @@ impl Fixture {
             documents: vec![digest.into()],
             serials: vec![1],
             standing: Standing::default(),
+            questions: QuestionTotals::default(),
             refused: None,
             geo: None,
             totals: vec![],

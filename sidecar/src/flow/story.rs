@@ -25,6 +25,7 @@ pub struct Story {
     /// The name that the client gave.
     pub name: Option<HostName>,
     dialled: Option<std::net::IpAddr>,
+    via: Option<SocketAddr>,
     grant: Option<Grant>,
     denial: Option<Denial>,
     /// The denial does not hold, since the pod observes.
@@ -40,6 +41,12 @@ impl Story {
     #[must_use]
     pub fn tcp(context: Arc<Context>, destination: SocketAddr) -> Self {
         Self::new(context, Protocol::Tcp, Some(destination), destination.port())
+    }
+
+    /// An association of UDP begins.
+    #[must_use]
+    pub fn udp(context: Arc<Context>, destination: SocketAddr) -> Self {
+        Self::new(context, Protocol::Udp, Some(destination), destination.port())
     }
 
     /// A DNS question is asked.
@@ -63,6 +70,7 @@ impl Story {
             protocol,
             name: None,
             dialled: None,
+            via: None,
             grant: None,
             denial: None,
             observed: false,
@@ -110,7 +118,8 @@ impl Story {
 
     /// The address answered.
     pub fn opened(&mut self, flow: &Flow) {
-        self.dialled = flow.address.map(shekara_policy::Address::ip);
+        self.via = flow.via;
+        self.dialled = flow.via.map(|proxy| proxy.ip()).or_else(|| flow.address.map(shekara_policy::Address::ip));
         self.total = self.passing().map(|kind| self.count(kind));
     }
 
@@ -185,6 +194,7 @@ impl Story {
             destination: self.destination.map(|destination| destination.ip()),
             port: self.port,
             dialled: self.dialled,
+            via: self.via,
             country: denial.and_then(|denial| denial.country).or_else(|| grant.and_then(|grant| grant.country)),
             verdict: if denial.is_some() { Decision::Deny } else { Decision::Allow },
             observed: self.observed,

@@ -11,6 +11,7 @@ mod first_bytes;
 mod foreign_source;
 mod init;
 mod life;
+mod limits;
 mod mark;
 mod names;
 mod observe;

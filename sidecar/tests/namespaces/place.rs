@@ -49,6 +49,8 @@ pub(crate) struct Place {
     pub(crate) stamps: String,
     /// Until when the pod observes, as admission stamps it.
     pub(crate) observe_until: Option<Timestamp>,
+    /// The addresses and ports that are open for datagrams, as admission stamps them.
+    pub(crate) endpoints: Vec<SocketAddr>,
 }
 
 impl Place {
@@ -72,6 +74,7 @@ impl Place {
             world,
             stamps: "faces=1:0".to_owned(),
             observe_until: None,
+            endpoints: vec![],
         };
         place.etc("resolv.conf", &format!("nameserver {RESOLVER}\noptions attempts:1\n"));
         place.hosts("");
@@ -120,13 +123,15 @@ impl Place {
     /// Starts the proxy in another container than its own.
     pub(crate) fn run_as(&mut self, actor: Actor) {
         let mut command = actor.command(&self.pod, &self.program());
-        command.arg("run").envs(self.environment()).envs(self.observe());
+        command.arg("run").envs(self.environment()).envs(self.told());
         self.sidecar = Some(Sidecar::start(command));
     }
 
-    /// The variable that all of the sidecar's containers have.
-    fn observe(&self) -> Option<(&'static str, String)> {
-        self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()))
+    /// The variables that more than one of the sidecar's containers has.
+    fn told(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let observe = self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()));
+        let endpoints: Vec<String> = self.endpoints.iter().map(ToString::to_string).collect();
+        observe.into_iter().chain([("SHEKARA_UDP", endpoints.join(","))])
     }
 
     fn environment(&self) -> [(&'static str, String); 11] {
@@ -180,7 +185,7 @@ impl Place {
 
     /// Runs a command of the sidecar's program to its end.
     pub(crate) async fn sidecar_command(&self, actor: Actor, command: &str) -> Said {
-        client::run(actor.command(&self.pod, &self.program()).arg(command).envs(self.observe())).await
+        client::run(actor.command(&self.pod, &self.program()).arg(command).envs(self.told())).await
     }
 
     /// Runs a program in the pod to its end.

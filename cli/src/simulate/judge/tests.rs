@@ -81,6 +81,7 @@ fn sidecar(judge: Judge<'_>, to: &Destination, ip: IpAddr) -> Option<Reason> {
     let as_chosen = match plan(judge, chosen, to.port, &pins) {
         Plan::Refuse(denial, _) => return Some(denial.reason),
         Plan::Dial(_) => return None,
+        Plan::Tunnel => return Some(Reason::ProxyRequest),
         Plan::Read { as_chosen } => as_chosen,
     };
     if to.protocol == Protocol::Tcp {
@@ -92,6 +93,8 @@ fn sidecar(judge: Judge<'_>, to: &Destination, ip: IpAddr) -> Option<Reason> {
         address,
         port: to.port,
         tls: to.tls.filter(|_| to.protocol == Protocol::Tls),
+        ech: false,
+        via: None,
     };
     let unnamed = as_chosen.then(|| decide(judge, &flow(&None, Some(chosen))));
     match (unnamed, &to.name) {
