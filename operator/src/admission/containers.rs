@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
-pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, PROXY, VERIFY};
+pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, OBSERVE_VARIABLE, PROXY, VERIFY};
 use shekara_policy::signed::{Fingerprint, Stamp};
 
 use crate::policy_files::ENTRY;
@@ -24,8 +24,6 @@ pub(crate) const ROOT_VARIABLE: &str = "SHEKARA_ROOT";
 pub(crate) const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
 /// The variable of the proxy with the lowest version of the key set.
 const KEY_SET_VARIABLE: &str = "SHEKARA_KEY_SET";
-/// The variable of all three with the first instant at which the pod enforces; absent where it does from the start.
-pub(crate) const OBSERVE_VARIABLE: &str = "SHEKARA_OBSERVE_UNTIL";
 /// The volume with the signed documents as they were last written beside the holdings.
 pub(crate) const FILES_VOLUME: &str = "shekara-policy";
 
