@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
-pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, PROXY, VERIFY};
+pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, OBSERVE_VARIABLE, PROXY, VERIFY};
 use shekara_policy::Limits;
 use shekara_policy::signed::{Fingerprint, Stamp};
 
@@ -25,8 +25,6 @@ pub(crate) const ROOT_VARIABLE: &str = "SHEKARA_ROOT";
 pub(crate) const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
 /// The variable of the proxy with the lowest version of the key set.
 const KEY_SET_VARIABLE: &str = "SHEKARA_KEY_SET";
-/// The variable of all three with the first instant at which the pod enforces; absent where it does from the start.
-pub(crate) const OBSERVE_VARIABLE: &str = "SHEKARA_OBSERVE_UNTIL";
 /// The variable of packet filter and proxy with the addresses and ports that are open for datagrams; absent where none is.
 pub(crate) const DATAGRAMS_VARIABLE: &str = "SHEKARA_UDP";
 /// The volume with the signed documents as they were last written beside the holdings.

@@ -2,6 +2,7 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shekara_policy::exchange::{Checkpoint, QuestionTotals, Standing};
+use shekara_policy::peer::ServiceName;
 
 use super::*;
 use crate::fixtures::{apply, caches, config, covered_pod, delete, holding};
