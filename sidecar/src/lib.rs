@@ -10,6 +10,9 @@ pub mod config;
 pub mod context;
 pub mod dns;
 pub mod flow;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geo;
 pub mod init;
 pub mod ledger;
