@@ -16,6 +16,7 @@ mod names;
 mod observe;
 mod opaque;
 mod operator_away;
+mod outer_interface;
 mod own_ports;
 mod peers;
 mod proof;
