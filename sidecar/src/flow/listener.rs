@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use shekara_policy::Reason;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +19,10 @@ use crate::context::Context;
 /// Flows at once. Each takes two sockets and, while it carries nothing, a few hundred bytes.
 const FLOWS: i64 = 8192;
 
+/// Open files that no flow takes, at least: for listeners, questions, the policy API, and the probes, without whose answers the
+/// kubelet starts the sidecar anew and cuts off every flow.
+const OTHER_FILES: u64 = 64;
+
 /// Before the next try to accept, after the kernel had nothing left to accept with.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -30,12 +35,13 @@ pub type Origin = fn(&TcpStream) -> io::Result<SocketAddr>;
 /// None at present: a failure to accept is waited out, since flows that live must go on.
 pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut flows = JoinSet::new();
+    let most = most_flows(getrlimit(Resource::Nofile).current);
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             Some(ended) = flows.join_next() => tell_of_panic(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => begin(&mut flows, stream, origin, &context),
+                Ok((stream, _)) => begin(&mut flows, stream, origin, &context, most),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(PAUSE).await;
@@ -45,10 +51,16 @@ pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>,
     }
 }
 
-fn begin(flows: &mut JoinSet<()>, stream: TcpStream, origin: Origin, context: &Arc<Context>) {
+/// How many flows there may be at once with so many open files.
+fn most_flows(open_files: Option<u64>) -> i64 {
+    let enough = |files: u64| i64::try_from(files.saturating_sub(OTHER_FILES.max(files / 8)) / 2).unwrap_or(FLOWS).min(FLOWS);
+    open_files.map_or(FLOWS, enough)
+}
+
+fn begin(flows: &mut JoinSet<()>, stream: TcpStream, origin: Origin, context: &Arc<Context>, most: i64) {
     let context = context.clone();
     match (origin(&stream), stream.local_addr()) {
-        (Ok(destination), Ok(own)) if destination != own && context.metrics.live_flows.get() < FLOWS => {
+        (Ok(destination), Ok(own)) if destination != own && context.metrics.live_flows.get() < most => {
             flows.spawn(carry(context, stream, destination));
         }
         (Ok(destination), Ok(own)) if destination != own => refuse(context, stream, destination, Reason::LimitReached),
@@ -101,6 +113,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn flows_leave_open_files_for_everything_else() {
+        for (open_files, flows) in [(None, FLOWS), (Some(20_000), FLOWS), (Some(4096), 1792), (Some(100), 18), (Some(64), 0)] {
+            assert_eq!(most_flows(open_files), flows, "{open_files:?}");
+        }
+    }
+
     #[tokio::test]
     async fn one_flow_too_many_is_refused_and_the_others_live_on() {
         let mut place = Place::new(document(), []);
@@ -108,9 +127,10 @@ mod tests {
         let front = listener.local_addr().unwrap();
         let (context, stop) = (place.context.clone(), CancellationToken::new());
         place.begin(async { serve(listener, |_| Ok(([192, 0, 2, 1], 443).into()), context, stop).await.unwrap() });
-        place.context.metrics.live_flows.set(FLOWS - 1);
+        let most = most_flows(getrlimit(Resource::Nofile).current);
+        place.context.metrics.live_flows.set(most - 1);
         let mut within = TcpStream::connect(front).await.unwrap();
-        while place.context.metrics.live_flows.get() < FLOWS {
+        while place.context.metrics.live_flows.get() < most {
             tokio::task::yield_now().await;
         }
         let mut beyond = TcpStream::connect(front).await.unwrap();

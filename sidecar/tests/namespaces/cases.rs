@@ -15,6 +15,7 @@ mod mark;
 mod names;
 mod observe;
 mod opaque;
+mod open_files;
 mod operator_away;
 mod outer_interface;
 mod own_ports;

@@ -124,6 +124,13 @@ impl Place {
         self.sidecar = Some(Sidecar::start(command));
     }
 
+    /// Starts the proxy with no more descriptors than these.
+    pub(crate) fn run_with_open_files(&mut self, most: usize) {
+        let mut command = Actor::Proxy.command(&self.pod, "prlimit");
+        command.arg(format!("--nofile={most}:{most}")).arg(self.program()).arg("run").envs(self.environment());
+        self.sidecar = Some(Sidecar::start(command));
+    }
+
     /// The variable that all of the sidecar's containers have.
     fn observe(&self) -> Option<(&'static str, String)> {
         self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()))
