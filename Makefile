@@ -53,8 +53,9 @@ test: ## Prove everything, fastest first: unit, property and namespace tests, ge
 	@$(MAKE) test-cluster
 
 .PHONY: test-long
-test-long: ## Prove what takes long: a million generated worlds and edits, in release mode, and the long scenarios on a cluster of their own: an hour
+test-long: ## Prove what takes long: a million generated worlds and edits, thousands of flows, and the long scenarios on a cluster of their own: an hour
 	PROPTEST_CASES=1000000 cargo test --release --package shekara-crds --all-features --lib promise -- --nocapture
+	cargo test $(workspace) --test namespaces_long -- --test-threads=1 --nocapture
 	@$(MAKE) e2e-long
 	e2e/cluster down
 
@@ -91,7 +92,7 @@ lint: ## Format, clippy with warnings denied, scripts, documents, dependencies, 
 	@tools/prerequisites
 	cargo fmt --check
 	cargo clippy $(workspace) --all-targets -- --deny warnings
-	cargo clippy $(workspace) --test scenarios --test scenarios_alone --test scenarios_long -- --deny warnings
+	cargo clippy $(workspace) --test namespaces_long --test scenarios --test scenarios_alone --test scenarios_long -- --deny warnings
 	tools/lint-scripts
 	tools/lint-documents
 	tools/lint-dependencies
