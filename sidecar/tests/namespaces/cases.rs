@@ -1,6 +1,7 @@
 //! What must pass, and what must not.
 
 mod addresses;
+mod adversary;
 mod budget;
 mod checkpoints;
 mod counts;
