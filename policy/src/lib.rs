@@ -12,6 +12,9 @@ pub mod decide;
 pub mod document;
 pub mod exchange;
 pub mod flow;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geo;
 pub mod host_name;
 pub mod limits;

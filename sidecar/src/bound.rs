@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Open files that no flow takes, at least: for listeners, questions, the policy API, and the probes, without whose answers the
+/// kubelet starts the sidecar anew and cuts off every flow.
+const OTHER_FILES: u64 = 64;
+
 /// So many places.
 #[derive(Debug)]
 pub struct Bound {
@@ -30,6 +34,13 @@ impl Bound {
     }
 }
 
+/// How many flows there may be at once with so many open files, where the platform allows `most`. Each takes two sockets.
+#[must_use]
+pub fn flows_within(open_files: Option<u64>, most: u32) -> u32 {
+    let enough = |files: u64| u32::try_from(files.saturating_sub(OTHER_FILES.max(files / 8)) / 2).unwrap_or(most).min(most);
+    open_files.map_or(most, enough)
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
@@ -39,6 +50,13 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flows_leave_open_files_for_everything_else() {
+        for (open_files, flows) in [(None, 8192), (Some(20_000), 8192), (Some(4096), 1792), (Some(100), 18), (Some(64), 0)] {
+            assert_eq!(flows_within(open_files, 8192), flows, "{open_files:?}");
+        }
+    }
 
     #[test]
     fn there_are_so_many_places_and_each_can_be_given_back() {

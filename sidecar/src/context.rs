@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustix::process::{Resource, getrlimit};
 use shekara_policy::decide::{chosen_below, is_inside};
 use shekara_policy::verdict::{Denial, Grant};
 use shekara_policy::{Address, Flow, HostName, Judge, PolicyDocument, Reason, Verdict, decide};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::bound::Bound;
+use crate::bound::{Bound, flows_within};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns::forward::Forwarder;
@@ -96,7 +97,7 @@ impl Context {
             peers: Peers::default(),
             forwarder: Forwarder::new(dialler.clone()),
             dialler,
-            flows: Bound::new(config.limits.flows),
+            flows: Bound::new(flows_within(getrlimit(Resource::Nofile).current, config.limits.flows)),
             half_open: Bound::new(config.limits.half_open),
             associations: Bound::new(config.limits.associations),
             waiting: Bound::new(config.limits.questions),

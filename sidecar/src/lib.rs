@@ -12,6 +12,9 @@ pub mod context;
 pub mod datagrams;
 pub mod dns;
 pub mod flow;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geo;
 pub mod init;
 pub mod ledger;

@@ -1,6 +1,7 @@
 //! What must pass, and what must not.
 
 mod addresses;
+mod adversary;
 mod budget;
 mod checkpoints;
 mod counts;
@@ -16,7 +17,9 @@ mod mark;
 mod names;
 mod observe;
 mod opaque;
+mod open_files;
 mod operator_away;
+mod outer_interface;
 mod own_ports;
 mod peers;
 mod proof;

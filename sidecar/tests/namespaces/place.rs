@@ -127,6 +127,13 @@ impl Place {
         self.sidecar = Some(Sidecar::start(command));
     }
 
+    /// Starts the proxy with no more descriptors than these.
+    pub(crate) fn run_with_open_files(&mut self, most: usize) {
+        let mut command = Actor::Proxy.command(&self.pod, "prlimit");
+        command.arg(format!("--nofile={most}:{most}")).arg(self.program()).arg("run").envs(self.environment());
+        self.sidecar = Some(Sidecar::start(command));
+    }
+
     /// The variables that more than one of the sidecar's containers has.
     fn told(&self) -> impl Iterator<Item = (&'static str, String)> {
         let observe = self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()));

@@ -141,6 +141,10 @@ fn understand(request: &Request<'_, '_>, length: usize) -> Result<Head, Reason> 
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
         return Err(Reason::UnreadableHello);
     };
+    // also behind empty lines, which are passed over
+    if method.eq_ignore_ascii_case("CONNECT") {
+        return Err(Reason::ProxyRequest);
+    }
     let authority = authority(target, method, request.headers)?;
     let body = body(method, request.headers, minor)?;
     let upgrade = only(request.headers, "upgrade")?;

@@ -96,6 +96,10 @@ fn what_follows_the_hello_does_not_matter() {
     Extensions::needed().with(0, &[&[0, 8, 0, 0, 1][..], b"a", &[0, 0, 1], b"b"].concat()),
     Progress::Refused(Reason::UnreadableHello)
 )]
+#[case::more_in_the_list(
+    Extensions::needed().with(0, &[&[0, 18, 0, 0, 12][..], b"a.example.kz", &[7, 7, 7]].concat()),
+    Progress::Refused(Reason::UnreadableHello)
+)]
 #[case::no_name_at_all(Extensions::needed().with(0, &[]), Progress::Refused(Reason::UnreadableHello))]
 #[case::null_in_name(Extensions::needed().named(b"a.example.kz\0.example.com"), Progress::Refused(Reason::UnreadableHello))]
 #[case::wildcard(Extensions::needed().named(b"*.example.kz"), Progress::Refused(Reason::UnreadableHello))]

@@ -22,6 +22,9 @@ const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 /// server_name (RFC 6066).
 const SERVER_NAME: u16 = 0;
 
+/// What is before the name in a list of one: the length of the list, a type, and the length of the name (RFC 6066, section 3).
+const LENGTHS_BEFORE_A_NAME: usize = 2 + 1 + 2;
+
 /// supported_versions (RFC 8446, section 4.2.1).
 pub(in crate::flow) const SUPPORTED_VERSIONS: u16 = 43;
 
@@ -143,6 +146,10 @@ fn server_name(content: &[u8]) -> Result<Option<HostName>, Reason> {
         return Err(Reason::UnreadableHello);
     };
     let [(SNIType::HostName, name)] = names.as_slice() else { return Err(Reason::UnreadableHello) };
+    // the parser passes over what is in the list behind the last entry that it can read: another reader may find a name there
+    if content.len() != LENGTHS_BEFORE_A_NAME + name.len() {
+        return Err(Reason::UnreadableHello);
+    }
     let name = std::str::from_utf8(name).map_err(|_| Reason::UnreadableHello)?;
     if name.parse::<std::net::IpAddr>().is_ok() {
         return Ok(None);
