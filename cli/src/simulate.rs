@@ -163,7 +163,7 @@ fn simulate(
         None => addresses,
     };
     let peers = Peers::new(network, place.networks());
-    let is_of_cluster = |name: &HostName| decide_question(documents, name) == Question::InCluster;
+    let is_of_cluster = |name: &HostName| decide_question(documents, name, arguments.common.now()) == Question::InCluster;
     let outside = !documents.is_empty() && !name.as_ref().is_some_and(is_of_cluster);
     let stand_in = addresses.is_empty() && arguments.country.is_some() && outside;
     let addresses = if stand_in { vec![country::anywhere(documents)?] } else { addresses };

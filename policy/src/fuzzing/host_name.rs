@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
+
 use super::DOCUMENT;
 use crate::decide::{Question, decide_question};
 use crate::document::PolicyDocument;
@@ -51,7 +53,9 @@ fn listing(name: &HostName) {
         Some(rest) => name.as_str().strip_suffix(rest).is_some_and(|label| !label.is_empty() && !label.contains('.')),
         None => pattern == name.as_str(),
     };
-    match decide_question(std::slice::from_ref(&document), name) {
+    // every permit of the document is in force
+    let now: Timestamp = "2026-06-01T10:00:00Z".parse().unwrap();
+    match decide_question(std::slice::from_ref(&document), name, now) {
         Question::Listed => assert!(patterns(&document).iter().any(|pattern| spelt(pattern)), "{name}"),
         Question::InCluster => {
             let name = format!(".{name}");
@@ -59,7 +63,7 @@ fn listing(name: &HostName) {
         }
         Question::Denied(_) => assert!(!patterns(&document).iter().any(|pattern| spelt(pattern)), "{name}"),
     }
-    assert!(matches!(decide_question(&[], name), Question::Denied(_)));
+    assert!(matches!(decide_question(&[], name, now), Question::Denied(_)));
 }
 
 fn patterns(document: &PolicyDocument) -> Vec<String> {

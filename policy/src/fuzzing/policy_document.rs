@@ -99,6 +99,8 @@ fn flows_to(endpoint: &Endpoint, port: u16) -> Vec<Flow> {
         address: address.map(Address::new),
         port,
         tls: (protocol == Protocol::Tls).then_some(TlsVersion::V13),
+        ech: false,
+        via: None,
     };
     addresses.flat_map(|address| protocols.map(|protocol| flow(address, protocol))).collect()
 }

@@ -8,23 +8,27 @@ use shekara_policy::HostName;
 use super::{pieces_change_nothing, plain_hello};
 use crate::flow::hello::{Hello, Progress, read};
 
-/// The extensions that hide the name: encrypted_client_hello with its drafts, and encrypted_server_name.
-const HIDING: [u16; 7] = [0xfe08, 0xfe09, 0xfe0a, 0xfe0b, 0xfe0c, 0xfe0d, 0xffce];
+/// The extension that hides the name or is a decoy (RFC 9849).
+const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
+
+/// The extensions that hide the name and are no decoy: the drafts of that one, and encrypted_server_name.
+const HIDING: [u16; 6] = [0xfe08, 0xfe09, 0xfe0a, 0xfe0b, 0xfe0c, 0xffce];
 
 /// A hello that is read names one party: to TLS as servers have it, to a third reader that knows nothing but the figures of the
-/// RFCs, and in whichever records and pieces it comes. Nothing in it hides another name.
+/// RFCs, and in whichever records and pieces it comes. Where something in it may hide another name, that is said.
 pub fn client_hello(bytes: &[u8]) {
     let outcome = read(bytes);
     if bytes.first() != Some(&22) {
         return;
     }
     pieces_change_nothing(bytes, &outcome);
-    let Progress::Whole(Hello::Tls { name, .. }) = &outcome else {
+    let Progress::Whole(Hello::Tls { name, ech, .. }) = &outcome else {
         assert!(!matches!(outcome, Progress::Whole(_)), "a handshake is read as something else");
         return;
     };
     let plain = plain_hello::read(bytes).expect("a third reader cannot read what was read");
     assert!(!plain.extensions.iter().any(|kind| HIDING.contains(kind)), "a name is hidden");
+    assert_eq!(plain.extensions.contains(&ENCRYPTED_CLIENT_HELLO), *ech, "that a name may be hidden is not said, or for nothing");
     match plain.names.as_slice() {
         [] => assert_eq!(*name, None),
         [only] => same(name.as_ref(), only),

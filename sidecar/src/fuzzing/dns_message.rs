@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::{Name, RecordType};
+use jiff::Timestamp;
 use shekara_policy::decide::{Question, decide_question};
 use shekara_policy::{HostName, PolicyDocument, Reason};
 
@@ -16,9 +17,11 @@ use crate::dns::question::{Asked, Judged, judge};
 /// answer to its question without what leads around the sidecar.
 pub fn dns_message(bytes: &[u8]) {
     let document = PolicyDocument::from_json(shekara_policy::fuzzing::DOCUMENT).unwrap();
-    assert!(!matches!(judge(&[], bytes), Judged::Ask(..) | Judged::Empty(_)), "a pod without documents asks");
+    // every permit of the document is in force
+    let now: Timestamp = "2026-06-01T10:00:00Z".parse().unwrap();
+    assert!(!matches!(judge(&[], now, bytes), Judged::Ask(..) | Judged::Empty(_)), "a pod without documents asks");
     let is_query = bytes.len() >= 12 && bytes[2] & 0x80 == 0;
-    match judge(std::slice::from_ref(&document), bytes) {
+    match judge(std::slice::from_ref(&document), now, bytes) {
         Judged::Ignore => assert!(!is_query, "a query is not answered"),
         Judged::Unreadable(number) => {
             assert!(is_query && bytes[..2] == number.to_be_bytes());
@@ -38,7 +41,7 @@ pub fn dns_message(bytes: &[u8]) {
         }
         Judged::Ask(request, asked) => {
             assert!(is_query);
-            asks(&document, &request, &asked);
+            asks(&document, now, &request, &asked);
             written(Some(&request), &answer::failed(&request));
         }
     }
@@ -47,8 +50,8 @@ pub fn dns_message(bytes: &[u8]) {
     }
 }
 
-fn asks(document: &PolicyDocument, request: &Message, asked: &Asked) {
-    let decided = decide_question(std::slice::from_ref(document), &asked.host);
+fn asks(document: &PolicyDocument, now: Timestamp, request: &Message, asked: &Asked) {
+    let decided = decide_question(std::slice::from_ref(document), &asked.host, now);
     assert_eq!(decided, if asked.listed { Question::Listed } else { Question::InCluster });
     assert_eq!(request.queries[0].name().to_ascii().parse::<HostName>().as_ref(), Ok(&asked.host), "another name is asked");
     let sent = question(&asked.name, asked.kind).to_vec().unwrap();
