@@ -68,6 +68,8 @@ impl Dialler {
         let socket = self.source_ports.bind(any).await?;
         self.mark(SockRef::from(&socket))?;
         socket.connect(to).await?;
+        // until the runtime has looked, a socket counts as full, and the first datagram would be lost
+        socket.writable().await?;
         Ok(socket)
     }
 

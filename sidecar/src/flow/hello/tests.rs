@@ -87,7 +87,7 @@ fn what_follows_the_hello_does_not_matter() {
 #[case::unknown_extension(Extensions::needed().with(0x0a0a, &[1]).named(b"a.example.kz"), tls(Some("a.example.kz"), Some(TlsVersion::V12)))]
 #[case::broken_ech(Extensions::needed().named(b"outer.example.kz").with(0xfe0d, &[0]), Progress::Refused(Reason::EncryptedClientHello))]
 #[case::old_ech(Extensions::needed().named(b"outer.example.kz").with(0xfe0a, &[0]), Progress::Refused(Reason::EncryptedClientHello))]
-#[case::trailing_dot(Extensions::needed().named(b"a.example.kz."), Progress::Refused(Reason::UnreadableHello))]
+#[case::trailing_dot(Extensions::needed().named(b"a.example.kz."), tls(Some("a.example.kz"), Some(TlsVersion::V12)))]
 #[case::punycode(Extensions::needed().named(b"XN--80AK6AA92E.example.kz"), tls(Some("xn--80ak6aa92e.example.kz"), Some(TlsVersion::V12)))]
 #[case::broken_punycode(Extensions::needed().named(b"xn--a.example.kz"), Progress::Refused(Reason::UnreadableHello))]
 #[case::esni(Extensions::needed().with(0xffce, &[0]), Progress::Refused(Reason::EncryptedClientHello))]
