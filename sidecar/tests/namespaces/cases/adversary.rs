@@ -27,13 +27,16 @@ const NODE: &str = "10.244.1.1";
 const KNOCKED: u16 = 6007;
 
 /// What leads nowhere here, whoever tries: a hole would have to be made first.
-const HOLES: [&str; 6] = [
+const HOLES: [&str; 8] = [
     // without the capabilities that go with it, a namespace of one's own opens nothing
     "the mark in a user namespace of its own",
     "a network namespace of its own",
     "the network namespace of another process",
     "the sidecar's process",
     "AF_VSOCK",
+    // over IPv4 Linux looks for the sender's address among its own before it routes
+    "a connection in the name of a host outside",
+    "UDP in the name of a host outside",
     // what is answered to a listener of IPv4 goes through loopback
     "the same with data in the first packet",
 ];

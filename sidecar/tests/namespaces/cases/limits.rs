@@ -1,6 +1,5 @@
 //! Too much at once: refused with a reason, and the sidecar lives on.
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use shekara_policy::Reason;
 use shekara_policy::record::End;
 
@@ -13,14 +12,7 @@ use crate::world::{CLINIC, HTTP};
 async fn without_file_descriptors_connections_are_refused_and_the_sidecar_lives_on() {
     let mut place = Place::open();
     place.enforce(&[document()]).await;
-    let id = place.sidecar().id();
-    let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
-    let pid = Pid::from_raw(id.try_into().unwrap()).unwrap();
-    let leave = |files: usize| {
-        let limit = Rlimit { current: Some(files as u64), maximum: Some(1 << 20) };
-        prlimit(Some(pid), Resource::Nofile, limit).unwrap()
-    };
-    leave(open + 3);
+    place.leave_open_files(3);
     let mut waiting = Vec::new();
     for _ in 0..8 {
         waiting.push(place.dial(CLINIC.v4, HTTP).await.unwrap());
@@ -29,7 +21,7 @@ async fn without_file_descriptors_connections_are_refused_and_the_sidecar_lives_
     assert_eq!((record.end, record.destination, record.port), (End::Refused, Some(CLINIC.v4.parse().unwrap()), HTTP));
     assert!(!place.reached(CLINIC.v4).await);
     drop(waiting);
-    leave(1024);
+    place.limit_open_files(20_000);
     let served = async {
         while !place
             .curl(&["--resolve", &format!("{}:80:{}", CLINIC.name, CLINIC.v4), &format!("http://{}/", CLINIC.name)])
