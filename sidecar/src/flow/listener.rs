@@ -40,10 +40,10 @@ pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>,
                 Ok((stream, _)) => begin(&mut flows, stream, origin, &context),
                 Err(error) if is_exhausted(&error) && spare.give() => {
                     // the descriptor that was kept for this lets one connection be told why
-                    if let Some(Ok((stream, _))) = at_once(listener.accept()).await {
-                        if let Ok(to) = origin(&stream).or_else(|_| stream.local_addr()) {
-                            refuse(context.clone(), stream, to, Reason::DescriptorsExhausted);
-                        }
+                    if let Some(Ok((stream, _))) = at_once(listener.accept()).await
+                        && let Ok(to) = origin(&stream).or_else(|_| stream.local_addr())
+                    {
+                        refuse(context.clone(), stream, to, Reason::DescriptorsExhausted);
                     }
                     spare.take_back();
                 }
