@@ -16,7 +16,6 @@ pub mod exec;
 pub mod files;
 pub mod harness;
 pub mod holdings;
-pub mod honest;
 pub mod live;
 pub mod measure;
 pub mod operator_metrics;

@@ -1,3 +1,0 @@
-module shekara.dev/e2e/clients
-
-go 1.26
