@@ -34,11 +34,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let member =
         scenario.start(&Workload::new("member", Cover::Covered).serving("nginx", scenario.images.get("nginx")?, 80)).await?;
     scenario.enforcing(2).await?;
-    until("the member is reached", CONDITION, async || {
-        let outcome = border.covered.python(&tcp(member.v4()?, 80)).await?;
-        Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
-    })
-    .await?;
+    until("the member is reached", CONDITION, async || Ok(border.covered.python(&tcp(member.v4()?, 80)).await?.seen())).await?;
     let mut live = LiveFlow::open(&border.covered, echo).await?;
     live.goes_on().await?;
     let ends = scenario
