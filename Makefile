@@ -12,8 +12,10 @@ KUBERNETES ?= 1.36## the version of kind clusters, for example 1.33
 SCENARIO ?= ## the scenarios whose name contains it: make e2e SCENARIO=revocation
 JOBS ?= 4## how many scenarios run at once; those that disturb others always run alone
 XDG_CACHE_HOME ?= $(HOME)/.cache## everything built or fetched goes to its folder shekara/
+FUZZ_SECONDS ?= 60## how long each fuzz target runs
+FUZZ ?= ## the fuzz targets, all where none is named: make fuzz FUZZ=http_head
 CARGO_TARGET_DIR ?= $(XDG_CACHE_HOME)/shekara/target## where cargo builds
-export KUBERNETES SCENARIO XDG_CACHE_HOME CARGO_TARGET_DIR
+export FUZZ_SECONDS KUBERNETES SCENARIO XDG_CACHE_HOME CARGO_TARGET_DIR
 
 # always the whole workspace with all features, so that dependencies are compiled once and not again for each package
 workspace := --workspace --all-features
@@ -51,10 +53,15 @@ test: ## Prove everything, fastest first: unit, property and namespace tests, ge
 	@$(MAKE) test-cluster
 
 .PHONY: test-long
-test-long: ## Prove what takes long: a million generated worlds and edits, in release mode, and the long scenarios on a cluster of their own: an hour
+test-long: ## Prove what takes long: a million generated worlds and edits, thousands of flows, and the long scenarios on a cluster of their own: an hour
 	PROPTEST_CASES=1000000 cargo test --release --package shekara-crds --all-features --lib promise -- --nocapture
+	cargo test $(workspace) --test namespaces_long -- --test-threads=1 --nocapture
 	@$(MAKE) e2e-long
 	e2e/cluster down
+
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers that read what others wrote, FUZZ_SECONDS each
+	fuzz/run $(FUZZ)
 
 .PHONY: unit
 unit: ## Unit and property tests, the command line's answers, and the sidecar as a real process in network namespaces
@@ -85,7 +92,7 @@ lint: ## Format, clippy with warnings denied, scripts, documents, dependencies, 
 	@tools/prerequisites
 	cargo fmt --check
 	cargo clippy $(workspace) --all-targets -- --deny warnings
-	cargo clippy $(workspace) --test scenarios --test scenarios_alone --test scenarios_long -- --deny warnings
+	cargo clippy $(workspace) --test namespaces_long --test scenarios --test scenarios_alone --test scenarios_long -- --deny warnings
 	tools/lint-scripts
 	tools/lint-documents
 	tools/lint-dependencies

@@ -98,6 +98,7 @@ class Operator(unittest.TestCase):
             "SHEKARA_SIDECAR_PULL_POLICY": "Always",
             "SHEKARA_SIDECAR_RESOURCES": '{"limits":{"memory":"128Mi"},"requests":{"cpu":1,"memory":"64Mi"}}',
             "SHEKARA_SIDECAR_LOG": "debug",
+            "SHEKARA_SIDECAR_LIMITS": '{"associations":100,"flows":1000,"halfOpen":200,"helloBytes":8192,"helloSeconds":5,"labelBytesPerHour":1000,"labelsPerHour":50,"questions":64}',
             "SHEKARA_CHECKPOINT_INTERVAL": "60",
             "SHEKARA_DOCUMENT_KEY_AGE": "86400",
             "SHEKARA_AUTHORITY_AGE": "864000",

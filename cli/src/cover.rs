@@ -1,5 +1,7 @@
 //! Which holdings a pod is in, and how well it is covered: read off the objects, by the rules of admission and of the operator.
 
+mod said;
+
 use std::collections::BTreeSet;
 
 use anyhow::Result;
@@ -10,6 +12,7 @@ use shekara_crds::{DataHolding, HOLDING_ANNOTATION, cover};
 
 use crate::objects::Objects;
 use crate::place::{Bound, Place};
+pub(crate) use said::{Enforces, enforces, said_state};
 
 /// A pod with its holdings.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Sidecar {
         !matches!(self, Self::Absent | Self::Ended)
     }
 
-    fn of(pod: &Pod) -> Self {
+    pub(crate) fn of(pod: &Pod) -> Self {
         let status = pod.status.clone().unwrap_or_default();
         match pods::proof(&status) {
             _ if pods::has_ended(pod) => Self::Ended,
@@ -62,17 +65,11 @@ impl<'a> Covered<'a> {
     pub(crate) fn of(pod: &'a Pod, objects: &'a Objects, place: &Place<'a>) -> Result<Self> {
         let namespace = pod.namespace().unwrap_or_default();
         let sidecar = Sidecar::of(pod);
-        let mut names = pods::stamped(pod);
-        let covered = pods::proxy(pod).is_some() && !names.is_empty();
+        let holdings = || objects.holdings.iter().filter(|holding| holding.metadata.namespace.as_ref() == Some(&namespace));
+        let names = names(pod, holdings());
         let mut bound = Vec::new();
-        let holdings = objects.holdings.iter().filter(|holding| holding.namespace().as_deref() == Some(namespace.as_str()));
-        for holding in holdings {
-            if cover::claims_running(holding, pod.labels(), pod.annotations(), covered) {
-                names.insert(holding.name_any());
-            }
-            if names.contains(&holding.name_any()) {
-                bound.push(place.compile(holding)?);
-            }
+        for holding in holdings().filter(|holding| names.contains(&holding.name_any())) {
+            bound.push(place.compile(holding)?);
         }
         bound.sort_by_cached_key(|bound| bound.holding.name_any());
         Ok(Self { pod, namespace, names, bound, sidecar })
@@ -83,6 +80,15 @@ impl<'a> Covered<'a> {
         let exists = |name: &&String| self.bound.iter().any(|bound| bound.holding.metadata.name.as_ref() == Some(name));
         self.names.iter().filter(|name| !exists(name)).map(String::as_str).collect()
     }
+}
+
+/// The names of the holdings of a pod, given those of its namespace: those that admission put it into, and those that claim it now.
+pub(crate) fn names<'a>(pod: &Pod, holdings: impl Iterator<Item = &'a DataHolding>) -> BTreeSet<String> {
+    let mut names = pods::stamped(pod);
+    let covered = pods::proxy(pod).is_some() && !names.is_empty();
+    let claiming = holdings.filter(|holding| cover::claims_running(holding, pod.labels(), pod.annotations(), covered));
+    names.extend(claiming.map(|holding| holding.name_any()));
+    names
 }
 
 /// Why a holding claims a pod.

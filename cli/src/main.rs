@@ -6,6 +6,7 @@ mod cover;
 mod explain;
 mod geo;
 mod inventory;
+mod network;
 mod objects;
 mod output;
 mod place;

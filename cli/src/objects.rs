@@ -13,6 +13,7 @@ use shekara_crds::closed::{self, ClosedHolding};
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
 
 use crate::arguments::Common;
+pub(crate) use crate::network::{Asked, Network};
 
 /// The name of the operator's Deployment.
 pub(crate) const OPERATOR: &str = "shekara-operator";
@@ -32,6 +33,8 @@ pub(crate) struct Objects {
     pub(crate) operator: Option<Deployment>,
     /// Whether standards and recipients were read: without them nothing can be compiled.
     pub(crate) rules_known: bool,
+    /// Who is where in the cluster, by the files; from a cluster [`network`] reads it.
+    pub(crate) network: Network,
     /// What could not be read, and what that means for the answer.
     pub(crate) notes: Vec<String>,
 }
@@ -51,6 +54,8 @@ pub(crate) struct Needs {
     pub(crate) recipients: bool,
     /// The Services that holdings list, those of a destination, and what is inside the cluster: wanted.
     pub(crate) surroundings: bool,
+    /// Who is where in the cluster, as far as files say it.
+    pub(crate) network: bool,
 }
 
 /// How much a command needs something.
@@ -79,7 +84,12 @@ pub(crate) struct Request {
 
 /// Reads what a command asks for.
 pub(crate) fn read(common: &Common, request: &Request) -> Result<Objects> {
-    if common.is_offline() { files::read(common) } else { cluster::read(common, request) }
+    if common.is_offline() { files::read(common, request) } else { cluster::read(common, request) }
+}
+
+/// Reads from a cluster who is where in it, as far as it matters for what is asked.
+pub(crate) fn network(common: &Common, asked: &Asked<'_>) -> Result<Network> {
+    cluster::network(common, asked)
 }
 
 /// Where a command looks, in words.

@@ -106,6 +106,11 @@ impl<'a> Place<'a> {
         self.now
     }
 
+    /// The networks of the cluster.
+    pub(crate) fn networks(&self) -> &[IpNet] {
+        &self.cluster.networks
+    }
+
     /// A recipient by name.
     pub(crate) fn recipient(&self, name: &str) -> Option<&Recipient> {
         self.recipients.get(name)

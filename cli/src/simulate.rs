@@ -2,11 +2,13 @@
 
 mod country;
 mod destination;
+mod inside;
 mod judge;
+mod peers;
 mod text;
 mod view;
 
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -16,19 +18,20 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use ipnet::IpNet;
 use kube::ResourceExt as _;
-use shekara_crds::DataHolding;
+use shekara_crds::{DataHolding, Key};
+use shekara_policy::decide::{Question, decide_question};
 use shekara_policy::flow::TlsVersion;
-use shekara_policy::peer::NoPeers;
 use shekara_policy::{Country, HostName, Judge, PolicyDocument, Protocol};
 
 use crate::arguments::{Common, Target};
 use crate::cover::Covered;
-use crate::objects::{Need, Needs, Objects, Request, read};
+use crate::objects::{Asked, Need, Needs, Network, Objects, Request, network, read};
 use crate::output;
 use crate::place::{Bound, Place, documents};
 use country::Source;
 use destination::{Host, HostPort};
-use judge::{Destination, judge};
+use judge::{Destination, Judged, judge_surely};
+use peers::Peers;
 use view::Simulation;
 
 /// What is denied.
@@ -94,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let place = Place::new(&objects, &arguments.cluster_networks, common.now())?;
     let simulation = match &arguments.target {
         Target::Pod(name) => of_pod(arguments, &objects, &place, name)?,
-        Target::Holding(name) => of_holding(arguments, &place, objects.holding(name, common)?)?,
+        Target::Holding(name) => of_holding(arguments, &objects, &place, objects.holding(name, common)?)?,
     };
     output::write(common.output, &simulation, |wide| simulation.text(wide))?;
     if let Some(question) = simulation.open_question() {
@@ -104,7 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn request(arguments: &Arguments) -> Request {
-    let needs = Needs { namespaces: true, rules: Need::Needed, surroundings: true, ..Needs::default() };
+    let needs = Needs { namespaces: true, rules: Need::Needed, surroundings: true, network: true, ..Needs::default() };
     let service = arguments.destination.service();
     match &arguments.target {
         Target::Pod(name) => {
@@ -120,7 +123,7 @@ fn of_pod(arguments: &Arguments, objects: &Objects, place: &Place<'_>, name: &st
         return Ok(Simulation::unjudged(&arguments.target, &covered.namespace, &arguments.destination));
     }
     let documents = documents(&covered.names, &covered.bound);
-    let mut simulation = simulate(arguments, place, &covered.namespace, &documents, &covered.bound)?;
+    let mut simulation = simulate(arguments, objects, place, &covered.namespace, &documents, &covered.bound)?;
     simulation.whose(&arguments.target, &covered.namespace);
     if !covered.sidecar.is_there() {
         simulation.warn("the pod has no sidecar, so nothing holds it to this verdict; `kubectl shekara explain` says why");
@@ -131,17 +134,18 @@ fn of_pod(arguments: &Arguments, objects: &Objects, place: &Place<'_>, name: &st
     Ok(simulation)
 }
 
-fn of_holding<'a>(arguments: &Arguments, place: &Place<'a>, holding: &'a DataHolding) -> Result<Simulation> {
+fn of_holding<'a>(arguments: &Arguments, objects: &Objects, place: &Place<'a>, holding: &'a DataHolding) -> Result<Simulation> {
     let bound = [place.compile(holding)?];
     let documents: Vec<PolicyDocument> = bound.iter().map(|bound| bound.compiled.document.clone()).collect();
     let namespace = holding.namespace().unwrap_or_default();
-    let mut simulation = simulate(arguments, place, &namespace, &documents, &bound)?;
+    let mut simulation = simulate(arguments, objects, place, &namespace, &documents, &bound)?;
     simulation.whose(&arguments.target, &namespace);
     Ok(simulation)
 }
 
 fn simulate(
     arguments: &Arguments,
+    objects: &Objects,
     place: &Place<'_>,
     namespace: &str,
     documents: &[PolicyDocument],
@@ -152,7 +156,16 @@ fn simulate(
         Host::Address(address) => (None, vec![*address]),
         Host::Name(name) => (Some(name.clone()), addresses(arguments, place, name)?),
     };
-    let stand_in = addresses.is_empty() && arguments.country.is_some() && !documents.is_empty();
+    let read = read_network(arguments, place, documents, &addresses)?;
+    let network = read.as_ref().unwrap_or(&objects.network);
+    let addresses = match headless(arguments, &addresses) {
+        Some(service) => network.index.resolved(&service).unwrap_or_default(),
+        None => addresses,
+    };
+    let peers = Peers::new(network, place.networks());
+    let is_of_cluster = |name: &HostName| decide_question(documents, name, arguments.common.now()) == Question::InCluster;
+    let outside = !documents.is_empty() && !name.as_ref().is_some_and(is_of_cluster);
+    let stand_in = addresses.is_empty() && arguments.country.is_some() && outside;
     let addresses = if stand_in { vec![country::anywhere(documents)?] } else { addresses };
     let port = arguments.destination.port;
     let protocol = match arguments.protocol {
@@ -169,8 +182,12 @@ fn simulate(
         Offered::V13 => Some(TlsVersion::V13),
     };
     let to = Destination { name, addresses, port, protocol, tls: tls.filter(|_| protocol == Protocol::Tls) };
-    let judged = judge(Judge { documents, geo: &source, peers: &NoPeers, now: arguments.common.now() }, &to);
-    let mut simulation = Simulation::of(&to, &judged, stand_in, bound, place, |address| source.says(documents, address));
+    let strictly = Judge { documents, geo: &source, peers: &peers, now: arguments.common.now() };
+    let judged = judge_surely(strictly, Judge { peers: &peers.kindly(), ..strictly }, &to);
+    let mut simulation = Simulation::of(&to, &judged, stand_in, bound, place, &peers, |address| source.says(documents, address));
+    if !documents.is_empty() && !stand_in {
+        doubts(&judged, &to, &peers, network).into_iter().for_each(|doubt| simulation.warn(doubt));
+    }
     place.doubts(namespace).into_iter().for_each(|doubt| simulation.warn(doubt));
     if let Some(until) = PolicyDocument::observed_until(documents).filter(|until| arguments.common.now() < *until) {
         simulation.warn(format!("until {until} a pod that was admitted to observe records a denial and lets the flow pass"));
@@ -179,6 +196,55 @@ fn simulate(
         simulation.unsettle();
     }
     Ok(simulation)
+}
+
+/// Reads from a cluster who is where; none where files say it, or where no address is judged.
+fn read_network(
+    arguments: &Arguments,
+    place: &Place<'_>,
+    documents: &[PolicyDocument],
+    addresses: &[IpAddr],
+) -> Result<Option<Network>> {
+    let service = headless(arguments, addresses);
+    if arguments.common.is_offline() || documents.is_empty() || addresses.is_empty() && service.is_none() {
+        return Ok(None);
+    }
+    let asked = Asked { service, addresses, port: arguments.destination.port, networks: place.networks() };
+    network(&arguments.common, &asked).map(Some)
+}
+
+/// The Service that the destination names, where that has no address that is known: it may be one of its endpoints.
+fn headless(arguments: &Arguments, addresses: &[IpAddr]) -> Option<Key> {
+    let (namespace, name) = arguments.destination.service().filter(|_| addresses.is_empty())?;
+    Some(Key::new(namespace, name))
+}
+
+/// What the verdict rests on and is not known: of who is there where it is inside the cluster, and whether it is where it seems not to
+/// be.
+fn doubts(judged: &Judged, to: &Destination, peers: &Peers<'_>, network: &Network) -> Vec<String> {
+    if judged.addresses.is_empty() && judged.question == Some(Question::InCluster) {
+        return network.all_unread().map(|why| format!("the addresses of the name are not known: {why}")).collect();
+    }
+    let mut doubts = Vec::new();
+    for tried in &judged.addresses {
+        let address = tried.address.ip();
+        let more: Vec<String> = if tried.open {
+            peers.doubts(SocketAddr::new(address, to.port))
+        } else if peers.is_inside(address) {
+            vec![]
+        } else {
+            network
+                .taken_unread()
+                .map(|why| format!("whether a Service or node of the cluster has the address is not known: {why}"))
+                .collect()
+        };
+        for doubt in more {
+            if !doubts.contains(&doubt) {
+                doubts.push(doubt);
+            }
+        }
+    }
+    doubts
 }
 
 /// The addresses of a name: those given, those that the machine's resolver finds where it is told to ask, or those of a Service.

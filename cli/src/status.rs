@@ -102,9 +102,10 @@ fn row(holding: &DataHolding, now: Timestamp, columns: usize) -> Vec<Cell> {
     row
 }
 
-/// The mode, and whether anybody has declared the holding yet.
+/// The mode as far as it is granted, and whether anybody has declared the holding yet.
 fn mode(holding: &DataHolding) -> Cell {
-    let mode = format!("{:?}", holding.spec.enforcement.mode);
+    let granted = holding.status.as_ref().and_then(|status| status.mode);
+    let mode = format!("{:?}", granted.unwrap_or(holding.spec.enforcement.mode));
     if is_draft(holding) { Cell::new(format!("{mode} (draft)"), Tone::Doubtful) } else { mode.into() }
 }
 

@@ -182,6 +182,8 @@ fn networks(standards: &[Standard]) -> Vec<StandardNetworks> {
         networks: standard.networks.clone(),
         min_sources: standard.min_sources,
         locates_shared: standard.locates_shared,
+        passes_ech: standard.passes_ech,
+        egress_via: standard.egress_via.clone(),
     };
     standards.iter().map(networks).collect()
 }

@@ -41,7 +41,7 @@ use crate::selector::Selector;
     derive = "PartialEq",
     doc = "DataHolding declares workloads that hold biometric or vehicle data: what they hold, who answers for it, and which route carries what. What is not said does not leave.",
     printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "MODE", type_ = "string", json_path = ".spec.enforcement.mode"),
+    printcolumn(name = "MODE", type_ = "string", json_path = ".status.mode"),
     printcolumn(name = "COVERED", type_ = "string", json_path = ".status.coverage.summary"),
     printcolumn(name = "DENIED", type_ = "integer", json_path = ".status.denied"),
     printcolumn(name = "EXPIRES", type_ = "string", json_path = ".status.expires"),

@@ -2,11 +2,13 @@
 //! given.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodStatus};
 use kube::ResourceExt as _;
 
-use crate::HOLDINGS_ANNOTATION;
+use crate::{HOLDINGS_ANNOTATION, network};
 
 /// The container that sets the packet filter.
 pub const INIT: &str = "shekara-init";
@@ -16,6 +18,8 @@ pub const PROXY: &str = "shekara-proxy";
 pub const VERIFY: &str = "shekara-verify";
 /// The variable of the proxy that fixes the pod's holdings: unlike an annotation it cannot change in a running pod.
 pub const HOLDINGS_VARIABLE: &str = "SHEKARA_HOLDINGS";
+/// The variable of all three with the first instant at which the pod enforces; absent where it does from the start.
+pub const OBSERVE_VARIABLE: &str = "SHEKARA_OBSERVE_UNTIL";
 /// The annotation by which a kubelet marks what it shows of a static pod.
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
@@ -44,6 +48,27 @@ pub fn stamped(pod: &Pod) -> BTreeSet<String> {
     let variables = proxy(pod).into_iter().flat_map(|proxy| proxy.env.iter().flatten());
     let fixed = variables.filter(|variable| variable.name == HOLDINGS_VARIABLE).filter_map(|variable| variable.value.as_ref());
     fixed.chain(pod.annotations().get(HOLDINGS_ANNOTATION)).flat_map(|names| split(names)).collect()
+}
+
+/// Until when a pod was admitted to observe, be that over or not: its packet filter was then never proven to enforce. What any of our
+/// containers was told counts, and an instant that cannot be read is over.
+#[must_use]
+pub fn observes_until(pod: &Pod) -> Option<Timestamp> {
+    let containers = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let ours = containers.filter(|container| [INIT, PROXY, VERIFY].contains(&container.name.as_str()));
+    let variables = ours.flat_map(|container| container.env.iter().flatten());
+    let told = variables.filter(|variable| variable.name == OBSERVE_VARIABLE);
+    told.map(|variable| variable.value.as_deref().and_then(|value| value.parse().ok()).unwrap_or(Timestamp::MIN)).min()
+}
+
+/// The addresses of a pod; none where it shares those of its node.
+#[must_use]
+pub fn addresses(pod: &Pod) -> Vec<IpAddr> {
+    if pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
+        return vec![];
+    }
+    let listed = pod.status.iter().flat_map(|status| status.pod_ips.iter().flatten());
+    listed.filter_map(|listed| network::address(&listed.ip)).collect()
 }
 
 /// The names in a list with commas.

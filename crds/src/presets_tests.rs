@@ -92,7 +92,7 @@ fn says(preset_name: &str, country: &str, ground: &str, data: Value) -> Option<R
     };
     let tls = Some(shekara_policy::flow::TlsVersion::V13);
     let address = Some(Address::new(address.parse().unwrap()));
-    let flow = Flow { protocol: Protocol::Tls, name: None, address, port: 443, tls };
+    let flow = Flow { protocol: Protocol::Tls, name: None, address, port: 443, tls, ech: false, via: None };
     simulate(&[holding], around, &World, &flow).verdict.reason()
 }
 

@@ -14,7 +14,7 @@ use crate::selector::Selector;
 pub use inbound::{InboundMode, InboundRules, InboundSource, SourcePods};
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
-pub use transfers::{EmptyTransfer, EmptyTransfers, InClusterRule, MinTls, SharedTenancy, TransferRule};
+pub use transfers::{EmptyTransfer, EmptyTransfers, EncryptedClientHello, InClusterRule, MinTls, SharedTenancy, TransferRule};
 
 /// Rules for where data of certain categories may go. A standard binds by namespace and category, without being asked; of all
 /// that apply to a holding each must allow a transfer.
@@ -76,6 +76,16 @@ pub struct SovereigntyStandardSpec {
     /// Where an endpoint that serves many customers is.
     #[serde(default)]
     pub shared_tenancy: SharedTenancy,
+    /// What becomes of TLS flows whose hello has the extension Encrypted ClientHello. Browsers and programs made like them send it always,
+    /// mostly as a decoy of random bytes (GREASE); by design nobody on the way can tell a decoy from a hidden name.
+    #[serde(default)]
+    pub encrypted_client_hello: EncryptedClientHello,
+    /// Egress proxies that are there already, to which flows may be handed by CONNECT; all standards that apply must name one. Such a flow is
+    /// judged by the name and port that CONNECT has and that the TLS inside must have too. The proxy resolves the name, so in
+    /// which country it ends is not measured: the proxy has to see to that. Applications find it by its address or a name of the cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub egress_via: Vec<EgressVia>,
     /// Whether and how long holdings may observe before they enforce. They may not where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observe: Option<Observe>,
@@ -156,6 +166,19 @@ pub struct Network {
     pub note: Option<String>,
 }
 
+/// An egress proxy that is there already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("isCIDR(self.network)").message("network is not a CIDR, as in 10.20.0.5/32").field_path(".network"))]
+pub struct EgressVia {
+    /// Its addresses as a CIDR, IPv4 or IPv6.
+    #[schemars(length(min = 1, max = 49))]
+    pub network: String,
+    /// Its ports.
+    #[schemars(schema_with = "schema::ports")]
+    pub ports: Vec<i32>,
+}
+
 /// What the operator found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -183,6 +206,8 @@ impl SovereigntyStandard {
             empty_transfers: EmptyTransfers::default(),
             max_empty_out_per_day: None,
             shared_tenancy: SharedTenancy::default(),
+            encrypted_client_hello: EncryptedClientHello::default(),
+            egress_via: vec![],
             observe: None,
             cluster_api: ClusterApiUse::default(),
             requires: vec![],

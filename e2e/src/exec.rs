@@ -14,6 +14,8 @@ use kube::api::{AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
+use crate::wait::Seen;
+
 /// A command that ended.
 #[derive(Clone, Debug)]
 pub struct Ran {
@@ -34,6 +36,12 @@ impl Ran {
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.code == 0
+    }
+
+    /// Its success as a condition that is awaited.
+    #[must_use]
+    pub fn seen(&self) -> Seen<()> {
+        if self.succeeded() { Seen::Yes(()) } else { Seen::NotYet(self.to_string()) }
     }
 
     /// Standard output, where the command succeeded.

@@ -1,5 +1,6 @@
 //! Pods with real clients.
 
+pub mod copied;
 pub mod fleet;
 pub mod members;
 pub mod watcher;

@@ -10,6 +10,7 @@ mod probes;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
@@ -17,6 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use ipnet::IpNet;
 use jiff::Timestamp;
 use json_patch::Patch;
 use k8s_openapi::api::core::v1::Namespace;
@@ -27,6 +29,7 @@ use kube::{Client, ResourceExt as _};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION};
 use shekara_policy::PolicyDocument;
+use shekara_policy::datagrams::{Datagrams, MOST, WIDEST, datagrams};
 use shekara_policy::signed::Stamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -207,9 +210,12 @@ impl Admission {
         warning: Option<String>,
     ) -> Result<Outcome, AdmissionError> {
         let pod = serde_json::to_value(arriving.pod).map_err(|problem| AdmissionError::Answer(problem.to_string()))?;
-        let observe_until = self.observe_until(arriving.namespace, &holdings, Timestamp::now());
-        Ok(match inject::inject(&pod, &holdings, &self.settings(arriving.uid.to_owned(), stamps, observe_until)?) {
-            Ok(patch) => Outcome::Injected { holdings, patch, warning },
+        let documents = self.documents(arriving.namespace, &holdings);
+        let observe_until = PolicyDocument::observed_until(&documents).filter(|until| *until > Timestamp::now());
+        let Datagrams { endpoints, left_out } = datagrams(&documents);
+        let settings = self.settings(arriving.uid.to_owned(), stamps, observe_until, endpoints)?;
+        Ok(match inject::inject(&pod, &holdings, &settings) {
+            Ok(patch) => Outcome::Injected { holdings, patch, warning: warning.or_else(|| unopened(&left_out)) },
             Err(refusal) => Outcome::Refused(refusal),
         })
     }
@@ -234,11 +240,11 @@ impl Admission {
         holdings.iter().map(stamp).collect()
     }
 
-    /// Until when a new pod of these holdings observes; none where it is to enforce from the start.
-    fn observe_until(&self, namespace: &str, holdings: &BTreeSet<String>, now: Timestamp) -> Option<Timestamp> {
+    /// The documents of these holdings; none of them where one is missing, since the others would say too much.
+    fn documents(&self, namespace: &str, holdings: &BTreeSet<String>) -> Vec<PolicyDocument> {
         let documents = self.distributed.documents.of(namespace);
-        let own: Option<Vec<&PolicyDocument>> = holdings.iter().map(|name| Some(&documents.get(name)?.document)).collect();
-        PolicyDocument::observed_until(own?).filter(|until| *until > now)
+        let every = holdings.iter().map(|name| Some(documents.get(name)?.document.clone()));
+        every.collect::<Option<Vec<_>>>().unwrap_or_default()
     }
 
     fn settings(
@@ -246,6 +252,7 @@ impl Admission {
         namespace_uid: String,
         stamps: Vec<Stamp>,
         observe_until: Option<Timestamp>,
+        datagrams: Vec<SocketAddr>,
     ) -> Result<Settings, AdmissionError> {
         let config = &self.config;
         let resolvers = self.caches.resolvers(config);
@@ -260,6 +267,7 @@ impl Admission {
             pull_policy: config.sidecar_pull_policy.clone(),
             resources: config.sidecar_resources.clone(),
             log: config.sidecar_log.clone(),
+            limits: config.sidecar_limits,
             policy_api: format!("{service}.{namespace}.svc.{domain}:{POLICY_PORT}"),
             authority: self.distributed.authorities.borrow().concat(),
             root: keyring.root,
@@ -267,6 +275,7 @@ impl Admission {
             namespace_uid,
             stamps,
             observe_until,
+            datagrams,
             resolvers,
         })
     }
@@ -285,6 +294,17 @@ async fn mutate(State(admission): State<Arc<Admission>>, Json(review): Json<Admi
             (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response()
         }
     }
+}
+
+/// What is said of networks that are listed for datagrams and cannot be opened.
+fn unopened(left_out: &BTreeSet<IpNet>) -> Option<String> {
+    let networks: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+    (!networks.is_empty()).then(|| {
+        format!(
+            "UDP stays closed to {}: a network has {WIDEST} addresses at most, and a pod {MOST} addresses and ports, to be opened for datagrams",
+            networks.join(", ")
+        )
+    })
 }
 
 fn warned(mut response: AdmissionResponse, warning: Option<String>) -> AdmissionResponse {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kube::api::Api;
 use kube::core::DeserializeGuard;
+use shekara_crds::network::{NodeSummary, ServiceSummary, SliceSummary};
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
 use tokio::sync::mpsc;
 
@@ -12,7 +13,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::policy_files::PolicyFile;
 use crate::run::Supervisor;
-use crate::watch::{self, Cache, Cached, Change, Key, NamespaceLabels, NodeSummary, PodSummary, ServiceSummary, SliceSummary};
+use crate::watch::{self, Cache, Cached, Change, Key, NamespaceLabels, PodSummary};
 
 const DNS_PORT: u16 = 53;
 

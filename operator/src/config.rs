@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use shekara_policy::HostName;
+use shekara_policy::{HostName, Limits};
 
 /// What the operator must know before it starts.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub sidecar_resources: ResourceRequirements,
     /// The level of the sidecars' own log (`SHEKARA_SIDECAR_LOG`).
     pub sidecar_log: String,
+    /// What each sidecar holds at once (`SHEKARA_SIDECAR_LIMITS`), as JSON.
+    pub sidecar_limits: Limits,
     /// The networks of pods, Services and nodes (`SHEKARA_CLUSTER_NETWORKS`), at least one.
     pub cluster_networks: Vec<IpNet>,
     /// The DNS domain of the cluster (`SHEKARA_CLUSTER_DOMAIN`).
@@ -85,6 +87,7 @@ impl Config {
             sidecar_pull_policy: pull_policy(or("SHEKARA_SIDECAR_PULL_POLICY", "IfNotPresent"))?,
             sidecar_resources: resources(or("SHEKARA_SIDECAR_RESOURCES", "{}"))?,
             sidecar_log: or("SHEKARA_SIDECAR_LOG", "info"),
+            sidecar_limits: limits(&or("SHEKARA_SIDECAR_LIMITS", "{}"))?,
             cluster_networks: networks(required("SHEKARA_CLUSTER_NETWORKS")?)?,
             cluster_domain: domain(or("SHEKARA_CLUSTER_DOMAIN", "cluster.local"))?,
             dns_service: service(or("SHEKARA_DNS_SERVICE", "kube-system/kube-dns"))?,
@@ -125,6 +128,10 @@ fn resources(value: String) -> Result<ResourceRequirements, ConfigError> {
         return Ok(read);
     }
     Err(invalid("SHEKARA_SIDECAR_RESOURCES", &value, "it is an object with requests and limits, quantities written as texts"))
+}
+
+fn limits(value: &str) -> Result<Limits, ConfigError> {
+    Limits::from_json(value).map_err(|error| invalid("SHEKARA_SIDECAR_LIMITS", value, error))
 }
 
 fn interval(value: String) -> Result<u32, ConfigError> {
@@ -198,6 +205,7 @@ mod tests {
         assert_eq!(config.keys_secret, "shekara-keys");
         assert_eq!((config.document_key_age, config.key_overlap), (Duration::from_secs(30 * 86_400), Duration::from_secs(3600)));
         assert_eq!(config.sidecar_resources, ResourceRequirements::default());
+        assert_eq!(config.sidecar_limits, Limits::default());
     }
 
     #[test]
@@ -229,6 +237,11 @@ mod tests {
         "SHEKARA_SIDECAR_RESOURCES",
         r#"{"limit":{}}"#,
         r#"SHEKARA_SIDECAR_RESOURCES is "{\"limit\":{}}": it is an object with requests and limits, quantities written as texts"#
+    )]
+    #[case(
+        "SHEKARA_SIDECAR_LIMITS",
+        r#"{"flows":0}"#,
+        r#"SHEKARA_SIDECAR_LIMITS is "{\"flows\":0}": flows is not from 16 to 65536"#
     )]
     #[case("SHEKARA_CHECKPOINT_INTERVAL", "0", "SHEKARA_CHECKPOINT_INTERVAL is \"0\": it is a number of seconds from 1 to 3600")]
     #[case("SHEKARA_KEY_OVERLAP", "10", "SHEKARA_KEY_OVERLAP is \"10\": it is a number of seconds from 60 to ten years")]

@@ -14,20 +14,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use shekara_policy::Reason;
-use shekara_policy::exchange::{Checkpoint, Standing};
+use shekara_policy::exchange::{Checkpoint, Registration, Standing};
 
 pub(crate) use inventory::{Closing, Gone};
-pub(crate) use registrations::{Registering, Registrations};
+pub(crate) use registrations::Registering;
 pub(crate) use totals::{Counted, Shared, Totals};
 
 use crate::watch::{Key, PodSummary};
 use inventory::{Closed, Open};
+use registrations::Registrations;
 
 /// The checkpoints of every pod.
 #[derive(Default)]
 pub(crate) struct Ledger {
     /// The keys that they are signed with.
-    pub(crate) registrations: Registrations,
+    registrations: Registrations,
     /// The holdings that are no more.
     pub(crate) closed: Closed,
     state: Mutex<State>,
@@ -65,6 +66,20 @@ pub(crate) enum Recorded {
 }
 
 impl Ledger {
+    /// Takes the key of a start of a pod's sidecar, if it is the first of that start.
+    pub(crate) fn register(&self, pod: &PodSummary, registration: &Registration) -> Registering {
+        let became = self.registrations.register(pod, registration);
+        if became == Registering::Accepted {
+            self.lock().changed.insert(pod.namespace.clone());
+        }
+        became
+    }
+
+    /// The key that counts for a pod.
+    pub(crate) fn registered(&self, pod: &PodSummary) -> Option<Registration> {
+        self.registrations.of(pod)
+    }
+
     /// Takes a checkpoint of a pod. `present` says whether the pod is still there; it is asked while nothing else can be
     /// recorded, so that a pod that goes at the same time is not counted again after its end.
     pub(crate) fn record(&self, pod: &PodSummary, checkpoint: Checkpoint, present: impl FnOnce() -> bool) -> Recorded {
@@ -106,8 +121,11 @@ impl Ledger {
 
     /// Says which pod now has a name, if any: another one that had it has ended.
     pub(crate) fn keep_only(&self, pod: &Key, uid: Option<&str>) {
-        self.registrations.keep_only(pod, uid);
+        let forgotten = self.registrations.keep_only(pod, uid);
         let mut state = self.lock();
+        if forgotten {
+            state.changed.insert(pod.namespace.clone());
+        }
         if state.pods.get(pod).is_some_and(|entry| Some(entry.uid.as_str()) != uid) {
             state.end(pod);
         }

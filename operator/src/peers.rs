@@ -1,7 +1,6 @@
 //! Who is at which address inside the cluster: an index of pods, nodes, Services and their endpoints, and what the holdings, the
 //! kubelet and the checkpoints say of the pods. Streams watch single addresses, so that a change wakes those that it concerns.
 
-mod index;
 mod watching;
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use shekara_crds::{DataHolding, narrowing};
+use shekara_crds::network::{self, Index};
 use shekara_policy::Peer;
-use shekara_policy::peer::{Cover, End, MOST_ENDS, ServiceName, SourceName};
+use shekara_policy::peer::{Cover, End, SourceName};
 use tokio::sync::watch;
 
 use crate::caches::Caches;
@@ -23,7 +22,6 @@ use crate::ledger::Ledger;
 use crate::ledger::store::Resumed;
 use crate::policy_api::holdings;
 use crate::watch::{Key, Kind, PodSummary};
-use index::{Found, Index, Lead};
 use watching::Watching;
 
 pub(crate) use watching::Watch;
@@ -109,7 +107,8 @@ impl Peers {
                 if pod.is_none() {
                     lock(&self.enforced).remove(key);
                 }
-                index.pod(key, pod.as_deref())
+                let addresses = pod.as_deref().map(|pod| pod.addresses.as_slice()).unwrap_or_default();
+                index.pod(key, addresses, pod.as_deref().is_some_and(|pod| pod.ended))
             }
             Kind::Node => index.node(key, self.caches.nodes.get(key).as_deref()),
             Kind::Service => index.service(key, self.caches.services.get(key)),
@@ -146,31 +145,18 @@ impl Peers {
     pub(crate) fn answer(&self, at: SocketAddr) -> Answer {
         let found = lock(&self.index).find(at);
         let mut answer = Answer { peer: None, again: None };
-        let mut ends = BTreeSet::new();
-        let mut known = true;
         let sources = self.sources(&found);
-        for lead in &found.ends {
-            let end = match lead {
-                Lead::Node => End::Node,
-                Lead::ApiServer => End::ApiServer,
-                Lead::Stray(at) if self.is_inside(at.ip()) => End::Unknown,
-                Lead::Stray(at) => End::Outside(*at),
-                Lead::Pod(key) => match self.caches.pods.get(key) {
-                    Some(pod) => {
-                        let covers = self.covers(key, &pod, &mut answer.again);
-                        known &= covers.is_some();
-                        End::Pod(covers.unwrap_or_default())
-                    }
-                    // it has just gone, and the index is about to hear of it
-                    None => End::Unknown,
-                },
-            };
-            ends.insert(end);
-        }
-        if ends.len() > MOST_ENDS {
-            ends = [End::Unknown].into();
-        }
-        answer.peer = known.then(|| Peer { services: services(found), ends, sources });
+        let again = &mut answer.again;
+        let peer = network::peer(
+            found,
+            |address| self.is_inside(address),
+            |key| match self.caches.pods.get(key) {
+                Some(pod) => self.covers(key, &pod, again).map(End::Pod),
+                // it has just gone, and the index is about to hear of it
+                None => Some(End::Unknown),
+            },
+        );
+        answer.peer = peer.map(|peer| Peer { sources, ..peer });
         answer
     }
 
@@ -217,11 +203,8 @@ impl Peers {
             let Some(published) = published else { continue };
             let enforcing = self.enforces(key, pod, &name, &published, loaded.as_deref(), again);
             let holding = Key::new(&*pod.namespace, &*name);
-            // as it is declared now: what its document still counts for others is not for a pod that never had it
             let declared = self.caches.holdings.get(&holding);
-            let receives = |holding: &DataHolding| narrowing::receives(holding, &published.document.data, pod.created());
-            let data = declared.as_deref().map(receives).unwrap_or_default();
-            covers.insert(Cover { holding: holding.to_string(), data, enforcing });
+            covers.insert(network::cover(&holding, declared.as_deref(), &published.document.data, pod.created(), enforcing));
         }
         Some(covers)
     }
@@ -287,10 +270,6 @@ impl Peers {
             changed
         });
     }
-}
-
-fn services(found: Found) -> BTreeSet<ServiceName> {
-    found.services.into_iter().map(|Key { namespace, name }| ServiceName { namespace, name }).collect()
 }
 
 fn sooner(again: &mut Option<Duration>, rest: Duration) {

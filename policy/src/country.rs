@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A country code of two upper-case letters (ISO 3166-1 alpha-2), or `ZZ` for a country that is not known.
+/// A country code of two upper-case letters (ISO 3166-1 alpha-2), `ZZ` for a country that is not known, or `XA` for many at once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Country([u8; 2]);
@@ -19,10 +19,14 @@ impl Country {
     /// The country is not known. It is never allowed by any rule.
     pub const UNKNOWN: Self = Self(*b"ZZ");
 
+    /// The address is announced from many places at once: `XA`, which ISO 3166-1 leaves to its users. A source that says so counts
+    /// more than any that knows a country, and no rule allows it.
+    pub const MANY: Self = Self(*b"XA");
+
     /// Whether the country is known.
     #[must_use]
     pub fn is_known(self) -> bool {
-        self != Self::UNKNOWN
+        self != Self::UNKNOWN && self != Self::MANY
     }
 
     /// The two letters.

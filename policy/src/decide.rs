@@ -2,6 +2,7 @@
 
 mod approach;
 mod country;
+mod egress;
 mod empty;
 mod explain;
 mod inbound;
@@ -15,10 +16,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 pub use approach::{Approach, approach};
+pub use egress::is_egress;
 pub use explain::{Considered, Explained, explain};
 pub use inbound::{OPEN, decide_inbound};
 pub use peer::is_inside;
-pub use question::{Question, decide_question};
+pub use question::{Question, can_be_answer, chosen_below, decide_question};
 pub use route::closed;
 pub use telling::most_telling;
 
@@ -53,6 +55,9 @@ pub struct Judge<'a> {
 pub fn decide(judge: Judge<'_>, flow: &Flow) -> Verdict {
     if judge.documents.is_empty() {
         return Reason::NoDocument.into();
+    }
+    if let Some(proxy) = flow.via {
+        return egress::decide(judge, flow, proxy);
     }
     if let Some(address) = flow.address.filter(|address| is_inside(judge, *address)) {
         return peer::decide(judge, flow, address);

@@ -89,6 +89,23 @@ pub struct StandardNetworks {
     /// Whether geo sources say where an endpoint is that serves many customers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locates_shared: bool,
+    /// Whether a hello with the extension Encrypted ClientHello passes, judged by its outer name alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passes_ech: bool,
+    /// Egress proxies to which flows may be handed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress_via: Vec<EgressProxy>,
+}
+
+/// An egress proxy that is there already. It resolves the names that flows are handed to it with, so in which country those end is not
+/// measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EgressProxy {
+    /// Its addresses.
+    pub network: IpNet,
+    /// Its ports.
+    pub ports: BTreeSet<u16>,
 }
 
 /// A network and the country that it is in.

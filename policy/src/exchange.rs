@@ -131,6 +131,21 @@ pub struct Checkpoint {
     pub totals: Vec<FlowTotal>,
     /// UDP packets that reached the sink.
     pub datagrams_denied: u64,
+    /// What was asked of the resolvers; questions that were refused are among the totals, by their reasons.
+    #[serde(default)]
+    pub questions: QuestionTotals,
+}
+
+/// What a sidecar has asked the resolvers for its pod since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QuestionTotals {
+    /// Questions that were asked.
+    pub asked: u64,
+    /// Labels below listed wildcards that the application chose: distinct ones of each hour.
+    pub labels: u64,
+    /// The bytes of those labels.
+    pub label_bytes: u64,
 }
 
 /// How sure a sidecar is of its documents.

@@ -1,5 +1,7 @@
 //! What is judged: one flow, described by what is known of it at the moment.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
@@ -57,8 +59,15 @@ pub struct Flow {
     pub address: Option<Address>,
     /// The destination port.
     pub port: u16,
-    /// The highest TLS version that the client offers; absent for other protocols and for older versions.
+    /// The TLS version that the server has chosen, and before it has the highest that the client offers; absent for other protocols
+    /// and for older versions.
     pub tls: Option<TlsVersion>,
+    /// Whether the ClientHello has the extension `encrypted_client_hello` (RFC 9849). By design nobody on the way can tell whether
+    /// another name is hidden in it or it has random bytes (GREASE, section 6.2).
+    pub ech: bool,
+    /// The egress proxy that the flow is handed to by CONNECT (RFC 9110, section 9.3.6), which resolves the name itself; absent for
+    /// flows that the sidecar dials.
+    pub via: Option<SocketAddr>,
 }
 
 /// A connection from a client to a covered pod.

@@ -7,12 +7,17 @@
 pub mod address;
 pub mod category;
 pub mod country;
+pub mod datagrams;
 pub mod decide;
 pub mod document;
 pub mod exchange;
 pub mod flow;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geo;
 pub mod host_name;
+pub mod limits;
 pub mod peer;
 pub mod reason;
 pub mod record;
@@ -26,6 +31,7 @@ pub use decide::{Judge, decide, decide_inbound};
 pub use document::PolicyDocument;
 pub use flow::{Flow, Inflow, Protocol};
 pub use host_name::{HostName, HostPattern};
+pub use limits::Limits;
 pub use peer::{Peer, PeerSource};
 pub use reason::Reason;
 pub use verdict::Verdict;

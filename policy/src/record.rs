@@ -3,7 +3,7 @@
 //! Names, addresses, sizes and reasons only: no payload, path, query or header value is ever in a record.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub struct FlowRecord {
     /// The address that was dialled; absent when none was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dialled: Option<IpAddr>,
+    /// The egress proxy that the flow was handed to. It has resolved the name, so the country was not measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub via: Option<SocketAddr>,
     /// The country of the judged address: absent where none was judged or it is inside the cluster.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub country: Option<Country>,

@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::flow::dial::Dialler;
 use crate::flow::listener::{Origin, original_destination};
 use crate::policy::Enforced;
-use crate::{admin, dns, flow, mark, policy, sink, spending};
+use crate::{admin, datagrams, dns, flow, geo, mark, policy, sink, spending};
 
 /// How long living flows may go on after the sidecar was told to stop. The application has ended before it is told, so what
 /// still lives waits for a destination.
@@ -38,11 +38,16 @@ const LOOK: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// When it cannot begin, or a part of it ends by itself.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(mut config: Config) -> anyhow::Result<()> {
     tracing_subscriber::fmt().json().flatten_event(true).with_max_level(config.log).with_writer(std::io::stderr).init();
     mark::probe()?;
-    if let Err(error) = listen::raise_limit() {
+    if let Err(error) = listen::raise_limit(config.limits) {
         tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    let flows = listen::flows_within_limit(config.limits);
+    if flows < config.limits.flows {
+        tracing::warn!(flows, "the limit of open files leaves room for fewer flows than are configured");
+        config.limits.flows = flows;
     }
     // One thread: what a sidecar needs is little memory, and a core carries gigabytes a second.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -84,7 +89,7 @@ impl App {
         origin: Origin,
     ) -> anyhow::Result<Self> {
         let (documents, policy) = policy::channel();
-        let listeners = Listeners::bind(config.ports, &dialler).await?;
+        let listeners = Listeners::bind(config.ports, &config.datagrams, &dialler).await?;
         let context = Arc::new(Context::new(config, policy, dialler, output)?);
         context.spending.begin_with(spending::left_before(), Timestamp::now());
         context.readiness.listeners_bound();
@@ -143,7 +148,7 @@ impl App {
 
 fn spawn(listeners: Listeners, origin: Origin, context: &Arc<Context>, stop: &CancellationToken) -> JoinSet<anyhow::Result<()>> {
     let mut tasks = JoinSet::new();
-    let Listeners { flow, inward, dns_tcp, dns_udp, sink, admin } = listeners;
+    let Listeners { flow, inward, dns_tcp, dns_udp, sink, datagrams, admin } = listeners;
     for listener in flow {
         tasks.spawn(flow::listener::serve(listener, origin, context.clone(), stop.clone()));
     }
@@ -160,6 +165,11 @@ fn spawn(listeners: Listeners, origin: Origin, context: &Arc<Context>, stop: &Ca
         let context = context.clone();
         tasks.spawn(async { sink::serve(socket, context).await.context("the sink") });
     }
+    for (socket, endpoint) in datagrams {
+        tasks.spawn(datagrams::serve(socket, endpoint, context.clone()));
+    }
+    let looking = context.clone();
+    tasks.spawn(async { match geo::keep_looking(looking).await {} });
     for listener in admin {
         let context = context.clone();
         tasks.spawn(async { admin::serve(listener, context).await.context("the administration port") });

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use shekara_policy::HostName;
 use shekara_policy::signed::{Fingerprint, Stamp};
+use shekara_policy::{HostName, Limits};
 use tracing::level_filters::LevelFilter;
 
-use crate::observe;
+use crate::{datagrams, observe};
 
 /// What the proxy must know before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub struct Config {
     pub observe_until: Option<Timestamp>,
     /// The level of the sidecar's own log (`SHEKARA_LOG`).
     pub log: LevelFilter,
+    /// What the sidecar holds at once (`SHEKARA_LIMITS`, as JSON).
+    pub limits: Limits,
+    /// The addresses and ports whose datagrams the packet filter leads to local ports of their own (`SHEKARA_UDP`).
+    pub datagrams: Vec<SocketAddr>,
     /// The ports to listen on: fixed in a pod, free in tests.
     pub ports: Ports,
 }
@@ -69,11 +73,13 @@ pub struct Ports {
     pub inward: u16,
     /// Metrics and readiness.
     pub admin: u16,
+    /// The first of those for datagrams to listed endpoints.
+    pub datagrams: u16,
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { flow: 15001, dns: 15053, sink: 15009, inward: INWARD_PORT, admin: 15020 }
+        Self { flow: 15001, dns: 15053, sink: 15009, inward: INWARD_PORT, admin: 15020, datagrams: datagrams::FIRST_PORT }
     }
 }
 
@@ -118,6 +124,8 @@ impl Config {
             pod: or("SHEKARA_POD", ""),
             observe_until: observe::until(&variable)?,
             log: log(&or("SHEKARA_LOG", "info"))?,
+            limits: limits(&or("SHEKARA_LIMITS", "{}"))?,
+            datagrams: datagrams::endpoints(&variable)?,
             ports: Ports::default(),
         })
     }
@@ -166,6 +174,10 @@ fn resolvers(value: &str) -> Result<Vec<SocketAddr>, ConfigError> {
     Ok(resolvers)
 }
 
+fn limits(value: &str) -> Result<Limits, ConfigError> {
+    Limits::from_json(value).map_err(|error| invalid("SHEKARA_LIMITS", value, error))
+}
+
 fn log(value: &str) -> Result<LevelFilter, ConfigError> {
     value.parse().map_err(|_| invalid("SHEKARA_LOG", value, "it is off, error, warn, info, debug or trace"))
 }
@@ -202,7 +214,9 @@ mod tests {
         assert_eq!(config.geo, PathBuf::from("/geo"));
         assert_eq!(config.files, PathBuf::from("/var/run/shekara.dev/policy"));
         assert_eq!(config.log, LevelFilter::INFO);
-        assert_eq!(config.ports, Ports { flow: 15001, dns: 15053, sink: 15009, inward: 15006, admin: 15020 });
+        let ports = Ports { flow: 15001, dns: 15053, sink: 15009, inward: 15006, admin: 15020, datagrams: 15100 };
+        assert_eq!(config.ports, ports);
+        assert_eq!((config.limits, config.datagrams), (Limits::default(), vec![]));
     }
 
     #[rstest]
@@ -221,6 +235,12 @@ mod tests {
     #[case("SHEKARA_NAMESPACE_UID", "", "SHEKARA_NAMESPACE_UID is not set")]
     #[case("SHEKARA_DOCUMENTS", "faces", "SHEKARA_DOCUMENTS is \"faces\": \"faces\" is not written name=uid:serial")]
     #[case("SHEKARA_KEY_SET", "-1", "SHEKARA_KEY_SET is \"-1\": it is the version of a key set, a number")]
+    #[case("SHEKARA_LIMITS", r#"{"flows":1}"#, r#"SHEKARA_LIMITS is "{\"flows\":1}": flows is not from 16 to 65536"#)]
+    #[case(
+        "SHEKARA_UDP",
+        "192.0.2.1",
+        "SHEKARA_UDP is \"192.0.2.1\": it is a list of address:port, 256 at most, joined by commas"
+    )]
     #[case("SHEKARA_LOG", "loud", "SHEKARA_LOG is \"loud\": it is off, error, warn, info, debug or trace")]
     fn each_fault_names_its_variable(#[case] variable: &'static str, #[case] value: &'static str, #[case] message: &str) {
         let mut variables = sound();

@@ -5,20 +5,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use shekara_policy::decide::is_inside;
+use rustix::process::{Resource, getrlimit};
+use shekara_policy::decide::{chosen_below, is_inside};
 use shekara_policy::verdict::{Denial, Grant};
-use shekara_policy::{Address, Flow, Inflow, Judge, PolicyDocument, Reason, Verdict, decide, decide_inbound};
+use shekara_policy::{Address, Flow, HostName, Inflow, Judge, PolicyDocument, Reason, Verdict, decide, decide_inbound};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::bound::{Bound, flows_within};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns::forward::Forwarder;
+use crate::dns::labels::Labels;
 use crate::dns::pins::Pins;
-use crate::dns::respond::Waiting;
 use crate::flow::dial::Dialler;
 use crate::flow::registry::{Registry, Subject};
 use crate::flow::resolve::Resolved;
-use crate::geo::Geo;
+use crate::geo::Countries;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
@@ -37,15 +40,23 @@ pub struct Context {
     /// The documents that were put in force last; [`Self::enforced`] says whether they still are.
     pub policy: watch::Receiver<Arc<Enforced>>,
     /// The countries of addresses.
-    pub geo: Geo,
+    pub geo: Countries,
     /// Who is at the addresses inside the cluster that are used.
     pub peers: Peers,
     /// How sockets to the outside are made.
     pub dialler: Dialler,
     /// Who asks the resolvers.
     pub forwarder: Forwarder,
+    /// The TCP flows.
+    pub flows: Bound,
+    /// Those of them that have not reached their destination.
+    pub half_open: Bound,
+    /// The associations of UDP.
+    pub associations: Bound,
     /// The questions that wait for a resolver.
-    pub waiting: Waiting,
+    pub waiting: Bound,
+    /// What applications have said in names below wildcards.
+    pub labels: Labels,
     /// What names were resolved to lately.
     pub resolved: Resolved,
     /// The names that this pod was answered addresses for.
@@ -79,14 +90,18 @@ impl Context {
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         Ok(Self {
-            geo: Geo::open(&config.geo)?,
+            geo: Countries::open(&config.geo)?,
             clock: Clock::default(),
             readiness: Readiness::default(),
             policy,
             peers: Peers::default(),
             forwarder: Forwarder::new(dialler.clone()),
             dialler,
-            waiting: Waiting::default(),
+            flows: Bound::new(flows_within(getrlimit(Resource::Nofile).current, config.limits.flows)),
+            half_open: Bound::new(config.limits.half_open),
+            associations: Bound::new(config.limits.associations),
+            waiting: Bound::new(config.limits.questions),
+            labels: Labels::default(),
             resolved: Resolved::default(),
             pins: Pins::default(),
             spending: Spending::default(),
@@ -140,7 +155,7 @@ impl Context {
     pub fn decide_again(&self, subject: &Subject) -> Verdict {
         match subject {
             Subject::Out(flow) => self.decide(flow),
-            Subject::In(_) => Verdict::Allow(Grant { rules: vec![], data: [].into(), country: None, budgets: vec![] }),
+            Subject::In(flow) => self.decide_inbound(flow),
         }
     }
 
@@ -171,6 +186,23 @@ impl Context {
             return Ok(());
         }
         self.peers.know(&inside, || self.registry.destinations()).await
+    }
+
+    /// Counts the label of a listed name that the application has chosen, before anybody is asked for the name.
+    ///
+    /// # Errors
+    /// When more of them were chosen below the same wildcard than an hour allows.
+    pub fn spell(&self, name: &HostName) -> Result<(), Reason> {
+        let enforced = self.enforced();
+        let Some(parent) = chosen_below(&enforced.documents, name) else { return Ok(()) };
+        match self.labels.take(parent, name, self.config.limits, Instant::now()) {
+            Some(new) => {
+                self.metrics.labels.inc_by(u64::from(new > 0));
+                self.metrics.label_bytes.inc_by(new);
+                Ok(())
+            }
+            None => Err(Reason::TooManyLabels),
+        }
     }
 
     /// The same for a flow that is to begin: it also needs something left of every bound, unless the pod observes, which bounds

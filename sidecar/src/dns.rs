@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod forward;
+pub mod labels;
 pub mod lookup;
 pub mod pins;
 pub mod question;

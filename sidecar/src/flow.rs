@@ -12,6 +12,7 @@ pub mod registry;
 pub mod relay;
 pub mod requests;
 pub mod resolve;
+pub mod server_hello;
 pub mod source_ports;
 pub mod story;
 pub mod unsent;

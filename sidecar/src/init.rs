@@ -4,12 +4,13 @@ mod node;
 mod routing;
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 
 use self::node::Probes;
-use crate::observe;
+use crate::{datagrams, observe};
 
 /// The ruleset, as auditors read it.
 pub const RULESET: &str = include_str!("init/ruleset.nft");
@@ -73,6 +74,9 @@ pub enum InitError {
     /// The table is not what was asked for.
     #[error("the packet filter was set but does not read back as it should: {0:?} is missing")]
     ReadBack(&'static str),
+    /// The line of an endpoint is not there.
+    #[error("the packet filter was set but does not read back as it should: nothing is led to port {0}")]
+    Endpoint(u16),
 }
 
 /// Sets the packet filter, in one transaction, and reads it back.
@@ -82,11 +86,12 @@ pub enum InitError {
 pub fn run() -> anyhow::Result<()> {
     let observing = observe::still(Timestamp::now())?;
     let probes = Probes::read(|name| std::env::var(name).ok())?;
+    let endpoints = datagrams::endpoints(|name| std::env::var(name).ok())?;
     // first, so that nothing that the filter marks can be led elsewhere
     routing::set().map_err(InitError::Routing)?;
-    nft(&["-f", "-"], &ruleset(observing, &probes))?;
+    nft(&["-f", "-"], &ruleset(observing, &probes, &endpoints))?;
     let table = nft(&["list", "table", "inet", "shekara"], "")?;
-    check(&table)?;
+    check(&table, endpoints.len())?;
     match observing {
         None => println!("the packet filter is set: what leaves this pod and what comes in passes the sidecar, or not at all"),
         Some(until) => println!("the packet filter is set: TCP and DNS pass the sidecar; the rest passes until {until}"),
@@ -95,8 +100,9 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The ruleset of a pod that observes until then, or of one that enforces, with its probes. A second that has begun counts as over.
-fn ruleset(observing: Option<Timestamp>, probes: &Probes) -> String {
+/// The ruleset of a pod that observes until then, or of one that enforces, with its probes and these endpoints for datagrams. A second
+/// that has begun counts as over.
+fn ruleset(observing: Option<Timestamp>, probes: &Probes, endpoints: &[SocketAddr]) -> String {
     let observing = observing.map(|until| OBSERVE.replace("UNTIL", &until.as_second().to_string()));
     let [v4, v6] = [("ip", true), ("ip6", false)].map(|(family, v4)| {
         let node = joined(probes.node.iter().filter(|address| address.is_ipv4() == v4));
@@ -104,7 +110,9 @@ fn ruleset(observing: Option<Timestamp>, probes: &Probes) -> String {
         let text = || PROBES.replace("FAMILY", family).replace("NODE", &node).replace("PORTS", &ports);
         (!node.is_empty() && !ports.is_empty()).then(text)
     });
-    let parts = [Some(RULESET.to_owned()), observing, v4, v6];
+    // the last line that is inserted comes first
+    let datagrams = Some(datagrams::rules(endpoints)).filter(|rules| !rules.is_empty());
+    let parts = [Some(RULESET.to_owned()), observing, v4, v6, datagrams];
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
@@ -112,7 +120,13 @@ fn joined<T: ToString>(values: impl Iterator<Item = T>) -> String {
     values.map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn check(table: &str) -> Result<(), InitError> {
+/// Looks whether the table is what was asked for, with a port of its own for each of so many endpoints.
+fn check(table: &str, endpoints: usize) -> Result<(), InitError> {
+    for (port, _) in (datagrams::FIRST_PORT..).zip(0..endpoints) {
+        if !table.lines().any(|line| line.trim_end().ends_with(&format!("redirect to :{port}"))) {
+            return Err(InitError::Endpoint(port));
+        }
+    }
     REQUIRED.into_iter().find(|required| !table.contains(required)).map_or(Ok(()), |missing| Err(InitError::ReadBack(missing)))
 }
 
@@ -172,8 +186,8 @@ mod tests {
     #[test]
     fn only_a_pod_that_observes_has_lines_with_a_time() {
         let none = Probes::default();
-        assert_eq!(ruleset(None, &none), RULESET);
-        let observing = ruleset(Some("2026-12-01T00:00:00.9Z".parse().unwrap()), &none);
+        assert_eq!(ruleset(None, &none, &[]), RULESET);
+        let observing = ruleset(Some("2026-12-01T00:00:00.9Z".parse().unwrap()), &none, &[]);
         let rest = observing.strip_prefix(RULESET).unwrap();
         let rules: Vec<&str> = rest.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
         assert!(rules.len() == 3 && rules.iter().all(|rule| rule.contains("meta time < \"1796083200\"")), "{rules:?}");
@@ -183,7 +197,7 @@ mod tests {
     fn only_the_node_reaches_ports_of_probes_and_only_where_there_are_both() {
         let node = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
         let mut probes = Probes { node: node.into(), ports: [8080, 9090].into() };
-        let added = ruleset(None, &probes);
+        let added = ruleset(None, &probes, &[]);
         let rules: Vec<&str> = added.strip_prefix(RULESET).unwrap().lines().filter(|line| line.contains("rule")).collect();
         assert_eq!(rules.len(), 3);
         assert!(
@@ -191,16 +205,18 @@ mod tests {
             "{rules:?}"
         );
         probes.ports.clear();
-        assert_eq!(ruleset(None, &probes), RULESET);
+        assert_eq!(ruleset(None, &probes, &[]), RULESET);
     }
 
     #[test]
     fn each_part_must_read_back() {
         let whole = REQUIRED.join("\n");
-        check(&whole).unwrap();
+        check(&whole, 0).unwrap();
         for part in REQUIRED {
-            assert!(check(&whole.replace(part, "")).is_err(), "{part}");
+            assert!(check(&whole.replace(part, ""), 0).is_err(), "{part}");
         }
+        assert!(matches!(check(&whole, 1), Err(InitError::Endpoint(15100))));
+        check(&format!("{whole}\n\t\tip daddr 192.0.2.1 udp dport 5 redirect to :15100\n"), 1).unwrap();
     }
 
     #[rstest]

@@ -5,11 +5,16 @@
 
 pub mod admin;
 pub mod app;
+pub mod bound;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod datagrams;
 pub mod dns;
 pub mod flow;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geo;
 pub mod init;
 pub mod ledger;

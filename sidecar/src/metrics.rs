@@ -80,6 +80,14 @@ pub struct Metrics {
     pub policy_key_set: IntGauge,
     /// UDP packets that reached the sink.
     pub datagrams_denied: IntCounter,
+    /// Labels that applications chose below listed wildcards.
+    pub labels: IntCounter,
+    /// The bytes of those labels.
+    pub label_bytes: IntCounter,
+    /// Questions that were asked of the resolvers.
+    pub questions_asked: IntCounter,
+    /// Tables of countries that were refused while another one was in use.
+    pub geo_refused: IntCounter,
     /// Records that standard output did not take in time.
     pub records_lost: IntCounter,
     /// 1 while the policy stream is open.
@@ -138,6 +146,10 @@ impl Metrics {
             policy_not_after: gauge("policy_not_after_seconds", "When the first of those documents ends, in seconds since 1970")?,
             policy_key_set: gauge("policy_key_set", "The version of the key set that is known")?,
             datagrams_denied: counter("datagrams_denied_total", "UDP packets that went nowhere")?,
+            labels: counter("dns_labels_total", "Distinct labels of each hour that were chosen below listed wildcards")?,
+            label_bytes: counter("dns_label_bytes_total", "The bytes of those labels")?,
+            questions_asked: counter("dns_questions_asked_total", "DNS questions that were asked of the resolvers")?,
+            geo_refused: counter("geo_refused_total", "Tables of countries that were refused, upon which the earlier one stays")?,
             records_lost: counter("records_lost_total", "Records that standard output did not take in time")?,
             policy_connected: gauge("policy_connected", "1 while the policy stream is open")?,
             registry,

@@ -116,6 +116,7 @@ pub(crate) mod tests {
             destination: None,
             port: 1,
             dialled: None,
+            via: None,
             country: None,
             verdict: Decision::Allow,
             observed: false,

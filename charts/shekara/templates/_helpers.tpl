@@ -71,7 +71,7 @@ matchExpressions:
     variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/shekara.dev/policy", "/var/run/secrets/kubernetes.io/serviceaccount"] &&
     !has(mount.subPath) && !has(mount.subPathExpr)) &&
     !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom) &&
-    (index == 1 || variables.first[index].?env.orValue([]).filter(variable, index != 0 || !(variable.name in ["SHEKARA_NODE", "SHEKARA_PROBE_PORTS"])) == variables.observe)) &&
+    (index == 1 || variables.first[index].?env.orValue([]).filter(variable, index != 0 || !(variable.name in ["SHEKARA_NODE", "SHEKARA_PROBE_PORTS", "SHEKARA_UDP"])) == variables.observe)) &&
     variables.probed
 - name: injected
   expression: >-

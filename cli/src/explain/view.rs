@@ -6,7 +6,7 @@ use serde::Serialize;
 use shekara_crds::{COVERED_LABEL, DataHolding, HOLDINGS_ANNOTATION, cover, pods};
 
 use super::reasons::reasons;
-use crate::cover::{Claim, Covered, Sidecar};
+use crate::cover::{Claim, Covered, Sidecar, said_state};
 use crate::inventory::workload;
 use crate::objects::Objects;
 use crate::place::{Bound, Place};
@@ -126,14 +126,7 @@ fn state<'a>(covered: &Covered<'_>, holding: &'a DataHolding) -> &'a str {
         Sidecar::Ended => "Ended",
         Sidecar::Absent => "Bare",
         Sidecar::Starting | Sidecar::ProofFailed(_) => "Starting",
-        Sidecar::Proven => {
-            let Some(coverage) = holding.status.as_ref().and_then(|status| status.coverage.as_ref()) else { return "Unknown" };
-            let name = covered.pod.metadata.name.as_deref();
-            let named = coverage.uncovered.iter().find(|pod| Some(pod.name.as_str()) == name);
-            // the list is bounded: only where it is whole do those that are not in it enforce
-            let whole = i64::try_from(coverage.uncovered.len()).is_ok_and(|named| named == coverage.in_scope - coverage.covered);
-            named.map_or(if whole && coverage.covered > 0 { "Enforcing" } else { "Unknown" }, |pod| &pod.state)
-        }
+        Sidecar::Proven => said_state(covered.pod, holding).unwrap_or("Unknown"),
     }
 }
 

@@ -1,22 +1,25 @@
 //! Objects from a cluster: every request has a time limit, and what may not be read says which right is missing.
 
+mod connect;
+mod network;
+
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DeserializeGuard;
-use kube::{Api, Client, Config, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, closed};
 
-use super::{Need, OPERATOR, Objects, Request};
+use super::{Asked, Need, OPERATOR, Objects, Request};
 use crate::arguments::Common;
+use crate::network::Network;
 use crate::place::Settings;
 
 /// How many objects one request asks for.
@@ -28,11 +31,16 @@ trait Kind: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned {}
 impl<K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned> Kind for K {}
 
 pub(super) fn read(common: &Common, request: &Request) -> Result<Objects> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime can be started")?;
-    runtime.block_on(async {
-        let reader = Reader::connect(common).await?;
-        reader.read(request).await
-    })
+    runtime()?.block_on(async { Reader::connect(common).await?.read(request).await })
+}
+
+/// Reads who is where, as far as it matters for what is asked.
+pub(super) fn network(common: &Common, asked: &Asked<'_>) -> Result<Network> {
+    runtime()?.block_on(async { Ok(Reader::connect(common).await?.network(asked).await) })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime can be started")
 }
 
 struct Reader {
@@ -62,7 +70,7 @@ enum ReadError {
 
 impl Reader {
     async fn connect(common: &Common) -> Result<Self> {
-        let mut config = config(common).await?;
+        let mut config = connect::config(common).await?;
         config.connect_timeout = Some(common.request_timeout);
         config.read_timeout = Some(common.request_timeout);
         config.write_timeout = Some(common.request_timeout);
@@ -125,9 +133,8 @@ impl Reader {
     /// The holdings. One that cannot be read is left out and noted, so that the others are seen.
     async fn holdings(&self, notes: &mut Vec<String>) -> Result<Vec<DataHolding>, ReadError> {
         let mut holdings = Vec::new();
-        for guard in
-            self.pages::<DataHolding>("dataholdings", &self.within(self.namespace.as_deref()), &ListParams::default()).await?
-        {
+        let api = self.within::<DataHolding>(self.namespace.as_deref());
+        for guard in self.pages("dataholdings", &api, &ListParams::default(), |_| true).await? {
             match guard.0 {
                 Ok(holding) => holdings.push(holding),
                 Err(invalid) => {
@@ -210,12 +217,23 @@ impl Reader {
         }
     }
 
-    /// Every object that an API lists. One that cannot be read is an error: an answer without it could be a wrong one.
     async fn list<K: Kind>(
         &self,
         kind: &'static str,
         api: &Api<DeserializeGuard<K>>,
         parameters: &ListParams,
+    ) -> Result<Vec<K>, ReadError> {
+        self.those(kind, api, parameters, |_| true).await
+    }
+
+    /// Those of the objects that an API lists that are wanted. One that cannot be read is an error: an answer without it could be a
+    /// wrong one.
+    async fn those<K: Kind>(
+        &self,
+        kind: &'static str,
+        api: &Api<DeserializeGuard<K>>,
+        parameters: &ListParams,
+        wanted: impl Fn(&K) -> bool,
     ) -> Result<Vec<K>, ReadError> {
         let whole = |guard: DeserializeGuard<K>| {
             guard.0.map_err(|invalid| {
@@ -223,7 +241,7 @@ impl Reader {
                 ReadError::Unreadable { kind, name, problem: invalid.error }
             })
         };
-        self.pages(kind, api, parameters).await?.into_iter().map(whole).collect()
+        self.pages(kind, api, parameters, wanted).await?.into_iter().map(whole).collect()
     }
 
     async fn pages<K: Kind>(
@@ -231,12 +249,13 @@ impl Reader {
         kind: &'static str,
         api: &Api<DeserializeGuard<K>>,
         parameters: &ListParams,
+        wanted: impl Fn(&K) -> bool,
     ) -> Result<Vec<DeserializeGuard<K>>, ReadError> {
         let mut found = Vec::new();
         let mut parameters = parameters.clone().limit(PAGE);
         loop {
             let page = self.limited(kind, "list", api.namespace(), api.list(&parameters)).await?;
-            found.extend(page.items);
+            found.extend(page.items.into_iter().filter(|guard| guard.0.as_ref().map_or(true, &wanted)));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
                 None => return Ok(found),
@@ -274,22 +293,4 @@ fn wanted<T: Default>(found: Result<T, ReadError>, notes: &mut Vec<String>, cons
         notes.push(format!("{error}; {consequence}"));
         T::default()
     })
-}
-
-async fn config(common: &Common) -> Result<Config> {
-    let options = KubeConfigOptions { context: common.context.clone(), ..KubeConfigOptions::default() };
-    let kubeconfig = match &common.kubeconfig {
-        Some(file) => Kubeconfig::read_from(file).map_err(|error| anyhow!("{error}; --kubeconfig names another file"))?,
-        None => match Kubeconfig::read() {
-            Ok(kubeconfig) => kubeconfig,
-            // in a pod there is no kubeconfig but a service account
-            Err(error) => match Config::incluster() {
-                Ok(config) if common.context.is_none() => return Ok(config),
-                _ => return Err(anyhow!("{error}; set KUBECONFIG, or read files with --from")),
-            },
-        },
-    };
-    Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(|error| anyhow!("{error}; --context names another cluster"))
 }

@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shekara_crds::closed;
 
-use super::{OPERATOR, Objects};
+use super::{OPERATOR, Objects, Request};
 use crate::arguments::Common;
 
 /// The endings of files that are read of a folder.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-pub(super) fn read(common: &Common) -> Result<Objects> {
+pub(super) fn read(common: &Common, request: &Request) -> Result<Objects> {
     let mut objects = Objects { rules_known: true, ..Objects::default() };
     for path in &common.from {
         for file in files(path)? {
@@ -26,6 +26,9 @@ pub(super) fn read(common: &Common) -> Result<Objects> {
                 take(&mut objects, document, common.namespace.as_deref()).with_context(|| shown.clone())?;
             }
         }
+    }
+    if request.needs.network {
+        survey(&mut objects);
     }
     narrow(&mut objects, common);
     Ok(objects)
@@ -112,6 +115,8 @@ fn take(objects: &mut Objects, object: Value, namespace: Option<&str>) -> Result
         ("v1", "Namespace") => objects.namespaces.push(parse(object, &name)?),
         ("v1", "Pod") => objects.pods.get_or_insert_default().push(parse(object, &name)?),
         ("v1", "Service") => objects.services.push(parse(object, &name)?),
+        ("v1", "Node") => objects.network.take_node(parse(object, &name)?),
+        ("discovery.k8s.io/v1", "EndpointSlice") => objects.network.take_slice(parse(object, &name)?),
         ("v1", "ConfigMap") if is_closed => objects.take_closed(parse(object, &name)?, namespace),
         ("apps/v1", "Deployment") if is_operator => objects.operator = Some(parse(object, &name)?),
         _ => {}
@@ -121,6 +126,15 @@ fn take(objects: &mut Objects, object: Value, namespace: Option<&str>) -> Result
 
 fn parse<K: DeserializeOwned>(object: Value, name: &str) -> Result<K> {
     serde_json::from_value(object).with_context(|| format!("{name} is not of its kind"))
+}
+
+/// Says who is where, in every namespace.
+fn survey(objects: &mut Objects) {
+    let Objects { network, services, pods, holdings, .. } = objects;
+    services.iter().cloned().for_each(|service| network.take_service(service));
+    pods.iter().flatten().cloned().for_each(|pod| network.take_pod(pod));
+    network.holdings.clone_from(holdings);
+    network.close();
 }
 
 /// Leaves out what is of other namespaces than the one that is asked for.

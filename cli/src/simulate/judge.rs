@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use shekara_policy::decide::{Approach, Question, approach, decide_question, most_telling};
+use shekara_policy::decide::{Approach, Question, approach, decide_question, is_inside, most_telling};
 use shekara_policy::document::{EndpointProtocol, Target};
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::verdict::Denial;
@@ -28,20 +28,44 @@ pub(super) struct Judged {
     /// What becomes of the DNS question for the name; an application that asks it and gets no answer never connects.
     pub(super) question: Option<Question>,
     /// The verdict for each address.
-    pub(super) addresses: Vec<(Address, Verdict)>,
+    pub(super) addresses: Vec<Tried>,
     /// The verdict for the flow.
     pub(super) verdict: Verdict,
+    /// Whether the verdict hangs on what is not known of who is inside the cluster.
+    pub(super) open: bool,
     /// The protocol that it was judged as: what an opaque endpoint is sent is not read.
     pub(super) protocol: Protocol,
 }
 
+/// An address that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tried {
+    pub(super) address: Address,
+    pub(super) verdict: Verdict,
+    /// Whether the verdict hangs on what is not known of who is there.
+    pub(super) open: bool,
+}
+
+/// Judges a flow twice: with what is not known of who is inside the cluster speaking against it, and for it. Only where both say the
+/// same there is a verdict.
+pub(super) fn judge_surely(strictly: Judge<'_>, kindly: Judge<'_>, to: &Destination) -> Judged {
+    let (strict, kind) = (judge(strictly, to), judge(kindly, to));
+    if strict.verdict.is_allowed() {
+        return strict;
+    }
+    let open = |verdict: &Verdict| verdict.is_allowed() || verdict.reason() == Some(Reason::PeerUnanswered);
+    let addresses: Vec<Tried> = kind.addresses.into_iter().map(|tried| Tried { open: open(&tried.verdict), ..tried }).collect();
+    // by a name alone nobody inside is judged
+    Judged { open: addresses.iter().any(|tried| tried.open), addresses, ..kind }
+}
+
 /// Judges a flow by the documents of its pod.
 pub(super) fn judge(judge: Judge<'_>, to: &Destination) -> Judged {
-    let question = to.name.as_ref().map(|name| decide_question(judge.documents, name));
+    let question = to.name.as_ref().map(|name| decide_question(judge.documents, name, judge.now));
     if to.addresses.is_empty() {
         let protocol = if is_opaque(judge, to) { Protocol::Tcp } else { to.protocol };
-        let flow = Flow { protocol, name: to.name.clone(), address: None, port: to.port, tls: to.tls };
-        return Judged { question, addresses: vec![], verdict: decide(judge, &flow), protocol };
+        let flow = Flow { protocol, name: to.name.clone(), address: None, port: to.port, tls: to.tls, ech: false, via: None };
+        return Judged { question, addresses: vec![], verdict: decide(judge, &flow), open: false, protocol };
     }
     let tried: Vec<(Address, Verdict, Protocol)> = to
         .addresses
@@ -64,8 +88,8 @@ pub(super) fn judge(judge: Judge<'_>, to: &Destination) -> Judged {
         |(_, verdict, _)| verdict.clone(),
     );
     let protocol = allowed.or(tried.first()).map_or(to.protocol, |(_, _, protocol)| *protocol);
-    let addresses = tried.into_iter().map(|(address, verdict, _)| (address, verdict)).collect();
-    Judged { question, addresses, verdict, protocol }
+    let addresses = tried.into_iter().map(|(address, verdict, _)| Tried { address, verdict, open: false }).collect();
+    Judged { question, addresses, verdict, open: false, protocol }
 }
 
 /// Judges a flow to one address.
@@ -76,9 +100,14 @@ fn one(judge: Judge<'_>, to: &Destination, address: Address) -> (Verdict, Protoc
         address: Some(address),
         port: to.port,
         tls: to.tls.filter(|_| protocol == Protocol::Tls),
+        ech: false,
+        via: None,
     };
     if to.protocol == Protocol::Udp {
         return (decide(judge, &flow(Protocol::Udp, None)), Protocol::Udp);
+    }
+    if is_inside(judge, address) {
+        return (decide(judge, &flow(Protocol::Tcp, None)), Protocol::Tcp);
     }
     // an application that asks for a name and is answered has its pin
     let pinned: Vec<HostName> = to.name.iter().cloned().collect();

@@ -1,5 +1,6 @@
 //! The answer of a simulation, for people.
 
+use super::inside::{InsideView, PeerView};
 use super::view::{AddressView, DeniedBy, DocumentView, Outcome, QuestionView, RuleView, Simulation};
 use crate::route::RouteView;
 use crate::text::{Cell, Text, Tone};
@@ -24,9 +25,16 @@ impl Simulation {
         if self.addresses.len() > 1 || (wide && !self.addresses.is_empty()) {
             text.gap().table(&["ADDRESS", "COUNTRY", "VERDICT", "REASON"], self.addresses.iter().map(AddressView::row).collect());
         }
-        if !self.rules.is_empty() {
-            text.gap()
-                .table(&["HOLDING", "RECIPIENT", "DATA", "STANDARDS", "PERMITS"], self.rules.iter().map(RuleView::row).collect());
+        if !self.peers.is_empty() {
+            text.gap().table(&["INSIDE", "SERVICES", "END", "COVERED BY"], self.peers.iter().flat_map(PeerView::rows).collect());
+        }
+        let (inside, outside): (Vec<&RuleView>, Vec<&RuleView>) = self.rules.iter().partition(|rule| rule.inside.is_some());
+        if !inside.is_empty() {
+            text.gap().table(&["HOLDING", "TO", "ALLOWED BY"], inside.into_iter().map(RuleView::inside_row).collect());
+        }
+        if !outside.is_empty() {
+            let head = ["HOLDING", "RECIPIENT", "DATA", "STANDARDS", "PERMITS"];
+            text.gap().table(&head, outside.into_iter().map(RuleView::row).collect());
         }
         if !self.warnings.is_empty() {
             text.gap();
@@ -44,7 +52,7 @@ impl Outcome {
             Self::Allow => Cell::new("Allow", Tone::Good),
             Self::Deny => Cell::new("Deny", Tone::Bad),
             Self::NotJudged => Cell::new("not judged", Tone::Doubtful),
-            Self::Inside => Cell::new("undecided: it is inside the cluster", Tone::Doubtful),
+            Self::Inside => Cell::new("undecided: not enough is known of who is there", Tone::Doubtful),
             Self::Partial => Cell::new("undecided: not every standard is known that may apply", Tone::Doubtful),
             Self::Undecided => Cell::new("undecided: the name may be looked up", Tone::Doubtful),
         }
@@ -89,6 +97,11 @@ impl DocumentView {
 }
 
 impl RuleView {
+    fn inside_row(&self) -> Vec<Cell> {
+        let by = self.inside.as_ref().map(InsideView::text).unwrap_or_default();
+        vec![self.holding.clone().into(), self.recipient.clone().into(), by.into()]
+    }
+
     fn row(&self) -> Vec<Cell> {
         let route = self.route.as_ref();
         vec![

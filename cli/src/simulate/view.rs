@@ -1,14 +1,16 @@
 //! The answer of a simulation. Its form is stable, and docs/cli.md describes it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 use shekara_policy::decide::Question;
 use shekara_policy::verdict::{Denial, Grant};
-use shekara_policy::{Address, Country, Reason, Verdict};
+use shekara_policy::{Country, Reason, Verdict};
 
 use super::destination::HostPort;
-use super::judge::{Destination, Judged};
+use super::inside::{InsideView, PeerView};
+use super::judge::{Destination, Judged, Tried};
+use super::peers::Peers;
 use crate::arguments::Target;
 use crate::place::{Bound, Place};
 use crate::route::RouteView;
@@ -37,6 +39,8 @@ pub(super) struct Simulation {
     pub(super) country_by: Option<String>,
     pub(super) dns_question: Option<QuestionView>,
     pub(super) addresses: Vec<AddressView>,
+    /// Who is at the addresses that are inside the cluster.
+    pub(super) peers: Vec<PeerView>,
     pub(super) documents: Vec<DocumentView>,
     pub(super) warnings: Vec<String>,
 }
@@ -50,7 +54,7 @@ pub(super) enum Outcome {
     NotJudged,
     /// The name may be looked up, and the rest hangs on its addresses.
     Undecided,
-    /// It is inside the cluster, and who is there is known to the operator alone.
+    /// It is inside the cluster, and it hangs on what is not known of who is there.
     #[serde(rename = "Undecided")]
     Inside,
     /// It would be allowed by the standards that are known to apply, and others may.
@@ -73,6 +77,8 @@ pub(super) struct RuleView {
     pub(super) recipient: String,
     /// The route of the document; null for a destination inside the cluster.
     pub(super) route: Option<RouteView>,
+    /// By what a destination inside the cluster is allowed; null for one outside.
+    pub(super) inside: Option<InsideView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,6 +126,7 @@ impl Simulation {
             country_by: None,
             dns_question: None,
             addresses: vec![],
+            peers: vec![],
             documents: vec![],
             warnings: vec![
                 "no holding covers the pod, so nobody judges what it sends; `kubectl shekara explain` says why".into(),
@@ -134,20 +141,26 @@ impl Simulation {
         assumed: bool,
         bound: &[Bound<'_>],
         place: &Place<'_>,
+        peers: &Peers<'_>,
         says: impl Fn(IpAddr) -> Option<String>,
     ) -> Self {
+        let decisive = judged.addresses.iter().find(|tried| tried.verdict == judged.verdict);
+        let at = |tried: &Tried| SocketAddr::new(tried.address.ip(), to.port);
         let (denied_by, rules) = match &judged.verdict {
-            Verdict::Allow(grant) => (None, rules(grant, bound, place)),
+            Verdict::Allow(_) if judged.open => (None, vec![]),
+            Verdict::Allow(grant) => (None, rules(grant, bound, place, peers, decisive.map(at))),
             Verdict::Deny(denial) => (Some(DeniedBy::of(denial)), vec![]),
         };
-        let reason = judged.verdict.reason();
-        let inside = reason == Some(Reason::PeerUnanswered);
+        // a name of the cluster is never judged by itself, and one outside is allowed to be looked up
+        let unaddressed = judged.addresses.is_empty();
+        let hangs = judged.open || unaddressed && judged.question == Some(Question::InCluster);
+        let reason = judged.verdict.reason().filter(|_| !hangs);
+        let inside = judged.addresses.iter().filter(|tried| peers.is_inside(tried.address.ip()));
         let host = match (&to.name, to.addresses.first()) {
             (Some(name), _) => name.to_string(),
             (None, Some(IpAddr::V6(address))) => format!("[{address}]"),
             (None, address) => address.map(ToString::to_string).unwrap_or_default(),
         };
-        let decisive = judged.addresses.iter().find(|(_, verdict)| *verdict == judged.verdict);
         let country = judged.verdict.country();
         Self {
             kind: "Simulation",
@@ -155,16 +168,20 @@ impl Simulation {
             namespace: String::new(),
             destination: format!("{host}:{}", to.port),
             protocol: judged.protocol.as_str().to_owned(),
-            // who is inside the cluster is known to the operator alone
-            verdict: if inside { Outcome::Inside } else { Outcome::of(&judged.verdict, judged.addresses.is_empty()) },
-            reason: reason.filter(|_| !inside),
-            sentence: reason.filter(|_| !inside).map(Reason::sentence),
-            denied_by: denied_by.filter(|_| !inside),
+            verdict: match (judged.open, hangs) {
+                (true, _) => Outcome::Inside,
+                (false, true) => Outcome::Undecided,
+                (false, false) => Outcome::of(&judged.verdict, unaddressed),
+            },
+            reason,
+            sentence: reason.map(Reason::sentence),
+            denied_by: denied_by.filter(|_| !hangs),
             rules,
             country,
-            country_by: country.and(decisive).and_then(|(address, _)| says(address.ip())),
+            country_by: country.and(decisive).and_then(|tried| says(tried.address.ip())),
             dns_question: judged.question.map(QuestionView::of),
-            addresses: judged.addresses.iter().map(|(address, verdict)| AddressView::of(*address, verdict, assumed)).collect(),
+            addresses: judged.addresses.iter().map(|tried| AddressView::of(tried, assumed)).collect(),
+            peers: inside.filter_map(|tried| PeerView::of(peers, at(tried))).collect(),
             documents: bound.iter().map(DocumentView::of).collect(),
             warnings: bound.iter().filter_map(other_document).collect(),
         }
@@ -196,7 +213,7 @@ impl Simulation {
     pub(super) fn open_question(&self) -> Option<&'static str> {
         if self.verdict == Outcome::Inside {
             return Some(
-                "the destination is inside the cluster, and who is there is known to the operator alone: the records of the pod's shekara-proxy say what became of a flow",
+                "the destination is inside the cluster, and the verdict hangs on what is not known of who is there: the warnings say what that is",
             );
         }
         if self.verdict == Outcome::Partial {
@@ -210,14 +227,16 @@ impl Simulation {
     }
 }
 
-fn rules(grant: &Grant, bound: &[Bound<'_>], place: &Place<'_>) -> Vec<RuleView> {
+fn rules(grant: &Grant, bound: &[Bound<'_>], place: &Place<'_>, peers: &Peers<'_>, at: Option<SocketAddr>) -> Vec<RuleView> {
+    let at = at.filter(|at| peers.is_inside(at.ip()));
     let view = |rule: &shekara_policy::verdict::Rule| {
         let document =
             bound.iter().map(|bound| &bound.compiled.document).find(|document| document.holding.to_string() == rule.holding);
         let mut routes = document.into_iter().flat_map(|document| &document.routes);
         let taken = routes.find(|route| route.recipient == rule.recipient && route.data.is_subset(&grant.data));
         let route = taken.map(|route| RouteView::of(route, place.recipient(&rule.recipient), place.now()));
-        RuleView { holding: rule.holding.clone(), recipient: rule.recipient.clone(), route }
+        let inside = at.filter(|_| route.is_none()).and_then(|at| InsideView::of(rule, bound, peers, at));
+        RuleView { holding: rule.holding.clone(), recipient: rule.recipient.clone(), route, inside }
     };
     grant.rules.iter().map(view).collect()
 }
@@ -256,9 +275,10 @@ impl QuestionView {
 }
 
 impl AddressView {
-    fn of(address: Address, verdict: &Verdict, assumed: bool) -> Self {
-        let (country, reason) = (verdict.country(), verdict.reason());
-        Self { address: address.ip(), assumed, verdict: Outcome::of(verdict, false), reason, country }
+    fn of(tried: &Tried, assumed: bool) -> Self {
+        let (country, reason) = (tried.verdict.country(), tried.verdict.reason().filter(|_| !tried.open));
+        let verdict = if tried.open { Outcome::Inside } else { Outcome::of(&tried.verdict, false) };
+        Self { address: tried.address.ip(), assumed, verdict, reason, country }
     }
 }
 

@@ -95,12 +95,18 @@ fn endpoint(endpoint: &api::Endpoint, field: &str, problems: &mut Problems) -> O
         (None, Some(cidr)) => Target::Network(problems.check(&format!("{field}.network"), network(cidr))?),
         _ => return problems.check(field, Err("an endpoint has either a host or a network")),
     };
+    let ports = ports(&endpoint.ports, field, problems)?;
+    Some(Endpoint { target, ports, protocol: endpoint.protocol, shared: endpoint.tenancy == Tenancy::Shared })
+}
+
+/// The ports of a list; none where one of them is no port.
+pub(super) fn ports(numbers: &[i32], field: &str, problems: &mut Problems) -> Option<BTreeSet<u16>> {
     let mut ports = BTreeSet::new();
-    for (index, port) in endpoint.ports.iter().enumerate() {
+    for (index, port) in numbers.iter().enumerate() {
         let port = u16::try_from(*port).ok().filter(|port| *port > 0).ok_or("a port is a number from 1 to 65535");
         ports.insert(problems.check(&format!("{field}.ports[{index}]"), port)?);
     }
-    Some(Endpoint { target, ports, protocol: endpoint.protocol, shared: endpoint.tenancy == Tenancy::Shared })
+    Some(ports)
 }
 
 fn permit(index: usize, permit: &api::Permit, field: &str, problems: &mut Problems) -> Option<Permit> {

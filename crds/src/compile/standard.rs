@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 use shekara_policy::category::CategoryPattern;
-use shekara_policy::document::{Constraint, CountryNetwork, Leave, PlatformSource};
+use shekara_policy::document::{Constraint, CountryNetwork, EgressProxy, Leave, PlatformSource};
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::{Category, Country};
 
@@ -15,7 +15,8 @@ use crate::quantity;
 use crate::recipient::Ground;
 use crate::sovereignty_standard::operation::ClusterApiUse;
 use crate::sovereignty_standard::{
-    EmptyTransfer, InClusterRule, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec, TransferRule,
+    EmptyTransfer, EncryptedClientHello, InClusterRule, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec,
+    TransferRule,
 };
 
 /// The shortest `maxStaleness`.
@@ -28,6 +29,10 @@ pub(super) struct Standard {
     pub(super) min_sources: u8,
     /// Whether geo sources say where an endpoint is that serves many customers.
     pub(super) locates_shared: bool,
+    /// Whether the outer name of a hello counts in which another may be hidden.
+    pub(super) passes_ech: bool,
+    /// Proxies to which flows may be handed.
+    pub(super) egress_via: Vec<EgressProxy>,
     pub(super) empty_home: Leave,
     pub(super) empty_abroad: Leave,
     /// Whether a field could not be read: such a standard closes every route.
@@ -98,6 +103,13 @@ impl Standard {
                 networks.push(CountryNetwork { cidr, country });
             }
         }
+        let mut egress_via = Vec::new();
+        for (index, via) in spec.egress_via.iter().enumerate() {
+            let field = format!("{prefix}spec.egressVia[{index}]");
+            let network = problems.check(&format!("{field}.network"), super::route::network(&via.network));
+            let ports = super::recipient::ports(&via.ports, &field, problems);
+            egress_via.extend(network.zip(ports).map(|(network, ports)| EgressProxy { network, ports }));
+        }
         let rules = spec
             .transfers
             .iter()
@@ -131,6 +143,8 @@ impl Standard {
             networks,
             min_sources: u8::try_from(spec.min_sources).unwrap_or(u8::MAX),
             locates_shared: spec.shared_tenancy == SharedTenancy::Located,
+            egress_via,
+            passes_ech: spec.encrypted_client_hello == EncryptedClientHello::OuterName,
             empty_home,
             empty_abroad,
             broken,

@@ -60,6 +60,8 @@ fn flow() -> Flow {
         address: Some(Address::new("192.0.2.10".parse().unwrap())),
         port: 443,
         tls: Some(TlsVersion::V13),
+        ech: false,
+        via: None,
     }
 }
 

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Mode;
 use crate::control::ControlId;
 use crate::schema;
 use crate::sovereignty_standard::InboundMode;
@@ -22,6 +23,10 @@ pub struct DataHoldingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub standards: Option<String>,
+    /// What is done with a verdict in pods that are admitted now: `Observe` only as long as every standard that applies grants what
+    /// `spec.enforcement` wishes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// Pods in scope and pods proven protected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,

@@ -35,7 +35,8 @@ fn sound(kind: &str) -> Value {
                 {"name": "ingress", "pods": {"namespace": "ingress", "podSelector": {"matchLabels": {"app": "ingress"}}}},
                 {"name": "balancer", "networks": ["10.50.0.0/24", "2001:db8::/64"], "ports": [443]}
             ]},
-            "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi"
+            "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi",
+            "egressVia": [{"network": "10.20.0.5/32", "ports": [3128]}]
         }),
     };
     json!({"apiVersion": "shekara.dev/v1alpha1", "kind": kind, "metadata": {"name": "sound"}, "spec": spec})
@@ -101,6 +102,12 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ),
         (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("10.40.0.0")),
         (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("2001:db8::/129")),
+        (
+            "network is not a CIDR, as in 10.20.0.5/32",
+            "SovereigntyStandard",
+            "/spec/egressVia/0/network",
+            json!("proxy.example.kz"),
+        ),
     ]
 }
 

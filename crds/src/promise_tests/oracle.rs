@@ -12,7 +12,9 @@ use super::worlds::{World, country_of, size};
 use crate::DataHolding;
 use crate::data_holding::Transfer;
 use crate::recipient::{Endpoint, Permit, Recipient, Role, Tenancy};
-use crate::sovereignty_standard::{EmptyTransfer, MinTls, SharedTenancy, SovereigntyStandard, TransferRule};
+use crate::sovereignty_standard::{
+    EmptyTransfer, EncryptedClientHello, MinTls, SharedTenancy, SovereigntyStandard, TransferRule,
+};
 
 /// Whether some transfer of the holding is permitted for the flow, and no more than what bounds it was granted.
 pub(super) fn permits(world: &World, holding: &DataHolding, flow: &Flow, granted: &[Budget]) -> bool {
@@ -30,7 +32,10 @@ pub(super) fn permits_pods_of(
     let held: Vec<&str> = holding.spec.data.iter().map(|held| held.category.as_str()).collect();
     let may_have: Vec<&str> = held.iter().copied().chain(ever.iter().map(String::as_str)).collect();
     let applying: Vec<&SovereigntyStandard> = world.standards.iter().filter(|standard| applies(standard, &may_have)).collect();
-    !applying.is_empty() && holding.spec.transfers.iter().any(|transfer| open(world, transfer, &held, &applying, flow, granted))
+    let seen =
+        !flow.ech || applying.iter().all(|standard| standard.spec.encrypted_client_hello == EncryptedClientHello::OuterName);
+    seen && !applying.is_empty()
+        && holding.spec.transfers.iter().any(|transfer| open(world, transfer, &held, &applying, flow, granted))
 }
 
 /// Namespaces of the test are labelled tier=a.

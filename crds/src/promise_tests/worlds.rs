@@ -170,16 +170,17 @@ fn standard() -> impl Strategy<Value = Value> {
         (select(&NETWORKS[..]), select(&COUNTRIES[..])).prop_map(|(cidr, country)| json!({"cidr": cidr, "country": country}));
     let leave = || select(&["Denied", "Bounded", "Allowed"][..]);
     let shared = select(&["Unknown", "Located"][..]);
+    let hidden = select(&["Denied", "OuterName", "OuterName"][..]);
     let selector = select(&[0, 0, 0, 1, 2][..]);
     let bound = select(&SIZES[..]);
-    (some_of(&PATTERNS, 1..3), selector, some_of(&COUNTRIES, 1..3), vec(network, 0..2), vec(rule, 1..3), (leave(), leave(), bound, shared)).prop_map(
-        |(data, selector, home, mut networks, rules, (at_home, abroad, bound, shared))| {
+    (some_of(&PATTERNS, 1..3), selector, some_of(&COUNTRIES, 1..3), vec(network, 0..2), vec(rule, 1..3), (leave(), leave(), bound, shared, hidden)).prop_map(
+        |(data, selector, home, mut networks, rules, (at_home, abroad, bound, shared, hidden))| {
             let selector = [json!({}), json!({"matchLabels": {"tier": "a"}}), json!({"matchLabels": {"tier": "b"}})][selector].clone();
             // a network that is said twice in one standard has no meaning
             networks.dedup_by(|one, other| one["cidr"] == other["cidr"]);
             json!({"title": "t", "authority": {"name": "a", "country": "KZ"}, "appliesTo": {"namespaceSelector": selector, "data": data},
                 "homeCountries": home, "networks": networks, "transfers": rules, "emptyTransfers": {"home": at_home, "abroad": abroad},
-                "maxEmptyOutPerDay": bound, "sharedTenancy": shared})
+                "maxEmptyOutPerDay": bound, "sharedTenancy": shared, "encryptedClientHello": hidden})
         },
     )
 }
@@ -240,13 +241,17 @@ fn edit() -> impl Strategy<Value = Edit> {
 fn flow() -> impl Strategy<Value = Flow> {
     let protocol = select(&[Protocol::Tls, Protocol::Tls, Protocol::Http, Protocol::Tcp][..]);
     let tls = select(&[Some(TlsVersion::V13), Some(TlsVersion::V12), None][..]);
-    (protocol, option::weighted(0.8, select(&HOSTS[..])), select(&ADDRESSES[..]), select(&[443u16, 443, 80][..]), tls).prop_map(
-        |(protocol, name, address, port, tls)| Flow {
+    let ech = prop::bool::weighted(0.1);
+    let ports = select(&[443u16, 443, 80][..]);
+    (protocol, option::weighted(0.8, select(&HOSTS[..])), select(&ADDRESSES[..]), ports, tls, ech).prop_map(
+        |(protocol, name, address, port, tls, ech)| Flow {
             protocol,
             name: name.map(|name| name.parse().unwrap()),
             address: Some(Address::new(address.parse().unwrap())),
             port,
             tls: tls.filter(|_| protocol == Protocol::Tls),
+            ech: ech && protocol == Protocol::Tls,
+            via: None,
         },
     )
 }
@@ -259,6 +264,7 @@ fn aim(flow: &mut Flow, endpoint: &Value) {
         _ => Protocol::Tcp,
     };
     flow.tls = flow.tls.or(Some(TlsVersion::V13)).filter(|_| flow.protocol == Protocol::Tls);
+    flow.ech &= flow.protocol == Protocol::Tls;
     flow.port = 443;
     flow.name = endpoint["host"].as_str().map(|host| host.parse().unwrap());
 }

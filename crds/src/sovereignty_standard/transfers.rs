@@ -86,3 +86,16 @@ pub enum SharedTenancy {
     /// Where the geo sources say that its address is, as with any other endpoint; all standards that apply must say so.
     Located,
 }
+
+/// What becomes of TLS flows whose hello has the extension Encrypted ClientHello (RFC 9849).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum EncryptedClientHello {
+    /// They are denied.
+    #[default]
+    Denied,
+    /// They are judged by the outer name, which everybody sees and a recipient must list; all standards that apply must say so. The
+    /// risk: whoever serves that name can lead the flow to any other name that he serves, and that name is not in sight, as it is
+    /// not where a name serves many customers. Records by which clients learn how to hide a name are kept out of DNS answers all
+    /// the same, so that a program has to bring them along.
+    OuterName,
+}

@@ -69,6 +69,8 @@ fn reason(document: &PolicyDocument, host: &str, protocol: Protocol, port: u16) 
         address: Some(Address::new(address)),
         port,
         tls: (protocol == Protocol::Tls).then_some(TlsVersion::V13),
+        ech: false,
+        via: None,
     };
     let documents = [document.clone()];
     decide(Judge { documents: &documents, geo: &Nobody, peers: &shekara_policy::peer::NoPeers, now: NOW.parse().unwrap() }, &flow)

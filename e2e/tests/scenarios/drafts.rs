@@ -6,9 +6,6 @@
 
 mod pods;
 
-use std::net::IpAddr;
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -21,8 +18,8 @@ use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION, DataHolding};
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
 use shekara_e2e::clients::curl_at;
 use shekara_e2e::cluster::program;
-use shekara_e2e::exec::talk::Talk;
 use shekara_e2e::holdings::{CONDITION, condition, with};
+use shekara_e2e::live::LiveFlow;
 use shekara_e2e::pods::workload::Cover;
 use shekara_e2e::pods::{Client, START};
 use shekara_e2e::scenario::Scenario;
@@ -30,10 +27,6 @@ use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::{ADS, ECHO};
 use shekara_policy::Reason;
 
-/// How long a line of the live connection may take.
-const LINE: Duration = Duration::from_secs(15);
-/// The port on which the echo service listens.
-const ECHO_PORT: u16 = 7;
 /// What the workloads hold.
 const LOCATION: &str = "vehicle.location";
 
@@ -50,19 +43,18 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 /// Annotates a Deployment whose pod has a live connection to a party that nobody lists, and replaces the pod then.
 async fn an_annotation_cuts_nothing_off(scenario: &Scenario) -> Result<Client> {
     let before = deployed(scenario, "web").await?;
-    let mut live = before.talk(&echoes(scenario.world()?.hosts.get(ECHO)?.any_v4()?)).await?;
-    live.until("alive", LINE).await?;
+    let mut live = LiveFlow::open(&before, scenario.world()?.hosts.get(ECHO)?.any_v4()?).await?;
     annotate(scenario, "web").await?;
     let draft = shown(scenario, "draft-web", "Bare").await?;
     ensure!(draft.spec.enforcement.mode == Mode::Enforce, "it observes, and no standard grants that");
     ensure!(draft.spec.transfers.is_empty(), "it lists a transfer");
     let declared = condition(&draft, "DeclarationComplete").context("nothing is said of the declaration")?;
     ensure!(declared.status == "False" && declared.message.contains("a draft"), "it reads as a declaration: {declared:?}");
-    still_alive(&mut live).await?;
+    live.goes_on().await?;
     let pod = before.object().await?;
     ensure!(!pod.labels().contains_key(COVERED_LABEL), "the pod that runs was touched");
     told(scenario).await?;
-    still_alive(&mut live).await?;
+    live.goes_on().await?;
 
     scenario.api::<Pod>().delete(&before.name, &DeleteParams::default()).await?;
     let rolled = another(scenario, "web", &before.name).await?;
@@ -162,29 +154,6 @@ async fn another(scenario: &Scenario, workload: &str, before: &str) -> Result<Cl
     let covered = client.object().await?.labels().get(COVERED_LABEL).is_some_and(|value| value == "true");
     ensure!(covered, "the new pod has no sidecar");
     Ok(client)
-}
-
-/// Two more echoes: the first may have been under way.
-async fn still_alive(live: &mut Talk) -> Result<()> {
-    live.pending()?;
-    for _ in 0..2 {
-        live.until("alive", LINE).await?;
-    }
-    Ok(())
-}
-
-/// Sends a byte over one connection and says that it came back, again and again.
-fn echoes(echo: IpAddr) -> String {
-    format!(
-        "import socket, time\n\
-         s = socket.create_connection(('{echo}', {ECHO_PORT}), 10)\n\
-         s.settimeout(10)\n\
-         while True:\n\
-         \x20   s.sendall(b'.')\n\
-         \x20   assert s.recv(1)\n\
-         \x20   print('alive')\n\
-         \x20   time.sleep(0.2)\n"
-    )
 }
 
 /// A manifest of a pod that says what it holds.

@@ -2,6 +2,7 @@
 //!
 //! Each says what it promises and which ways out it closes, by their numbers in the threat model.
 
+mod adversary;
 mod bad_objects;
 mod bounded_map;
 mod carve_out;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         scenario("stock_images", World, stock_images::run),
         scenario("running_pod", World, running_pod::run),
         scenario("carve_out", World, carve_out::run),
+        scenario("adversary", World, adversary::run),
         scenario("peers", World, peers::run),
         scenario("inbound", World, inbound::run),
         scenario("stateful_peers", World, stateful_peers::run),

@@ -168,8 +168,7 @@ impl Place<'_> {
             let command = curl_with(&format!("https://{party}/"), &["--connect-to", &there]);
             // each replica of the cluster's DNS learns of the name in its own time
             until(&format!("{alias} leads the uncovered pod to {party}"), CONDITION, async || {
-                let outcome = self.border.free.run(&command).await?;
-                Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
+                Ok(self.border.free.run(&command).await?.seen())
             })
             .await?;
             until(&format!("{alias} is judged as {party}"), CONDITION, async || {
@@ -202,8 +201,7 @@ impl Place<'_> {
     /// The covered pod gets an answer there, as soon as the operator knows of what was just made.
     async fn open(&self, address: IpAddr, port: u16) -> Result<()> {
         until(&format!("{address}:{port} is reached"), CONDITION, async || {
-            let outcome = self.border.covered.python(&tcp(address, port)).await?;
-            Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
+            Ok(self.border.covered.python(&tcp(address, port)).await?.seen())
         })
         .await
     }
@@ -211,8 +209,7 @@ impl Place<'_> {
     /// The uncovered pod gets an answer there, and the covered one none, for this reason.
     async fn closed(&self, address: IpAddr, port: u16, reason: Reason) -> Result<()> {
         until(&format!("{address}:{port} is reached by the uncovered pod"), CONDITION, async || {
-            let outcome = self.border.free.python(&tcp(address, port)).await?;
-            Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
+            Ok(self.border.free.python(&tcp(address, port)).await?.seen())
         })
         .await?;
         self.denied(address, port, reason).await

@@ -18,7 +18,7 @@ use shekara_e2e::measure;
 use shekara_e2e::pods::Client;
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::{AUTHORITY, Border, Scenario};
-use shekara_e2e::wait::{Seen, now, until};
+use shekara_e2e::wait::{now, until};
 use shekara_e2e::world::hosts::cast::{CLINIC, ECHO};
 use shekara_policy::Reason;
 use shekara_policy::record::End;
@@ -111,8 +111,7 @@ async fn closes(
 /// The holding was changed before: waits until flows pass.
 async fn opens(covered: &Client) -> Result<()> {
     until("the clinic can be reached", LIMIT, async || {
-        let outcome = covered.run(&shekara_e2e::clients::curl(&format!("https://{CLINIC}/"))).await?;
-        Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
+        Ok(covered.run(&shekara_e2e::clients::curl(&format!("https://{CLINIC}/"))).await?.seen())
     })
     .await
 }

@@ -1,5 +1,6 @@
 //! Without the operator the border stands: flows that are allowed go on and new ones are allowed by the last document, the others
-//! stay closed, a live flow is not touched. Peers inside the cluster that are known go on, others are denied. A pod that would be covered cannot be created bare, others can. When the operator is
+//! stay closed, a live flow is not touched. Peers inside the cluster that are known go on, others are denied. A pod that would be covered
+//! cannot be created bare, nor with a sidecar that is told to observe though the holding enforces; others can. When the operator is
 //! back, what happened meanwhile is in the status, new pods are covered, and a holding that was deleted meanwhile is closed.
 //!
 //! Closes 14 of the threat model for an operator that is down.
@@ -15,6 +16,7 @@ use shekara_e2e::cluster::without_operator;
 use shekara_e2e::holdings::{CONDITION, FACE, with};
 use shekara_e2e::live::{ECHO_PORT, LiveFlow};
 use shekara_e2e::pods::Client;
+use shekara_e2e::pods::copied::{copy, with_variable};
 use shekara_e2e::pods::workload::{Cover, Workload};
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::{Border, Scenario};
@@ -32,11 +34,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let member =
         scenario.start(&Workload::new("member", Cover::Covered).serving("nginx", scenario.images.get("nginx")?, 80)).await?;
     scenario.enforcing(2).await?;
-    until("the member is reached", CONDITION, async || {
-        let outcome = border.covered.python(&tcp(member.v4()?, 80)).await?;
-        Ok(if outcome.succeeded() { Seen::Yes(()) } else { Seen::NotYet(outcome.to_string()) })
-    })
-    .await?;
+    until("the member is reached", CONDITION, async || Ok(border.covered.python(&tcp(member.v4()?, 80)).await?.seen())).await?;
     let mut live = LiveFlow::open(&border.covered, echo).await?;
     live.goes_on().await?;
     let ends = scenario
@@ -60,6 +58,7 @@ async fn stands(scenario: &Scenario, border: &Border, live: &mut LiveFlow) -> Re
     live.goes_on().await?;
     border.stands(scenario.world()?).await?;
     scenario.refuses_covered_pods().await?;
+    made_by_hand(scenario, border).await.context("pods made by hand")?;
     let mut marked = scenario.client_manifest("marked", Cover::Free)?.pod()?;
     marked.metadata.annotations = Some([(DATA_ANNOTATION.to_owned(), FACE.to_owned())].into());
     match scenario.api::<Pod>().create(&PostParams::default(), &marked).await {
@@ -68,6 +67,24 @@ async fn stands(scenario: &Scenario, border: &Border, live: &mut LiveFlow) -> Re
         Ok(_) => bail!("a pod that says what it holds was created without a draft"),
     }
     scenario.client("bystander", Cover::Free).await.context("a pod that no holding covers").map(drop)
+}
+
+/// A copy of a covered pod is as good as the pod; told to observe, it would let everything leave.
+async fn made_by_hand(scenario: &Scenario, border: &Border) -> Result<()> {
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let pods = scenario.api::<Pod>();
+    let copied = copy(&border.covered.object().await?, "copied")?;
+    pods.create(&dry, &copied).await.context("the copy of a covered pod is refused, so the next refusals say nothing")?;
+    let told = json!({"name": "SHEKARA_OBSERVE_UNTIL", "value": "2200-01-01T00:00:00Z"});
+    let read = json!({"name": "SHEKARA_OBSERVE_UNTIL", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+    for variable in [told, read] {
+        match pods.create(&dry, &with_variable(&copied, &variable)?).await {
+            Err(kube::Error::Api(status)) if status.message.contains("shekara-covered-pods") => {}
+            Err(error) => return Err(error).with_context(|| format!("{variable}: refused for another reason")),
+            Ok(_) => bail!("{variable}: the pod that observes without leave was created"),
+        }
+    }
+    Ok(())
 }
 
 /// A peer that was known is reached, and nobody can say who another one is.

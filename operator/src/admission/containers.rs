@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
-pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, PROXY, VERIFY};
+pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, OBSERVE_VARIABLE, PROXY, VERIFY};
+use shekara_policy::Limits;
 use shekara_policy::signed::{Fingerprint, Stamp};
 
 use crate::policy_files::ENTRY;
@@ -24,8 +25,8 @@ pub(crate) const ROOT_VARIABLE: &str = "SHEKARA_ROOT";
 pub(crate) const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
 /// The variable of the proxy with the lowest version of the key set.
 const KEY_SET_VARIABLE: &str = "SHEKARA_KEY_SET";
-/// The variable of all three with the first instant at which the pod enforces; absent where it does from the start.
-pub(crate) const OBSERVE_VARIABLE: &str = "SHEKARA_OBSERVE_UNTIL";
+/// The variable of packet filter and proxy with the addresses and ports that are open for datagrams; absent where none is.
+pub(crate) const DATAGRAMS_VARIABLE: &str = "SHEKARA_UDP";
 /// The variable of the packet filter with the addresses of the pod's node, which the kubelet fills in.
 const NODE_VARIABLE: &str = "SHEKARA_NODE";
 /// The variable of the packet filter with the ports that probes and lifecycle hooks of the pod name.
@@ -52,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) pull_policy: String,
     pub(crate) resources: ResourceRequirements,
     pub(crate) log: String,
+    /// What the sidecar holds at once.
+    pub(crate) limits: Limits,
     /// `host:port` of the policy API.
     pub(crate) policy_api: String,
     /// The certificate of the authority that signs the policy API's, in PEM.
@@ -67,6 +70,8 @@ pub(crate) struct Settings {
     pub(crate) stamps: Vec<Stamp>,
     /// Until when all of them observe.
     pub(crate) observe_until: Option<Timestamp>,
+    /// The addresses and ports that their documents list for datagrams, each of which gets a port of its own.
+    pub(crate) datagrams: Vec<SocketAddr>,
 }
 
 /// The three containers, in their order. `probed` are the ports at which the kubelet asks after the pod.
@@ -107,6 +112,7 @@ fn init(settings: &Settings, probed: &BTreeSet<u16>) -> Value {
         set(&mut container, "env", variables);
     }
     tell_observe(settings, &mut container);
+    tell_datagrams(settings, &mut container);
     container
 }
 
@@ -143,10 +149,12 @@ fn proxy(settings: &Settings, holdings: &BTreeSet<String>) -> Value {
             {"name": "POD_NAME", "valueFrom": field("metadata.name")},
             {"name": "SHEKARA_POD", "value": "$(POD_NAMESPACE)/$(POD_NAME)"},
             {"name": "SHEKARA_LOG", "value": settings.log},
+            {"name": "SHEKARA_LIMITS", "value": json!(settings.limits).to_string()},
             {"name": HOLDINGS_VARIABLE, "value": holdings.join(",")},
         ]),
     );
     tell_observe(settings, &mut container);
+    tell_datagrams(settings, &mut container);
     set(&mut container, "ports", json!([{"name": "shekara-metrics", "containerPort": ADMIN_PORT, "protocol": "TCP"}]));
     set(&mut container, "startupProbe", probe("exec", json!({"command": ["/shekara-sidecar", "ready"]}), 1, START));
     // no readiness probe: flows go on by the last document while the operator is away, so the pod stays in its Services
@@ -173,8 +181,21 @@ fn verify(settings: &Settings) -> Value {
 
 /// Packet filter, proxy and proof must agree on it.
 fn tell_observe(settings: &Settings, container: &mut Value) {
-    let Some(until) = settings.observe_until else { return };
-    let variable = json!({"name": OBSERVE_VARIABLE, "value": until.to_string()});
+    if let Some(until) = settings.observe_until {
+        tell(container, OBSERVE_VARIABLE, &until.to_string());
+    }
+}
+
+/// Packet filter and proxy must agree on it.
+fn tell_datagrams(settings: &Settings, container: &mut Value) {
+    if !settings.datagrams.is_empty() {
+        let endpoints: Vec<String> = settings.datagrams.iter().map(ToString::to_string).collect();
+        tell(container, DATAGRAMS_VARIABLE, &endpoints.join(","));
+    }
+}
+
+fn tell(container: &mut Value, name: &str, value: &str) {
+    let variable = json!({"name": name, "value": value});
     match container.get_mut("env").and_then(Value::as_array_mut) {
         Some(variables) => variables.push(variable),
         None => set(container, "env", json!([variable])),
@@ -219,7 +240,7 @@ fn canonical(container: &Value) -> Value {
             fields.remove(settled);
         }
         without(fields, "volumeMounts", |mount| mount.get("mountPath").and_then(Value::as_str) == Some(API_TOKEN));
-        let settled_by_us = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE];
+        let settled_by_us = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE, DATAGRAMS_VARIABLE];
         let of_the_pod = [NODE_VARIABLE, PROBE_PORTS_VARIABLE];
         let changing = [&settled_by_us[..], &of_the_pod].concat();
         without(fields, "env", |variable| changing.iter().any(|name| variable.get("name").is_some_and(|found| found == name)));

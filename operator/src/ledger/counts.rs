@@ -1,4 +1,5 @@
-//! The counts of a namespace as they are kept between operators: compressed JSON, of a form with a version.
+//! The counts of a namespace, and the keys with which its pods sign what they say, as they are kept between operators: compressed
+//! JSON, of a form with a version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write as _};
@@ -9,6 +10,7 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use shekara_policy::exchange::{Checkpoint, FlowTotal};
 
+use super::registrations::Registered;
 use super::{Entry, Ledger, Open, State, Totals};
 use crate::watch::Key;
 
@@ -40,6 +42,9 @@ struct Counts {
     /// The holdings that are not closed yet, by name.
     #[serde(default)]
     holdings: BTreeMap<String, Open>,
+    /// The keys that count, by the names of the pods.
+    #[serde(default)]
+    keys: BTreeMap<String, Registered>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,9 +68,10 @@ impl Ledger {
         self.lock().changed.insert(namespace);
     }
 
-    /// The counts of a namespace, compressed; none where nothing was counted and no holding is. `whole` says whether those of living pods are
-    /// among them: their sidecars would tell them again.
+    /// The counts of a namespace, compressed; none where nothing was counted and no holding is. `whole` says whether what is known of
+    /// living pods is among them: their sidecars would tell it again.
     pub(super) fn write(&self, namespace: &str, whole: bool) -> Result<Option<Vec<u8>>, CountsError> {
+        let keys = if whole { self.registrations.of_namespace(namespace) } else { BTreeMap::new() };
         let counts = {
             let state = self.lock();
             let first = || Key::new(namespace, "");
@@ -78,9 +84,10 @@ impl Ledger {
                 ended: ended.map(|(key, totals)| (key.name.clone(), totals.to_list())).collect(),
                 pods: pods.map(|(key, entry)| PodCounts::of(key, entry)).collect(),
                 holdings: holdings.map(|(key, open)| (key.name.clone(), open.clone())).collect(),
+                keys,
             }
         };
-        if counts.ended.is_empty() && counts.pods.is_empty() && counts.holdings.is_empty() {
+        if counts.ended.is_empty() && counts.pods.is_empty() && counts.holdings.is_empty() && counts.keys.is_empty() {
             return Ok(None);
         }
         let mut compressed = GzEncoder::new(Vec::new(), Compression::default());
@@ -102,6 +109,12 @@ impl Ledger {
             return Err(CountsError::Version(version));
         }
         let counts: Counts = serde_json::from_slice(&json)?;
+        for (pod, registered) in counts.keys {
+            let key = Key::new(namespace, pod);
+            if present(&key).as_ref() == Some(&registered.uid) {
+                self.registrations.restore(key, registered);
+            }
+        }
         let mut state = self.lock();
         for (holding, totals) in &counts.ended {
             state.ended.entry(Key::new(namespace, &**holding)).or_default().add_list(totals);
@@ -149,8 +162,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use shekara_policy::exchange::Registration;
+    use shekara_policy::signed::SigningKey;
 
-    use super::super::Recorded;
+    use super::super::{Recorded, Registering};
     use super::*;
     use crate::watch::PodSummary;
 
@@ -203,6 +218,32 @@ mod tests {
         assert_eq!(after.record(&pod("a"), checkpoint("2", NOON, 2, 4), || true), Recorded::Accepted);
         assert_eq!(flows(&after), 11);
         assert_eq!(after.take_changed(), BTreeSet::from(["cameras".to_owned()]));
+    }
+
+    #[test]
+    fn a_start_that_has_registered_has_no_second_chance_with_the_next_operator() {
+        let registration = |seed: u8| Registration {
+            instance: seed.to_string(),
+            started: MORNING.parse().unwrap(),
+            key: SigningKey::from_seed(&[seed; 32]).unwrap().public(),
+        };
+        let before = Ledger::default();
+        assert_eq!(before.register(&pod("a"), &registration(1)), Registering::Accepted);
+        assert_eq!(before.take_changed(), BTreeSet::from(["cameras".to_owned()]));
+        assert_eq!(before.register(&pod("a"), &registration(1)), Registering::Known);
+        assert_eq!(before.take_changed(), BTreeSet::new());
+        let kept = before.write("cameras", true).unwrap().unwrap();
+        let after = Ledger::default();
+        after.restore("cameras", &kept, |key| Some(format!("uid-of-{}", key.name))).unwrap();
+        assert_eq!(after.register(&pod("a"), &registration(2)), Registering::Taken(0));
+        assert_eq!(after.registered(&pod("a")), Some(registration(1)));
+        // of a pod that is gone nothing is left
+        let later = Ledger::default();
+        later.restore("cameras", &kept, |_| Some("another".into())).unwrap();
+        assert_eq!(later.registered(&pod("a")), None);
+        after.keep_only(&Key::new("cameras", "a"), None);
+        assert_eq!(after.take_changed(), BTreeSet::from(["cameras".to_owned()]));
+        assert_eq!(after.write("cameras", true).unwrap(), None);
     }
 
     #[test]

@@ -1,19 +1,23 @@
-//! The keys of the sidecars: the first that a start registers counts, and no other for that start. They are kept in memory; after
-//! the operator has restarted each sidecar registers its key again.
+//! The keys of the sidecars: the first that a start registers counts, and no other for that start. They are kept with the counts, so
+//! that a start has no second chance to register when the operator has restarted.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use shekara_policy::exchange::Registration;
 
 use crate::watch::{Key, PodSummary};
 
 /// The keys, by pod.
 #[derive(Default)]
-pub(crate) struct Registrations(Mutex<HashMap<Key, Registered>>);
+pub(crate) struct Registrations(Mutex<BTreeMap<Key, Registered>>);
 
-struct Registered {
-    uid: String,
+/// The key that counts for a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Registered {
+    pub(super) uid: String,
     /// How often the kubelet had started the sidecar again when it registered, as far as was known.
     restarts: i32,
     registration: Registration,
@@ -24,6 +28,8 @@ struct Registered {
 pub(crate) enum Registering {
     /// The key counts.
     Accepted,
+    /// It did so before.
+    Known,
     /// Another key counts for this start. If there was another start, it was after this many restarts.
     Taken(i32),
 }
@@ -31,13 +37,13 @@ pub(crate) enum Registering {
 impl Registrations {
     /// Takes the key of a start of a pod's sidecar. Another key than the one that is known counts only once the kubelet says that
     /// the sidecar was started again.
-    pub(crate) fn register(&self, pod: &PodSummary, registration: &Registration) -> Registering {
+    pub(super) fn register(&self, pod: &PodSummary, registration: &Registration) -> Registering {
         let key = Key::new(&*pod.namespace, &*pod.name);
         let mut state = self.lock();
         let known = state.get(&key).filter(|known| known.uid == pod.uid);
         if let Some(known) = known.filter(|known| pod.restarts <= known.restarts) {
             let same = known.registration == *registration;
-            return if same { Registering::Accepted } else { Registering::Taken(known.restarts) };
+            return if same { Registering::Known } else { Registering::Taken(known.restarts) };
         }
         // the same start as before, of which the kubelet had not told yet
         let restarts = pod.restarts;
@@ -52,15 +58,26 @@ impl Registrations {
         Some(known.registration.clone())
     }
 
-    /// Says which pod now has a name, if any.
-    pub(crate) fn keep_only(&self, pod: &Key, uid: Option<&str>) {
+    /// Says which pod now has a name, if any. Gives whether the key of another was forgotten.
+    pub(super) fn keep_only(&self, pod: &Key, uid: Option<&str>) -> bool {
         let mut state = self.lock();
-        if state.get(pod).is_some_and(|known| Some(known.uid.as_str()) != uid) {
-            state.remove(pod);
-        }
+        let another = state.get(pod).is_some_and(|known| Some(known.uid.as_str()) != uid);
+        another && state.remove(pod).is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Registered>> {
+    /// The keys of a namespace, by the names of the pods.
+    pub(super) fn of_namespace(&self, namespace: &str) -> BTreeMap<String, Registered> {
+        let state = self.lock();
+        let there = state.range(Key::new(namespace, "")..).take_while(|(key, _)| key.namespace == namespace);
+        there.map(|(key, registered)| (key.name.clone(), registered.clone())).collect()
+    }
+
+    /// Goes on from a key that was kept.
+    pub(super) fn restore(&self, pod: Key, registered: Registered) {
+        self.lock().entry(pod).or_insert(registered);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Registered>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,7 +102,7 @@ mod tests {
     fn the_first_key_of_a_start_counts_and_no_other() {
         let registrations = Registrations::default();
         assert_eq!(registrations.register(&pod("1", 0), &registration(1)), Registering::Accepted);
-        assert_eq!(registrations.register(&pod("1", 0), &registration(1)), Registering::Accepted);
+        assert_eq!(registrations.register(&pod("1", 0), &registration(1)), Registering::Known);
         assert_eq!(registrations.register(&pod("1", 0), &registration(2)), Registering::Taken(0));
         assert_eq!(registrations.of(&pod("1", 0)).unwrap(), registration(1));
         // the kubelet has started it again
@@ -94,9 +111,9 @@ mod tests {
         // another pod of the name
         assert!(registrations.of(&pod("2", 0)).is_none());
         assert_eq!(registrations.register(&pod("2", 0), &registration(3)), Registering::Accepted);
-        registrations.keep_only(&Key::new("n", "p"), Some("2"));
+        assert!(!registrations.keep_only(&Key::new("n", "p"), Some("2")));
         assert!(registrations.of(&pod("2", 0)).is_some());
-        registrations.keep_only(&Key::new("n", "p"), None);
+        assert!(registrations.keep_only(&Key::new("n", "p"), None));
         assert!(registrations.of(&pod("2", 0)).is_none());
     }
 }

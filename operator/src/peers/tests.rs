@@ -1,7 +1,8 @@
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shekara_policy::exchange::{Checkpoint, Standing};
+use shekara_policy::exchange::{Checkpoint, QuestionTotals, Standing};
+use shekara_policy::peer::ServiceName;
 
 use super::*;
 use crate::fixtures::{apply, caches, config, covered_pod, delete, holding};
@@ -78,6 +79,7 @@ impl Fixture {
             documents: vec![digest.into()],
             serials: vec![1],
             standing: Standing::default(),
+            questions: QuestionTotals::default(),
             refused: None,
             geo: None,
             totals: vec![],

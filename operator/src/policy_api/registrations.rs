@@ -37,8 +37,8 @@ pub(super) async fn register(State(api): State<Arc<PolicyApi>>, request: Request
     }
     let key = Key::new(&*pod.namespace, &*pod.name);
     loop {
-        let known = match api.ledger.registrations.register(&pod, &registration) {
-            Registering::Accepted => return Ok(StatusCode::NO_CONTENT.into_response()),
+        let known = match api.ledger.register(&pod, &registration) {
+            Registering::Accepted | Registering::Known => return Ok(StatusCode::NO_CONTENT.into_response()),
             Registering::Taken(restarts) => restarts,
         };
         let again = |now: &PodSummary| now.uid == pod.uid && now.restarts > known;
@@ -58,7 +58,7 @@ pub(super) fn check(
     body: &[u8],
     checkpoint: &Checkpoint,
 ) -> Result<(), ApiError> {
-    let registered = api.ledger.registrations.of(pod).ok_or(ApiError::NotRegistered)?;
+    let registered = api.ledger.registered(pod).ok_or(ApiError::NotRegistered)?;
     let signature: Option<Signature> = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
     let message = Message::new(Purpose::Checkpoint, &[body]);
     let genuine = signature.is_some_and(|signature| registered.key.verifies(&message, &signature));

@@ -11,7 +11,7 @@ use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, cover, pods};
 use shekara_policy::signed::Stamp;
 
 use super::{Cached, Kind};
-use crate::admission::containers::{DOCUMENTS_VARIABLE, OBSERVE_VARIABLE, ROOT_VARIABLE};
+use crate::admission::containers::{DOCUMENTS_VARIABLE, ROOT_VARIABLE};
 
 /// The labels of a namespace, and its UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl Cached for PodSummary {
             .iter()
             .flat_map(|stamps| stamps.split(',').filter_map(|stamp| stamp.parse().ok()))
             .collect();
-        let observes_until = observes_until(&object);
+        let observes_until = pods::observes_until(&object);
         let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps, observes_until };
         let status = object.status.as_ref();
         Self {
@@ -181,7 +181,7 @@ impl Cached for PodSummary {
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
             created: object.creation_timestamp().map(|created| created.0),
-            addresses: addresses(&object),
+            addresses: pods::addresses(&object),
             service_account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_else(|| "default".into()),
             ended: pods::has_ended(&object),
             proxy_started: status.is_some_and(pods::proxy_started),
@@ -195,23 +195,6 @@ impl Cached for PodSummary {
             annotations,
         }
     }
-}
-
-/// What any of our containers was told of observing: an instant that cannot be read is over.
-fn observes_until(pod: &Pod) -> Option<Timestamp> {
-    let containers = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
-    let ours = containers.filter(|container| [pods::INIT, pods::PROXY, pods::VERIFY].contains(&container.name.as_str()));
-    let variables = ours.flat_map(|container| container.env.iter().flatten());
-    let told = variables.filter(|variable| variable.name == OBSERVE_VARIABLE);
-    told.map(|variable| variable.value.as_deref().and_then(|value| value.parse().ok()).unwrap_or(Timestamp::MIN)).min()
-}
-
-fn addresses(pod: &Pod) -> Vec<IpAddr> {
-    if pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
-        return vec![];
-    }
-    let listed = pod.status.iter().flat_map(|status| status.pod_ips.iter().flatten());
-    listed.filter_map(|listed| listed.ip.parse().ok()).collect()
 }
 
 /// Those of the labels or annotations that are the project's own; none where there is no such.

@@ -43,7 +43,11 @@ pub(super) fn locate(judge: Judge<'_>, address: Address) -> Place {
 
 fn by_sources(judge: Judge<'_>, address: Address) -> Result<Country, Reason> {
     let standards = judge.documents.iter().flat_map(|document| &document.standards);
-    let known: Vec<Country> = judge.geo.countries(address.ip()).into_iter().filter(|country| country.is_known()).collect();
+    let said = judge.geo.countries(address.ip());
+    if said.contains(&Country::MANY) {
+        return Err(Reason::ManyPlaces);
+    }
+    let known: Vec<Country> = said.into_iter().filter(|country| country.is_known()).collect();
     let needed = standards.map(|standard| usize::from(standard.min_sources)).max().unwrap_or(1).max(1);
     if known.len() < needed {
         return Err(Reason::UnknownCountry);

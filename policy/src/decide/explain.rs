@@ -27,7 +27,7 @@ pub struct Considered {
 pub fn explain(judge: Judge<'_>, flow: &Flow) -> Explained {
     let verdict = decide(judge, flow);
     let mut routes = Vec::new();
-    if judge.documents.is_empty() || flow.address.is_some_and(|address| super::is_inside(judge, address)) {
+    if judge.documents.is_empty() || flow.via.is_none() && flow.address.is_some_and(|address| super::is_inside(judge, address)) {
         return Explained { verdict, routes };
     }
     let place = flow.address.map(|address| country::locate(judge, address));

@@ -91,7 +91,8 @@ impl<'a> Caller<'a> {
             },
             End::Outside(at) => {
                 let address = Some(Address::new(at.ip()));
-                let flow = Flow { protocol: Protocol::Tcp, name: None, address, port: at.port(), tls: None };
+                let flow =
+                    Flow { protocol: Protocol::Tcp, name: None, address, port: at.port(), tls: None, ech: false, via: None };
                 decide_outside(self.judge, &flow)
             }
             End::Unknown => Reason::PeerUnknown.into(),

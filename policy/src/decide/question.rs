@@ -2,8 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::document::{PolicyDocument, Target};
-use crate::host_name::HostName;
+use jiff::Timestamp;
+
+use super::{Judge, can_be_listed, closed, is_inside};
+use crate::address::Address;
+use crate::document::{PolicyDocument, Route, Target};
+use crate::host_name::{HostName, HostPattern};
 use crate::reason::Reason;
 
 /// What becomes of a DNS question.
@@ -17,25 +21,65 @@ pub enum Question {
     Denied(Reason),
 }
 
-/// Decides a question by its name.
+/// Decides a question by its name, at this time: a name whose route is closed is not asked either.
 #[must_use]
-pub fn decide_question(documents: &[PolicyDocument], name: &HostName) -> Question {
+pub fn decide_question(documents: &[PolicyDocument], name: &HostName, now: Timestamp) -> Question {
     if documents.is_empty() {
         return Question::Denied(Reason::NoDocument);
     }
     if documents.iter().all(|document| name.is_within(&document.cluster.domain) || reverses_cluster_address(document, name)) {
         return Question::InCluster;
     }
-    if documents.iter().all(|document| lists(document, name)) {
-        Question::Listed
-    } else {
-        Question::Denied(Reason::UnlistedQuestion)
-    }
+    let refused = documents.iter().find_map(|document| lists(document, name, now).err());
+    refused.map_or(Question::Listed, Question::Denied)
 }
 
-fn lists(document: &PolicyDocument, name: &HostName) -> bool {
-    let endpoints = document.routes.iter().filter(|route| route.barred.is_none()).flat_map(|route| &route.endpoints);
-    endpoints.into_iter().any(|endpoint| matches!(&endpoint.target, Target::Host(pattern) if pattern.matches(name)))
+/// Whether a route lists the name that is open; else why not.
+fn lists(document: &PolicyDocument, name: &HostName, now: Timestamp) -> Result<(), Reason> {
+    let is_there = |route: &&Route| patterns(route).any(|pattern| pattern.matches(name));
+    let mut reason = Reason::UnlistedQuestion;
+    for route in document.routes.iter().filter(is_there) {
+        match closed(route, now) {
+            None => return Ok(()),
+            Some(closed) => reason = closed,
+        }
+    }
+    Err(reason)
+}
+
+/// The name below a wildcard of which an application has chosen the first label: none where a document lists the whole name.
+/// Such labels are what an application can say to whoever serves the names.
+#[must_use]
+pub fn chosen_below<'d>(documents: &'d [PolicyDocument], name: &HostName) -> Option<&'d HostName> {
+    let mut parent = None;
+    for pattern in
+        documents.iter().flat_map(|document| &document.routes).flat_map(patterns).filter(|pattern| pattern.matches(name))
+    {
+        match pattern {
+            HostPattern::Exact(_) => return None,
+            HostPattern::Wildcard(below) => parent = Some(below),
+        }
+    }
+    parent
+}
+
+/// Whether an address can be where a listed name leads: one of the Internet or of the cluster, or one that some route lists as a
+/// network. Whatever else a name is answered with would turn the application against its own pod or its surroundings.
+#[must_use]
+pub fn can_be_answer(judge: Judge<'_>, address: Address) -> bool {
+    let listed = |target: &Target| matches!(target, Target::Network(network) if network.contains(&address.ip()));
+    let routes = || judge.documents.iter().flat_map(|document| &document.routes);
+    can_be_listed(address.scope(), false)
+        || is_inside(judge, address)
+        || (can_be_listed(address.scope(), true)
+            && routes().flat_map(|route| &route.endpoints).any(|endpoint| listed(&endpoint.target)))
+}
+
+fn patterns(route: &Route) -> impl Iterator<Item = &HostPattern> {
+    route.endpoints.iter().filter_map(|endpoint| match &endpoint.target {
+        Target::Host(pattern) => Some(pattern),
+        Target::Network(_) => None,
+    })
 }
 
 fn reverses_cluster_address(document: &PolicyDocument, name: &HostName) -> bool {

@@ -43,7 +43,8 @@ pub(super) fn best<'a>(
     let mut closest: (Distance, Refused) = (0, Refused { number: None, denial: unlisted(flow) });
     let freedom = |budget: Option<u64>| (budget.is_none(), budget);
     for (number, route) in document.routes.iter().enumerate() {
-        match judge(route, flow, place, now) {
+        let judged = judge(route, flow, place, now).and_then(|budget| may_hide(document, flow).map(|()| budget));
+        match judged {
             Ok(budget) if taken.as_ref().is_none_or(|taken| freedom(budget) > freedom(taken.budget)) => {
                 taken = Some(Taken { number, route, budget });
             }
@@ -95,6 +96,8 @@ fn judge(route: &Route, flow: &Flow, place: Option<Place>, now: Timestamp) -> Re
     }
     // A route that no standard constrains is still judged: an unknown country is never allowed.
     let country = place.transpose().map_err(|reason| deny(5, reason))?;
+    // where a proxy takes the flow nobody knows, which is abroad
+    let country = country.or_else(|| flow.via.map(|_| Country::UNKNOWN));
     let bound = match country {
         Some(country) if route.data.is_empty() || route.empty.is_some() => {
             super::empty::judge(route.empty.as_ref(), country).map_err(|denial| (5, denial))?
@@ -102,6 +105,16 @@ fn judge(route: &Route, flow: &Flow, place: Option<Place>, now: Timestamp) -> Re
         _ => None,
     };
     Ok([bound, route.max_out_per_day].into_iter().flatten().min())
+}
+
+/// A hello in which another name may be hidden passes only where every standard takes its outer name for it.
+fn may_hide(document: &PolicyDocument, flow: &Flow) -> Result<(), (Distance, Denial)> {
+    let against = document.standards.iter().find(|standard| !standard.passes_ech);
+    if !flow.ech || (against.is_none() && !document.standards.is_empty()) {
+        return Ok(());
+    }
+    let standard = against.map(|standard| standard.standard.clone());
+    Err((5, Denial { standard, ..Denial::of(Reason::EncryptedClientHello) }))
 }
 
 /// Whether the endpoint lists the flow's party and port, by name or, once an address is known, by network.

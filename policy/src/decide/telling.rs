@@ -13,7 +13,7 @@ fn telling(reason: Reason) -> u8 {
     match reason {
         Reason::CrossBorder | Reason::EmptyTransferDenied | Reason::NoApproval => 6,
         Reason::SourcesDisagree => 5,
-        Reason::UnknownCountry | Reason::SharedTenancy => 4,
+        Reason::UnknownCountry | Reason::SharedTenancy | Reason::ManyPlaces => 4,
         Reason::InClusterUnlisted
         | Reason::PeerOtherData
         | Reason::PeerNotEnforcing

@@ -10,7 +10,7 @@ use crate::address::Address;
 use crate::category::Category;
 use crate::document::*;
 use crate::flow::{Protocol, TlsVersion};
-use crate::host_name::HostName;
+use crate::host_name::{HostName, HostPattern};
 use crate::peer::{End, Peer, ServiceName};
 
 mod properties;
@@ -88,6 +88,8 @@ fn flow(protocol: Protocol, name: &str, address: &str, port: u16) -> Flow {
         address: (!address.is_empty()).then(|| Address::new(address.parse().unwrap())),
         port,
         tls: (protocol == Protocol::Tls).then_some(TlsVersion::V13),
+        ech: false,
+        via: None,
     }
 }
 
@@ -161,6 +163,33 @@ fn a_standard_that_asks_for_tls_is_not_met_by_older_or_plain_flows() {
     );
 }
 
+/// For each standard of the holding, whether it takes the outer name.
+#[rstest]
+#[case::denied(&[false], Some(Reason::EncryptedClientHello))]
+#[case::taken(&[true], None)]
+#[case::by_one_of_two(&[true, false], Some(Reason::EncryptedClientHello))]
+#[case::by_both(&[true, true], None)]
+#[case::by_nobody(&[], Some(Reason::EncryptedClientHello))]
+fn a_name_that_may_be_hidden_is_taken_for_the_outer_one_only_where_every_standard_does(
+    #[case] standards: &[bool],
+    #[case] reason: Option<Reason>,
+) {
+    let mut document = document("cameras", "street");
+    let standard = document.standards.remove(0);
+    document.standards =
+        standards.iter().map(|passes_ech| StandardNetworks { passes_ech: *passes_ech, ..standard.clone() }).collect();
+    let documents = [document];
+    let seen = flow(Protocol::Tls, "api.clinic.example.kz", "192.0.2.10", 443);
+    let verdict = at(NOW, &documents, &Flow { ech: true, ..seen.clone() });
+    assert_eq!(verdict.reason(), reason);
+    if let Verdict::Deny(denial) = verdict {
+        assert_eq!((denial.recipient.as_deref(), denial.standard.is_some()), (Some("clinic"), !standards.is_empty()));
+    }
+    assert!(at(NOW, &documents, &seen).is_allowed());
+    let elsewhere = Flow { ech: true, ..flow(Protocol::Tls, "ads.example.com", "192.0.2.10", 443) };
+    assert_eq!(at(NOW, &documents, &elsewhere).reason(), Some(Reason::UnlistedParty), "the outer name is judged in any case");
+}
+
 #[test]
 fn what_one_holding_allows_and_another_does_not_stays() {
     let mut other = document("cameras", "faces");
@@ -184,6 +213,14 @@ fn standards_or_sources_that_differ_leave_the_country_unknown() {
     let now = NOW.parse().unwrap();
     let verdict = decide(Judge { documents: std::slice::from_ref(&document), geo: &Two, peers: &Archive, now }, &flow);
     assert_eq!(verdict.reason(), Some(Reason::SourcesDisagree));
+    struct Anycast;
+    impl CountrySource for Anycast {
+        fn countries(&self, _: IpAddr) -> Vec<Country> {
+            vec!["KZ".parse().unwrap(), Country::MANY]
+        }
+    }
+    let verdict = decide(Judge { documents: std::slice::from_ref(&document), geo: &Anycast, peers: &Archive, now }, &flow);
+    assert_eq!((verdict.reason(), verdict.country()), (Some(Reason::ManyPlaces), Some(Country::UNKNOWN)));
     document.standards[0].min_sources = 2;
     let verdict = decide(Judge { documents: &[document], geo: &World, peers: &Archive, now }, &flow);
     assert_eq!(verdict.reason(), Some(Reason::UnknownCountry));
@@ -216,5 +253,99 @@ fn approaches(#[case] address: &str, #[case] port: u16, #[case] pinned: &[&str],
 #[case("secret.ads.example.com", Question::Denied(Reason::UnlistedQuestion))]
 #[case("clinic.example.kz", Question::Denied(Reason::UnlistedQuestion))]
 fn questions(#[case] name: &str, #[case] expected: Question) {
-    assert_eq!(decide_question(&[document("cameras", "street")], &name.parse().unwrap()), expected);
+    assert_eq!(decide_question(&[document("cameras", "street")], &name.parse().unwrap(), NOW.parse().unwrap()), expected);
+}
+
+#[rstest]
+#[case("2026-12-31T23:59:59Z", Question::Listed)]
+#[case("2027-01-01T00:00:00Z", Question::Denied(Reason::PermitExpired))]
+#[case("2025-12-31T23:59:59Z", Question::Denied(Reason::PermitNotYetValid))]
+fn names_of_a_recipient_without_a_permit_in_force_are_not_asked(#[case] now: &str, #[case] expected: Question) {
+    let name = "api.clinic.example.kz".parse().unwrap();
+    assert_eq!(decide_question(&[document("cameras", "street")], &name, now.parse().unwrap()), expected);
+}
+
+#[test]
+fn labels_below_a_wildcard_are_the_applications_choice_unless_somebody_lists_the_whole_name() {
+    let (first, mut second) = (document("cameras", "street"), document("cameras", "faces"));
+    let below =
+        |documents: &[PolicyDocument], name: &str| chosen_below(documents, &name.parse().unwrap()).map(ToString::to_string);
+    let parent = Some("clinic.example.kz".to_owned());
+    assert_eq!(below(std::slice::from_ref(&first), "secret.clinic.example.kz"), parent);
+    assert_eq!(below(std::slice::from_ref(&first), "api.clinic.example.kz"), None, "this name is listed as a whole");
+    assert_eq!(below(std::slice::from_ref(&first), "broker.example.kz"), None);
+    let whole = HostPattern::Exact("secret.clinic.example.kz".parse().unwrap());
+    second.routes[0].endpoints[0].target = Target::Host(whole);
+    assert_eq!(below(&[first, second], "secret.clinic.example.kz"), None);
+}
+
+#[rstest]
+#[case("192.0.2.10", true)]
+#[case("2001:db8::10", true)]
+#[case::translated_by_the_cluster("64:ff9b::192.0.2.10", true)]
+#[case::in_the_cluster_where_peers_are_judged("10.96.0.20", true)]
+#[case::listed_as_a_network("10.40.0.7", true)]
+#[case::private("10.41.0.7", false)]
+#[case::loopback("127.0.0.1", false)]
+#[case::loopback_v6("::1", false)]
+#[case::mapped("::ffff:127.0.0.1", false)]
+#[case::translated_loopback("64:ff9b::127.0.0.1", false)]
+#[case::metadata("169.254.169.254", false)]
+#[case::link_local("fe80::1", false)]
+#[case::unique_local("fd00::1", false)]
+#[case::six_to_four("2002:c000:20a::1", false)]
+#[case::teredo("2001:0:1::1", false)]
+#[case::unspecified("0.0.0.0", false)]
+fn names_do_not_lead_back_to_the_pod_or_its_surroundings(#[case] address: &str, #[case] expected: bool) {
+    let documents = [document("cameras", "street")];
+    let judge = Judge { documents: &documents, geo: &World, peers: &Archive, now: NOW.parse().unwrap() };
+    assert_eq!(can_be_answer(judge, Address::new(address.parse().unwrap())), expected);
+}
+
+/// A standard's country rule is for what is measured. Whom a proxy reaches is not, so only the standards themselves can let it be used.
+#[rstest]
+#[case::listed("api.clinic.example.kz", "", 443, None)]
+#[case::at_a_literal_address("", "203.0.113.5", 8443, None)]
+#[case::abroad_at_a_literal_address("", "203.0.113.200", 8443, Some(Reason::CrossBorder))]
+#[case::in_the_cluster("", "10.96.0.20", 443, Some(Reason::InClusterUnlisted))]
+#[case::unlisted("ads.example.com", "", 443, Some(Reason::UnlistedParty))]
+#[case::another_port("api.clinic.example.kz", "", 8443, Some(Reason::UnlistedParty))]
+fn what_is_handed_to_a_proxy_is_judged_by_its_name(
+    #[case] name: &str,
+    #[case] address: &str,
+    #[case] port: u16,
+    #[case] reason: Option<Reason>,
+) {
+    let proxy: SocketAddr = "10.20.0.5:3128".parse().unwrap();
+    let handed = Flow { via: Some(proxy), ..flow(Protocol::Tls, name, address, port) };
+    let unnamed = document("cameras", "street");
+    assert_eq!(at(NOW, std::slice::from_ref(&unnamed), &handed).reason(), Some(Reason::ProxyRequest));
+    let mut named = unnamed.clone();
+    named.standards[0].egress_via = vec![EgressProxy { network: "10.20.0.4/31".parse().unwrap(), ports: [3128].into() }];
+    assert!(is_egress(std::slice::from_ref(&named), proxy) && !is_egress(&[named.clone(), unnamed.clone()], proxy));
+    assert!(!is_egress(&[], proxy) && !is_egress(std::slice::from_ref(&named), "10.20.0.5:3129".parse().unwrap()));
+    let verdict = at(NOW, std::slice::from_ref(&named), &handed);
+    assert_eq!(verdict.reason(), reason, "{verdict:?}");
+    if address.is_empty() {
+        assert_eq!(verdict.country(), None, "nobody has measured it");
+    }
+    assert_eq!(at("2027-01-01T00:00:00Z", &[named.clone()], &handed).is_allowed(), address == "203.0.113.5");
+    assert_eq!(at(NOW, &[named, unnamed], &handed).reason(), Some(Reason::ProxyRequest), "each standard must name it");
+}
+
+#[test]
+fn a_route_without_data_through_a_proxy_is_one_abroad() {
+    let mut document = document("cameras", "street");
+    let proxy: SocketAddr = "10.20.0.5:3128".parse().unwrap();
+    document.standards[0].egress_via = vec![EgressProxy { network: "10.20.0.5/32".parse().unwrap(), ports: [3128].into() }];
+    document.routes[0].data.clear();
+    let terms = EmptyTerms {
+        standard: "kz".into(),
+        home: ["KZ".parse().unwrap()].into(),
+        at_home: Leave::Allowed,
+        abroad: Leave::Denied,
+    };
+    document.routes[0].empty = Some(EmptyRoute { approved: true, terms: vec![terms] });
+    let handed = Flow { via: Some(proxy), ..flow(Protocol::Tls, "api.clinic.example.kz", "", 443) };
+    assert_eq!(at(NOW, &[document], &handed).reason(), Some(Reason::EmptyTransferDenied));
 }

@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use shekara_policy::Limits;
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::config::Ports;
 use crate::flow::dial::Dialler;
 
-/// Open files that a full sidecar needs: two for each flow, and the rest.
-const OPEN_FILES: u64 = 36_000;
+/// Open files that a sidecar needs beside those of flows, associations and questions: its listeners, and whoever asks it.
+const OTHERS: u64 = 1024;
 
 /// Everything that is listened on: loopback in both families, and what comes in and the administration port at every address.
 pub(super) struct Listeners {
@@ -20,6 +21,8 @@ pub(super) struct Listeners {
     pub(super) dns_tcp: Vec<TcpListener>,
     pub(super) dns_udp: Vec<UdpSocket>,
     pub(super) sink: Vec<UdpSocket>,
+    /// With the endpoint whose datagrams each gets.
+    pub(super) datagrams: Vec<(UdpSocket, SocketAddr)>,
     pub(super) admin: Vec<TcpListener>,
 }
 
@@ -36,12 +39,14 @@ pub struct Bound {
     pub dns_udp: Vec<SocketAddr>,
     /// All other UDP.
     pub sink: Vec<SocketAddr>,
+    /// Datagrams to listed endpoints, in their order.
+    pub datagrams: Vec<SocketAddr>,
     /// Metrics and readiness.
     pub admin: Vec<SocketAddr>,
 }
 
 impl Listeners {
-    pub(super) async fn bind(ports: Ports, dialler: &Dialler) -> anyhow::Result<Self> {
+    pub(super) async fn bind(ports: Ports, endpoints: &[SocketAddr], dialler: &Dialler) -> anyhow::Result<Self> {
         let (mut flow, mut dns_tcp, mut dns_udp, mut sink) = (vec![], vec![], vec![], vec![]);
         for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
             flow.extend(if_there(ip, TcpListener::bind((ip, ports.flow)).await).with_context(|| port(ports.flow))?);
@@ -49,13 +54,20 @@ impl Listeners {
             dns_udp.extend(if_there(ip, UdpSocket::bind((ip, ports.dns)).await).with_context(|| port(ports.dns))?);
             sink.extend(if_there(ip, UdpSocket::bind((ip, ports.sink)).await).with_context(|| port(ports.sink))?);
         }
+        let mut datagrams = Vec::with_capacity(endpoints.len());
+        for (endpoint, offset) in endpoints.iter().zip(0..) {
+            let own: IpAddr = if endpoint.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+            let at = if ports.datagrams == 0 { 0 } else { ports.datagrams.saturating_add(offset) };
+            let bound = if_there(own, UdpSocket::bind((own, at)).await).with_context(|| port(at))?;
+            datagrams.extend(bound.map(|socket| (socket, *endpoint)));
+        }
         let (mut inward, mut admin) = (vec![], vec![]);
         for ip in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
             let listen = |number: u16| if_there(ip, dialler.listen((ip, number).into())).with_context(|| port(number));
             inward.extend(listen(ports.inward)?);
             admin.extend(listen(ports.admin)?);
         }
-        Ok(Self { flow, inward, dns_tcp, dns_udp, sink, admin })
+        Ok(Self { flow, inward, dns_tcp, dns_udp, sink, datagrams, admin })
     }
 
     pub(super) fn bound(&self) -> io::Result<Bound> {
@@ -67,6 +79,7 @@ impl Listeners {
             dns_tcp: tcp(&self.dns_tcp)?,
             dns_udp: udp(&self.dns_udp)?,
             sink: udp(&self.sink)?,
+            datagrams: self.datagrams.iter().map(|(socket, _)| socket.local_addr()).collect::<io::Result<_>>()?,
             admin: tcp(&self.admin)?,
         })
     }
@@ -89,12 +102,44 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     codes.contains(&error.raw_os_error())
 }
 
+/// Open files that a full sidecar needs: two for each flow, one for each association and question, and the rest.
+fn wanted(limits: Limits) -> u64 {
+    u64::from(limits.flows) * 2 + u64::from(limits.associations) + u64::from(limits.questions) + OTHERS
+}
+
 /// Raises the soft limit of open files: container runtimes set it to 1024, for programs that use `select`.
-pub(super) fn raise_limit() -> io::Result<()> {
+pub(super) fn raise_limit(limits: Limits) -> io::Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
+    let wanted = maximum.map_or(wanted(limits), |maximum| maximum.min(wanted(limits)));
     if current.is_none_or(|current| current >= wanted) {
         return Ok(());
     }
     Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })?)
+}
+
+/// How many flows there is room for, by the limit of open files: at least some, since each that finds no room is refused.
+pub(super) fn flows_within_limit(limits: Limits) -> u32 {
+    let Some(files) = getrlimit(Resource::Nofile).current else { return limits.flows };
+    flows_within(limits, files)
+}
+
+fn flows_within(limits: Limits, files: u64) -> u32 {
+    let others = wanted(Limits { flows: 0, ..limits }).min(files / 2);
+    u32::try_from((files - others) / 2).unwrap_or(u32::MAX).clamp(1, limits.flows.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(1 << 20, 8192)]
+    #[case(20_000, 8192)]
+    #[case(1024, 256)]
+    #[case(0, 1)]
+    fn there_are_no_more_flows_than_there_is_room_for(#[case] files: u64, #[case] flows: u32) {
+        assert_eq!(flows_within(Limits::default(), files), flows);
+    }
 }

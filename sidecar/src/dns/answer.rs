@@ -31,12 +31,18 @@ pub fn denied(request: &Message, reason: Reason) -> Message {
     let mut answer = reply(request);
     answer.metadata.response_code = match reason {
         Reason::UnsupportedQuestion => ResponseCode::NotImp,
-        Reason::LimitReached => ResponseCode::ServFail,
+        Reason::QuestionLimitReached => ResponseCode::ServFail,
         _ => ResponseCode::NXDomain,
     };
     if answer.metadata.response_code == ResponseCode::NXDomain {
         answer.add_authority(authority(request));
     }
+    explained(answer, reason)
+}
+
+/// The same answer with the reason for which something is missing in it, where the application reads such things.
+#[must_use]
+pub fn explained(mut answer: Message, reason: Reason) -> Message {
     if let Some(edns) = &mut answer.edns {
         let text = [&BLOCKED.to_be_bytes()[..], reason.code().as_bytes()].concat();
         edns.options_mut().insert(EdnsOption::Unknown(EXTENDED_ERROR, text));

@@ -103,7 +103,8 @@ fn late(_: tokio::time::error::Elapsed) -> ForwardError {
     ForwardError::Unanswered(io::ErrorKind::TimedOut.into())
 }
 
-fn question(name: &Name, kind: RecordType) -> Message {
+/// The message that is sent for a name and a type.
+pub(crate) fn question(name: &Name, kind: RecordType) -> Message {
     let mut question = Message::query();
     question.metadata.recursion_desired = true;
     question.add_query(Query::query(name.clone(), kind));

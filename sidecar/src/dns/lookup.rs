@@ -97,7 +97,7 @@ pub fn absolute(name: &HostName) -> Option<Name> {
 }
 
 /// The addresses at the end of the chain of aliases that begins with the name. Records of other names in the answer are not its.
-pub(super) fn chain(answer: &Message, name: &Name, family: Family) -> Found {
+pub(crate) fn chain(answer: &Message, name: &Name, family: Family) -> Found {
     let mut owner = name;
     let mut ttl = u32::MAX;
     for _ in 0..=ALIASES {

@@ -2,6 +2,7 @@
 
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
+use jiff::Timestamp;
 use shekara_policy::decide::{Question, decide_question};
 use shekara_policy::{HostName, PolicyDocument, Reason};
 
@@ -35,7 +36,7 @@ pub struct Asked {
 
 /// Judges a message.
 #[must_use]
-pub fn judge(documents: &[PolicyDocument], bytes: &[u8]) -> Judged {
+pub fn judge(documents: &[PolicyDocument], now: Timestamp, bytes: &[u8]) -> Judged {
     let Ok(message) = Message::from_vec(bytes) else { return unreadable(bytes) };
     if message.metadata.message_type != MessageType::Query {
         return Judged::Ignore;
@@ -45,7 +46,7 @@ pub fn judge(documents: &[PolicyDocument], bytes: &[u8]) -> Judged {
         // A name that is no host name is listed by nobody.
         return Judged::Denied(message, None, Reason::UnlistedQuestion);
     };
-    let listed = match decide_question(documents, &host) {
+    let listed = match decide_question(documents, &host, now) {
         Question::Denied(reason) => return Judged::Denied(message, Some(host), reason),
         Question::Listed => true,
         Question::InCluster => false,

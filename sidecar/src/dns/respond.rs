@@ -1,14 +1,15 @@
 //! One question, from its bytes to its answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::{Name, RecordType};
-use shekara_policy::decide::{Question, decide_question};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use jiff::Timestamp;
+use shekara_policy::decide::{Question, can_be_answer, decide_question};
 use shekara_policy::record::End;
 use shekara_policy::verdict::Denial;
-use shekara_policy::{HostName, PolicyDocument, Reason};
+use shekara_policy::{Address, HostName, PolicyDocument, Reason};
 use tokio::time::Instant;
 
 use super::lookup::{Family, aliases, chain};
@@ -18,9 +19,6 @@ use crate::context::Context;
 use crate::flow::story::Story;
 use crate::metrics::QuestionOutcome;
 
-/// Questions that wait for a resolver at once.
-const IN_FLIGHT: usize = 256;
-
 /// An answer, and the request where it could be read.
 pub struct Response {
     /// What was asked.
@@ -29,44 +27,17 @@ pub struct Response {
     pub answer: Message,
 }
 
-/// Counts the questions that wait.
-#[derive(Debug, Default)]
-pub struct Waiting(AtomicUsize);
-
-struct Place<'w>(&'w Waiting);
-
-impl Waiting {
-    fn take(&self) -> Option<Place<'_>> {
-        let place = Place(self);
-        // the place gives itself back if it is one too many
-        (self.0.fetch_add(1, Ordering::Relaxed) < IN_FLIGHT).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Judges a question, asks it if it may be asked, and answers; `None` if there is nothing to answer.
 pub async fn respond(context: &Arc<Context>, bytes: &[u8]) -> Option<Response> {
     let enforced = context.enforced();
-    let (request, answer) = match judge(&enforced.documents, bytes) {
+    let (request, answer) = match judge(&enforced.documents, context.clock.now(), bytes) {
         Judged::Ignore => return None,
         Judged::Unreadable(number) => {
             denied(context, None, Reason::UnsupportedQuestion);
             return Some(Response { request: None, answer: answer::unreadable(number) });
         }
         Judged::Denied(request, name, reason) => {
-            let reason = enforced.explain(reason);
-            let answer = match observed(&request).filter(|_| context.observes()) {
-                Some(question) => observe(context, &request, name, question, reason).await,
-                None => {
-                    denied(context, name, reason);
-                    answer::denied(&request, reason)
-                }
-            };
+            let answer = refuse(context, &request, name, enforced.explain(reason)).await;
             (request, answer)
         }
         Judged::Empty(request) => {
@@ -75,27 +46,47 @@ pub async fn respond(context: &Arc<Context>, bytes: &[u8]) -> Option<Response> {
             (request, answer)
         }
         Judged::Ask(request, asked) => {
-            let Some(_place) = context.waiting.take() else {
-                denied(context, Some(asked.host), Reason::LimitReached);
-                let answer = answer::denied(&request, Reason::LimitReached);
-                return Some(Response { request: Some(request), answer });
+            let answer = match context.spell(&asked.host) {
+                Ok(()) => ask(context, &request, &asked).await,
+                Err(reason) => refuse(context, &request, Some(asked.host), reason).await,
             };
-            let answer = ask(context, &request, &asked).await;
             (request, answer)
         }
     };
     Some(Response { request: Some(request), answer })
 }
 
-async fn ask(context: &Context, request: &Message, asked: &Asked) -> Message {
+/// Refuses a question, or asks it all the same while the pod observes.
+async fn refuse(context: &Arc<Context>, request: &Message, name: Option<HostName>, reason: Reason) -> Message {
+    match observed(request).filter(|_| context.observes()) {
+        Some(question) => observe(context, request, name, question, reason).await,
+        None => {
+            denied(context, name, reason);
+            answer::denied(request, reason)
+        }
+    }
+}
+
+async fn ask(context: &Arc<Context>, request: &Message, asked: &Asked) -> Message {
+    let Some(_place) = context.waiting.take() else {
+        denied(context, Some(asked.host.clone()), Reason::QuestionLimitReached);
+        return answer::denied(request, Reason::QuestionLimitReached);
+    };
     let enforced = context.enforced();
+    context.metrics.questions_asked.inc();
     match context.forwarder.ask(&enforced.resolvers(), &asked.name, asked.kind).await {
-        Ok(from) => {
+        Ok(mut from) => {
+            let kept_back = asked.listed && !context.observes() && withhold(context, &mut from);
             context.metrics.question(QuestionOutcome::Answered);
-            for host in pinned(&enforced.documents, asked, &from) {
+            for host in pinned(&enforced.documents, context.clock.now(), asked, &from) {
                 pin(&context.pins, &host, asked, &from);
             }
-            answer::answered(request, from)
+            let answer = answer::answered(request, from);
+            if !kept_back {
+                return answer;
+            }
+            denied(context, Some(asked.host.clone()), Reason::ForbiddenAddress);
+            answer::explained(answer, Reason::ForbiddenAddress)
         }
         Err(error) => {
             tracing::debug!(name = %asked.host, %error, "a question was not answered");
@@ -114,9 +105,10 @@ async fn observe(
     reason: Reason,
 ) -> Message {
     let Some(_place) = context.waiting.take() else {
-        denied(context, host, Reason::LimitReached);
-        return answer::denied(request, Reason::LimitReached);
+        denied(context, host, Reason::QuestionLimitReached);
+        return answer::denied(request, Reason::QuestionLimitReached);
     };
+    context.metrics.questions_asked.inc();
     let mut story = Story::question(context.clone(), host.clone());
     story.observed(&Denial::of(reason));
     match context.forwarder.ask(&context.enforced().resolvers(), &name, kind).await {
@@ -137,13 +129,32 @@ async fn observe(
     }
 }
 
+/// Takes out addresses that turn the application against its own pod or its surroundings, and says whether there were any.
+fn withhold(context: &Context, from: &mut Message) -> bool {
+    let can_be = |record: &Record| {
+        match &record.data {
+            RData::A(address) => Some(IpAddr::from(address.0)),
+            RData::AAAA(address) => Some(IpAddr::from(address.0)),
+            _ => None,
+        }
+        .is_none_or(|ip| context.judge(|judge| can_be_answer(judge, Address::new(ip))))
+    };
+    let mut kept_back = false;
+    for records in [&mut from.answers, &mut from.additionals] {
+        let before = records.len();
+        records.retain(can_be);
+        kept_back |= records.len() < before;
+    }
+    kept_back
+}
+
 /// The listed names that the answer's addresses are those of: the one that was asked, or, for a name of the cluster that is but
 /// another name for one outside, the names that it leads to.
-fn pinned(documents: &[PolicyDocument], asked: &Asked, from: &Message) -> Vec<HostName> {
+fn pinned(documents: &[PolicyDocument], now: Timestamp, asked: &Asked, from: &Message) -> Vec<HostName> {
     if asked.listed {
         return vec![asked.host.clone()];
     }
-    let listed = |name: &HostName| decide_question(documents, name) == Question::Listed;
+    let listed = |name: &HostName| decide_question(documents, name, now) == Question::Listed;
     aliases(from, &asked.name).into_iter().filter(listed).collect()
 }
 

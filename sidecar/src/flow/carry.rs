@@ -1,11 +1,13 @@
 //! One flow, from the connection that the packet filter redirected to its end.
 
+mod tunnel;
+
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use shekara_policy::decide::is_inside;
-use shekara_policy::flow::TlsVersion;
 use shekara_policy::record::End;
 use shekara_policy::verdict::{Denial, Grant};
 use shekara_policy::{Address, Flow, HostName, Protocol, Reason, Verdict};
@@ -15,13 +17,15 @@ use tokio::time::Instant;
 use super::close::Abrupt;
 use super::dial::tune;
 use super::hello::http::{Authority, Head, Host};
-use super::hello::{Hello, WITHIN, WITHIN_OBSERVED, await_hello};
+use super::hello::{Hello, Within, await_hello};
 use super::judge::{Plan, dialable, most_telling, plan};
 use super::registry::Entry;
 use super::relay::{Outcome, Pair, relay};
 use super::requests::Requests;
 use super::resolve::resolve;
+use super::server_hello::Negotiation;
 use super::story::Story;
+use crate::bound::Place;
 use crate::context::Context;
 use crate::dns::lookup::{Family, LookupError};
 use crate::proof;
@@ -30,9 +34,15 @@ use crate::spending::Purse;
 /// How long one address after the other is tried: applications do not wait for much longer than for one.
 const DIALLING: Duration = Duration::from_secs(15);
 
+/// Leave to send the body (RFC 9110, section 15.2.1), for a client that waits for it.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// Carries a flow that wants to go to `destination`.
 pub async fn carry(context: Arc<Context>, stream: TcpStream, destination: SocketAddr) {
     let address = Address::new(destination.ip());
+    let Some(half_open) = context.half_open.take() else {
+        return refuse(context, stream, destination, Reason::HalfOpenLimitReached);
+    };
     if proof::DESTINATIONS.contains(&destination) {
         if let Err(error) = proof::answer(stream, destination, &context.sink).await {
             tracing::debug!(%error, "a proof was begun and not finished");
@@ -42,7 +52,8 @@ pub async fn carry(context: Arc<Context>, stream: TcpStream, destination: Socket
     tune(&stream);
     let client = Abrupt::new(stream);
     let mut story = Story::tcp(context.clone(), destination);
-    let carrier = Carrier { context: &context, address, port: destination.port() };
+    let half_open = Mutex::new(Some(half_open));
+    let carrier = Carrier { context: &context, address, port: destination.port(), half_open };
     let end = carrier.carry(&client, &mut story).await;
     // The record is written before the client has been told, so that whoever sees the end also finds the record.
     let protocol = story.protocol;
@@ -81,6 +92,8 @@ struct Carrier<'a> {
     context: &'a Arc<Context>,
     address: Address,
     port: u16,
+    /// Given back once the destination is reached.
+    half_open: Mutex<Option<Place>>,
 }
 
 impl Carrier<'_> {
@@ -100,6 +113,7 @@ impl Carrier<'_> {
                 story.name.clone_from(&flow.name);
                 self.dial(client, story, vec![flow], Said::default()).await
             }
+            Plan::Tunnel => self.tunnel(client, story).await,
             Plan::Read { as_chosen } => match self.read(client, story, as_chosen).await {
                 Ok((flows, said)) => self.dial(client, story, flows, said).await,
                 Err(refusal) => self.refuse(client, story, refusal).await,
@@ -121,7 +135,15 @@ impl Carrier<'_> {
     async fn observe(&self, client: &Abrupt, story: &mut Story, denial: Denial, said: Vec<u8>) -> Closing {
         let name = || self.context.pins.names(self.address.ip(), Instant::now()).into_iter().next();
         story.name = story.name.take().or_else(name);
-        let flow = Flow { protocol: story.protocol, name: None, address: Some(self.address), port: self.port, tls: None };
+        let flow = Flow {
+            protocol: story.protocol,
+            name: None,
+            address: Some(self.address),
+            port: self.port,
+            tls: None,
+            ech: false,
+            via: None,
+        };
         story.observed(&denial);
         let mut entry = self.context.registry.enter_observed(flow.clone(), denial);
         let mut said = Said { bytes: said, ..Said::default() };
@@ -141,7 +163,7 @@ impl Carrier<'_> {
         if !self.context.observes() || self.context.judge(|judge| is_inside(judge, self.address)) {
             return bytes;
         }
-        match await_hello(client.stream(), &mut bytes, WITHIN_OBSERVED).await {
+        match await_hello(client.stream(), &mut bytes, self.within(true)).await {
             Ok(hello) => {
                 story.protocol = hello.protocol();
                 story.name = self.named(&hello).ok().flatten().or(story.name.take());
@@ -155,7 +177,7 @@ impl Carrier<'_> {
     async fn read(&self, client: &Abrupt, story: &mut Story, as_chosen: bool) -> Result<(Vec<Flow>, Said), Refusal> {
         let mut bytes = Vec::new();
         let observes = self.context.observes();
-        let hello = match await_hello(client.stream(), &mut bytes, if observes { WITHIN_OBSERVED } else { WITHIN }).await {
+        let hello = match await_hello(client.stream(), &mut bytes, self.within(observes)).await {
             Ok(hello) => hello,
             Err(unread) => {
                 story.protocol = unread.protocol;
@@ -163,12 +185,12 @@ impl Carrier<'_> {
             }
         };
         let protocol = hello.protocol();
-        let tls = if let Hello::Tls { version, .. } = &hello { *version } else { None };
+        let (tls, ech) = if let Hello::Tls { version, ech, .. } = &hello { (*version, *ech) } else { (None, false) };
         story.protocol = protocol;
         let flows = match self.named(&hello) {
             Ok(name) => {
                 story.name.clone_from(&name);
-                self.flows(protocol, name, tls, as_chosen).await
+                self.flows(Flow { protocol, name, address: None, port: self.port, tls, ech, via: None }, as_chosen).await
             }
             Err(reason) => Err(Denial::of(reason)),
         };
@@ -177,6 +199,12 @@ impl Carrier<'_> {
             (Ok(flows), Hello::Http(head)) if !observes => Ok((flows, Said { bytes, head: Some(head), unread: false })),
             (Ok(flows), hello) => Ok((flows, Said { bytes, head: None, unread: matches!(hello, Hello::Http(_)) })),
         }
+    }
+
+    /// Within what the client must have named its destination.
+    fn within(&self, observing: bool) -> Within {
+        let within = Within::limits(self.context.config.limits);
+        if observing { within.observing() } else { within }
     }
 
     /// The name in a hello. An address in its place must be the one that was chosen, and a port the chosen port.
@@ -195,24 +223,17 @@ impl Carrier<'_> {
         }
     }
 
-    /// The flows that may be dialled, in order.
-    async fn flows(
-        &self,
-        protocol: Protocol,
-        name: Option<HostName>,
-        tls: Option<TlsVersion>,
-        as_chosen: bool,
-    ) -> Result<Vec<Flow>, Denial> {
-        let port = self.port;
+    /// The flows that may be dialled, in order, for one of which all is known that the client says.
+    async fn flows(&self, said: Flow, as_chosen: bool) -> Result<Vec<Flow>, Denial> {
         // A name that the client gave says nothing about an address that was not resolved from it: a listed network is judged
         // without the name.
-        let chosen = Flow { protocol, name: None, address: Some(self.address), port, tls };
+        let chosen = Flow { name: None, address: Some(self.address), ..said.clone() };
         let unnamed = as_chosen.then(|| self.context.decide(&chosen));
-        match (unnamed, name) {
+        match (unnamed, said.name.clone()) {
             (Some(Verdict::Allow(_)), _) => Ok(vec![chosen]),
             (Some(Verdict::Deny(denial)), None) => Err(denial),
             (None, None) => Err(Denial::of(Reason::NoName)),
-            (_, Some(name)) => self.resolved(Flow { protocol, name: Some(name.clone()), address: None, port, tls }, &name).await,
+            (_, Some(name)) => self.resolved(said, &name).await,
         }
     }
 
@@ -221,6 +242,7 @@ impl Carrier<'_> {
         if let Verdict::Deny(denial) = self.context.decide(&named) {
             return Err(denial);
         }
+        self.context.spell(name).map_err(Denial::of)?;
         let family = Family::of(self.address.ip());
         let mut denials = Vec::new();
         for family in [family, family.other()] {
@@ -255,6 +277,11 @@ impl Carrier<'_> {
                 Ok((grant, entry)) => {
                     story.allowed(grant);
                     entry
+                }
+                // an address that may no longer be dialled was not refused before anything left: another one was dialled
+                Err(denial) if last.is_some() && !self.context.observes() => {
+                    story.revoked(&denial);
+                    return Closing::Reset;
                 }
                 Err(denial) => return self.refuse(client, story, Refusal { denial, told: true, said: said.bytes }).await,
             };
@@ -292,66 +319,104 @@ impl Carrier<'_> {
         flow: &Flow,
         said: &mut Said,
     ) -> Option<Closing> {
-        let address = flow.address?;
+        let to = flow.via.or_else(|| Some(SocketAddr::new(flow.address?.ip(), self.port)))?;
         tokio::select! {
             denial = entry.denied() => {
                 story.revoked(&denial);
                 Some(Closing::Reset)
             }
-            connected = self.context.dialler.connect(SocketAddr::new(address.ip(), self.port)) => match connected {
+            connected = self.context.dialler.connect(to) => match connected {
                 Ok(server) => {
-                    story.opened(flow.address.map(Address::ip));
-                    let purse = Purse::new(&self.context.spending, entry.bounds());
-                    Some(relayed(client, Abrupt::new(server), entry, &purse, story, std::mem::take(said)).await)
+                    drop(self.half_open.lock().unwrap_or_else(PoisonError::into_inner).take());
+                    story.opened(flow);
+                    Some(self.relayed(client, Abrupt::new(server), entry, flow, story, std::mem::take(said)).await)
+                }
+                Err(error) if is_exhausted(&error) => {
+                    tracing::warn!("a destination could not be dialled for want of a file descriptor");
+                    story.refused(&Denial::of(Reason::DescriptorsExhausted));
+                    Some(Closing::Reset)
                 }
                 Err(error) => {
-                    tracing::debug!(%address, %error, "a destination does not answer");
+                    tracing::debug!(%to, %error, "a destination does not answer");
                     None
                 }
             }
         }
     }
+
+    async fn relayed(
+        &self,
+        client: &Abrupt,
+        server: Abrupt,
+        entry: &mut Entry<'_>,
+        flow: &Flow,
+        story: &mut Story,
+        said: Said,
+    ) -> Closing {
+        let purse = Purse::new(&self.context.spending, entry.bounds());
+        let mut requests = said.head.as_ref().map(Requests::after);
+        let (first, passed) = match (said.head, &mut requests) {
+            (Some(head), Some(requests)) => {
+                let (mut first, behind) = (head.rewritten, said.bytes.get(head.length..).unwrap_or_default());
+                if head.waits && behind.is_empty() {
+                    // nothing else was said to the client yet, so a short write is no danger: it goes on by itself
+                    let _ = client.stream().try_write(CONTINUE);
+                }
+                let passed = requests.pass(behind, &mut first);
+                (first, passed)
+            }
+            _ => (said.bytes, Ok(())),
+        };
+        let pair = Pair { client: client.stream(), server: server.stream() };
+        let seat = entry.seat();
+        let judge = |version| {
+            seat.negotiated(version);
+            self.fit(Flow { tls: version, ..flow.clone() })
+        };
+        let negotiation = (flow.protocol == Protocol::Tls).then(|| Negotiation::new(&judge));
+        let outcome = match passed {
+            Ok(()) => relay(pair, first, requests, negotiation, entry, &purse, story).await,
+            Err(reason) => Outcome::Strayed(reason),
+        };
+        match outcome {
+            Outcome::Completed => {
+                story.ended(End::Completed);
+                server.done();
+                return Closing::Done;
+            }
+            Outcome::Broken => story.ended(End::Broken),
+            Outcome::Revoked(denial) => story.revoked(&denial),
+            Outcome::Strayed(reason) => story.strayed(&Denial::of(reason)),
+            Outcome::Spent(denial) => story.strayed(&denial),
+            Outcome::Unfit(denial) => {
+                story.strayed(&denial);
+                return Closing::Refuse(denial);
+            }
+        }
+        Closing::Reset
+    }
+
+    /// Whether a flow may go on with the version that its server has chosen. While the pod observes every flow may; those that may
+    /// not are closed by its end.
+    fn fit(&self, flow: Flow) -> Result<(), Denial> {
+        match self.context.decide(&flow) {
+            Verdict::Deny(denial) if denial.reason == Reason::TLSTooOld && !self.context.observes() => {
+                Err(Denial { reason: Reason::TLSDowngraded, ..denial })
+            }
+            // whatever else has changed, the registry tells
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the kernel has no file descriptor left for this process, or for any.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn lookup_failed(name: &HostName, error: &LookupError) -> Denial {
     tracing::debug!(%name, %error, "a name could not be resolved");
     Denial::of(Reason::LookupFailed)
-}
-
-async fn relayed(
-    client: &Abrupt,
-    server: Abrupt,
-    entry: &mut Entry<'_>,
-    purse: &Purse<'_>,
-    story: &mut Story,
-    said: Said,
-) -> Closing {
-    let mut requests = said.head.as_ref().map(Requests::after);
-    let (first, passed) = match (said.head, &mut requests) {
-        (Some(head), Some(requests)) => {
-            let (mut first, behind) = (head.rewritten, said.bytes.get(head.length..).unwrap_or_default());
-            let passed = requests.pass(behind, &mut first);
-            (first, passed)
-        }
-        _ => (said.bytes, Ok(())),
-    };
-    let pair = Pair { client: client.stream(), server: server.stream() };
-    let outcome = match passed {
-        Ok(()) => relay(pair, first, requests, entry, purse, story).await,
-        Err(reason) => Outcome::Strayed(reason),
-    };
-    match outcome {
-        Outcome::Completed => {
-            story.ended(End::Completed);
-            server.done();
-            return Closing::Done;
-        }
-        Outcome::Broken => story.ended(End::Broken),
-        Outcome::Revoked(denial) => story.revoked(&denial),
-        Outcome::Strayed(reason) => story.strayed(&Denial::of(reason)),
-        Outcome::Spent(denial) => story.strayed(&denial),
-    }
-    Closing::Reset
 }
 
 /// A denial, whether the client is to be told why, and what was read of it.

@@ -27,6 +27,9 @@ pub struct Dialler {
     source_ports: SourcePorts,
     #[cfg(test)]
     detours: Option<std::sync::Arc<std::collections::HashMap<SocketAddr, SocketAddr>>>,
+    /// How long a connection takes to fail or succeed, in milliseconds.
+    #[cfg(test)]
+    lingers: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Dialler {
@@ -38,6 +41,8 @@ impl Dialler {
             source_ports: SourcePorts::read(),
             #[cfg(test)]
             detours: None,
+            #[cfg(test)]
+            lingers: std::sync::Arc::default(),
         }
     }
 
@@ -46,6 +51,8 @@ impl Dialler {
     /// # Errors
     /// When the socket cannot be marked or the destination does not answer.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        #[cfg(test)]
+        tokio::time::sleep(Duration::from_millis(self.lingers.load(std::sync::atomic::Ordering::Relaxed))).await;
         let to = self.way(to)?;
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         self.mark(SockRef::from(&socket))?;
@@ -104,6 +111,8 @@ impl Dialler {
         let socket = self.source_ports.bind(any).await?;
         self.mark(SockRef::from(&socket))?;
         socket.connect(to).await?;
+        // until the runtime has looked, a socket counts as full, and the first datagram would be lost
+        socket.writable().await?;
         Ok(socket)
     }
 
@@ -151,6 +160,11 @@ impl Dialler {
     /// Leads to test servers instead of the addresses that were judged, without a mark; elsewhere nobody is.
     pub(crate) fn detoured(detours: impl IntoIterator<Item = (SocketAddr, SocketAddr)>) -> Self {
         Self { detours: Some(std::sync::Arc::new(detours.into_iter().collect())), ..Self::new() }
+    }
+
+    /// Has every connection take so long, as one to an address that is far away does.
+    pub(crate) fn linger(&self, time: Duration) {
+        self.lingers.store(u64::try_from(time.as_millis()).unwrap(), std::sync::atomic::Ordering::Relaxed);
     }
 
     fn way(&self, to: SocketAddr) -> io::Result<SocketAddr> {

@@ -7,19 +7,17 @@ use std::io;
 use std::time::Duration;
 
 use shekara_policy::flow::TlsVersion;
-use shekara_policy::{HostName, Protocol, Reason};
+use shekara_policy::{HostName, Limits, Protocol, Reason};
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use self::http::Head;
-
-/// How long a client may take to name its destination.
-pub const WITHIN: Duration = Duration::from_secs(10);
+use self::http::{Connect, Head};
 
 /// How long it may while the pod observes: where the server speaks first the client waits for it meanwhile.
 pub const WITHIN_OBSERVED: Duration = Duration::from_secs(1);
 
-/// How much a client may say until it has named it. A ClientHello with post-quantum keys has less than 2 KiB.
+/// How much a client may say until it has named its destination, whatever is configured: what a record of TLS can hold.
 pub const LIMIT: usize = 16 * 1024;
 
 /// What the first bytes say.
@@ -31,6 +29,8 @@ pub enum Hello {
         name: Option<HostName>,
         /// The highest version that it offers; absent for versions that are older than any that a standard can ask for.
         version: Option<TlsVersion>,
+        /// It has the extension in which another name may be hidden (RFC 9849).
+        ech: bool,
     },
     /// The whole head of a request.
     Http(Head),
@@ -93,14 +93,52 @@ fn protocol(bytes: &[u8]) -> Option<Protocol> {
     }
 }
 
-/// Reads the hello of a connection into `bytes`, which keep all that was read, within this time.
+/// Within what a client must have named its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// Bytes; one that says as many and has not named it is refused.
+    pub bytes: usize,
+    /// Time.
+    pub time: Duration,
+}
+
+impl Within {
+    /// As the platform bounds it.
+    #[must_use]
+    pub fn limits(limits: Limits) -> Self {
+        let bytes = usize::try_from(limits.hello_bytes).unwrap_or(LIMIT).min(LIMIT);
+        Self { bytes, time: Duration::from_secs(limits.hello_seconds.into()) }
+    }
+
+    /// The same while the pod observes.
+    #[must_use]
+    pub fn observing(self) -> Self {
+        Self { time: self.time.min(WITHIN_OBSERVED), ..self }
+    }
+}
+
+/// Reads the hello of a connection into `bytes`, which keep all that was read.
 ///
 /// # Errors
 /// When the bytes are no hello, are too many, or do not come in time.
-pub async fn await_hello(stream: &TcpStream, bytes: &mut Vec<u8>, within: Duration) -> Result<Hello, Unread> {
-    let outcome = timeout(within, gather(stream, bytes)).await;
+pub async fn await_hello(stream: &TcpStream, bytes: &mut Vec<u8>, within: Within) -> Result<Hello, Unread> {
+    let outcome = timeout(within.time, gather(stream, bytes, within.bytes, read)).await;
+    told(outcome, bytes)
+}
+
+/// Reads the request of a client that speaks with an egress proxy, as [`await_hello`] does.
+///
+/// # Errors
+/// As [`await_hello`].
+pub async fn await_connect(stream: &TcpStream, bytes: &mut Vec<u8>, within: Within) -> Result<Connect, Unread> {
+    let outcome = timeout(within.time, gather(stream, bytes, within.bytes, http::connect)).await;
+    told(outcome, bytes)
+}
+
+/// What came of reading, in the words of a denial.
+fn told<T>(outcome: Result<io::Result<Result<T, Reason>>, Elapsed>, bytes: &[u8]) -> Result<T, Unread> {
     let (reason, gone) = match outcome {
-        Ok(Ok(Ok(hello))) => return Ok(hello),
+        Ok(Ok(Ok(read))) => return Ok(read),
         Ok(Ok(Err(reason))) => (reason, false),
         Ok(Err(_)) => (if bytes.is_empty() { Reason::NoName } else { Reason::UnreadableHello }, true),
         Err(_) => (Reason::NameTimeout, false),
@@ -108,13 +146,18 @@ pub async fn await_hello(stream: &TcpStream, bytes: &mut Vec<u8>, within: Durati
     Err(Unread { reason, protocol: protocol(bytes).unwrap_or(Protocol::Tcp), gone })
 }
 
-async fn gather(stream: &TcpStream, bytes: &mut Vec<u8>) -> io::Result<Result<Hello, Reason>> {
+async fn gather<T>(
+    stream: &TcpStream,
+    bytes: &mut Vec<u8>,
+    most: usize,
+    read: impl Fn(&[u8]) -> Progress<T>,
+) -> io::Result<Result<T, Reason>> {
     loop {
         stream.readable().await?;
         match stream.try_read_buf(bytes) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => match read(bytes) {
-                Progress::More if bytes.len() >= LIMIT => return Ok(Err(Reason::UnreadableHello)),
+                Progress::More if bytes.len() >= most => return Ok(Err(Reason::HelloTooLong)),
                 Progress::More => bytes.reserve(1024),
                 Progress::Whole(hello) => return Ok(Ok(hello)),
                 Progress::Refused(reason) => return Ok(Err(reason)),

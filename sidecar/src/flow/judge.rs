@@ -1,9 +1,9 @@
 //! The steps of judging a flow, as far as they need nobody but the documents.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub use shekara_policy::decide::most_telling;
-use shekara_policy::decide::{Approach, approach, is_inside};
+use shekara_policy::decide::{Approach, approach, is_egress, is_inside};
 use shekara_policy::verdict::Denial;
 use shekara_policy::{Address, Flow, HostName, Judge, Protocol, Reason, Verdict, decide};
 
@@ -19,11 +19,16 @@ pub enum Plan {
         /// The address itself is listed.
         as_chosen: bool,
     },
+    /// An egress proxy is there: read whom the client wants to be connected with through it.
+    Tunnel,
 }
 
 /// Plans a connection to an address; `pinned` are the names that this pod was answered the address for.
 #[must_use]
 pub fn plan(judge: Judge<'_>, address: Address, port: u16, pinned: &[HostName]) -> Plan {
+    if is_egress(judge.documents, SocketAddr::new(address.ip(), port)) {
+        return Plan::Tunnel;
+    }
     if is_inside(judge, address) {
         return unread(judge, address, port, &[None]);
     }
@@ -45,7 +50,8 @@ pub fn plan(judge: Judge<'_>, address: Address, port: u16, pinned: &[HostName]) 
 fn unread(judge: Judge<'_>, address: Address, port: u16, names: &[Option<&HostName>]) -> Plan {
     let mut refused = None;
     for name in names {
-        let flow = Flow { protocol: Protocol::Tcp, name: name.cloned(), address: Some(address), port, tls: None };
+        let flow =
+            Flow { protocol: Protocol::Tcp, name: name.cloned(), address: Some(address), port, tls: None, ech: false, via: None };
         match decide(judge, &flow) {
             Verdict::Allow(_) => return Plan::Dial(flow),
             Verdict::Deny(denial) => refused = refused.or(Some((denial, name.cloned()))),

@@ -1,5 +1,6 @@
 //! Where redirected connections arrive.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,14 +14,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::carry::{carry, refuse};
+use super::carry::{carry, is_exhausted, refuse};
 use crate::context::Context;
-
-/// Flows at once, in each direction. Each takes two sockets and, while it carries nothing, a few hundred bytes.
-pub(super) const FLOWS: i64 = 8192;
 
 /// Before the next try to accept, after the kernel had nothing left to accept with.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
+/// A file that is always there.
+const SPARE: &str = "/dev/null";
 
 /// Says where a connection wanted to go.
 pub type Origin = fn(&TcpStream) -> io::Result<SocketAddr>;
@@ -31,15 +32,26 @@ pub type Origin = fn(&TcpStream) -> io::Result<SocketAddr>;
 /// None at present: a failure to accept is waited out, since flows that live must go on.
 pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut flows = JoinSet::new();
+    let mut spare = Spare::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             Some(ended) = flows.join_next() => tell_of_panic(ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => begin(&mut flows, stream, origin, &context),
+                Err(error) if is_exhausted(&error) && spare.give() => {
+                    // the descriptor that was kept for this lets one connection be told why
+                    if let Some(Ok((stream, _))) = at_once(listener.accept()).await
+                        && let Ok(to) = origin(&stream).or_else(|_| stream.local_addr())
+                    {
+                        refuse(context.clone(), stream, to, Reason::DescriptorsExhausted);
+                    }
+                    spare.take_back();
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(PAUSE).await;
+                    spare.take_back();
                 }
             },
         }
@@ -49,13 +61,45 @@ pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>,
 fn begin(flows: &mut JoinSet<()>, stream: TcpStream, origin: Origin, context: &Arc<Context>) {
     let context = context.clone();
     match (origin(&stream), stream.local_addr()) {
-        (Ok(destination), Ok(own)) if destination != own && context.metrics.of(Direction::Outbound).live.get() < FLOWS => {
-            flows.spawn(carry(context, stream, destination));
-        }
-        (Ok(destination), Ok(own)) if destination != own => refuse(context, stream, destination, Reason::LimitReached),
+        (Ok(destination), Ok(own)) if destination != own => match context.flows.take() {
+            Some(place) => drop(flows.spawn(async move {
+                carry(context, stream, destination).await;
+                // kept until the last word to the client, since its socket is
+                drop(place);
+            })),
+            None => refuse(context, stream, destination, Reason::LimitReached),
+        },
         // Nobody redirected it: the application dialled this very port.
         (Ok(own), _) | (Err(_), Ok(own)) => refuse(context, stream, own, Reason::SelfConnection),
         (Err(error), Err(_)) => tracing::debug!(%error, "a connection was gone before it was accepted"),
+    }
+}
+
+/// A file descriptor that is kept for the moment when there is none left: without it a connection could neither be accepted nor
+/// refused, and would wait.
+struct Spare(Option<File>);
+
+impl Spare {
+    fn new() -> Self {
+        Self(File::open(SPARE).ok())
+    }
+
+    /// Gives it away; false where it is not there.
+    fn give(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+
+    fn take_back(&mut self) {
+        self.0 = self.0.take().or_else(|| File::open(SPARE).ok());
+    }
+}
+
+/// What comes of something if it is there already.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        outcome = future => Some(outcome),
+        () = std::future::ready(()) => None,
     }
 }
 
@@ -80,11 +124,13 @@ pub(super) fn tell_of_panic(ended: Result<(), JoinError>) {
 
 #[cfg(test)]
 mod tests {
+    use shekara_policy::Limits;
     use shekara_policy::record::End;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::flow::tests::{Place, document};
+    use crate::config::Config;
+    use crate::flow::tests::{Place, config, document};
 
     #[tokio::test]
     async fn who_dials_the_port_itself_is_refused() {
@@ -102,21 +148,61 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn one_flow_too_many_is_refused_and_the_others_live_on() {
-        let mut place = Place::new(document(), []);
+    /// A proxy with this many places for flows, and where it listens. Whoever connects wants to go to an address that never answers.
+    async fn listening(limits: Limits) -> (Place, SocketAddr) {
+        let mut place = Place::configured(Config { limits, ..config() }, document(), []);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let front = listener.local_addr().unwrap();
         let (context, stop) = (place.context.clone(), CancellationToken::new());
         place.begin(async { serve(listener, |_| Ok(([192, 0, 2, 1], 443).into()), context, stop).await.unwrap() });
-        place.context.metrics.of(Direction::Outbound).live.set(FLOWS - 1);
-        let mut within = TcpStream::connect(front).await.unwrap();
-        while place.context.metrics.of(Direction::Outbound).live.get() < FLOWS {
-            tokio::task::yield_now().await;
+        (place, front)
+    }
+
+    /// What a client hears that is refused, which may be as early as it is connected.
+    async fn heard(front: SocketAddr) -> io::ErrorKind {
+        let hears = async { TcpStream::connect(front).await?.read(&mut [0]).await };
+        hears.await.unwrap_err().kind()
+    }
+
+    /// As many clients as there are places live on, and the next is refused.
+    async fn one_too_many(limits: Limits, places: usize, reason: Reason) {
+        let (place, front) = listening(limits).await;
+        let mut within = Vec::new();
+        for number in 1..=places {
+            within.push(TcpStream::connect(front).await.unwrap());
+            while place.context.metrics.live_flows() < number as i64 {
+                tokio::task::yield_now().await;
+            }
         }
-        let mut beyond = TcpStream::connect(front).await.unwrap();
-        assert_eq!(beyond.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(heard(front).await, io::ErrorKind::ConnectionReset);
+        assert_eq!(place.record().await.reason, Some(reason));
+        for mut client in within {
+            assert!(tokio::time::timeout(Duration::from_millis(1), client.read(&mut [0])).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn one_flow_too_many_is_refused_and_the_others_live_on() {
+        one_too_many(Limits { flows: 2, ..Limits::default() }, 2, Reason::LimitReached).await;
+    }
+
+    #[tokio::test]
+    async fn one_flow_too_many_that_has_not_begun_is_refused_and_the_others_live_on() {
+        one_too_many(Limits { half_open: 3, ..Limits::default() }, 3, Reason::HalfOpenLimitReached).await;
+    }
+
+    #[tokio::test]
+    async fn proofs_are_flows_too() {
+        let mut place =
+            Place::configured(Config { limits: Limits { flows: 1, ..Limits::default() }, ..config() }, document(), []);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let front = listener.local_addr().unwrap();
+        let (context, stop) = (place.context.clone(), CancellationToken::new());
+        place.begin(async { serve(listener, |_| Ok(crate::proof::DESTINATIONS[0]), context, stop).await.unwrap() });
+        let mut first = TcpStream::connect(front).await.unwrap();
+        assert_eq!(heard(front).await, io::ErrorKind::ConnectionReset);
         assert_eq!(place.record().await.reason, Some(Reason::LimitReached));
-        assert!(tokio::time::timeout(Duration::from_millis(1), within.read(&mut [0])).await.is_err());
+        first.write_all(b"SHEKARA-VERIFY a\n").await.unwrap();
+        assert!(first.read_u8().await.is_ok());
     }
 }

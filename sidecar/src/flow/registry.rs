@@ -1,5 +1,5 @@
-//! The flows that live now. They are judged again whenever the documents or the peers change, documents end, or a permit begins or
-//! ends, and one that is no longer allowed hears of it at once.
+//! The flows that live now. They are judged again whenever the documents, the peers or the table of countries change, documents end,
+//! or a permit begins or ends, and one that is no longer allowed hears of it at once.
 
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use shekara_policy::flow::TlsVersion;
 use shekara_policy::verdict::{Budget, Denial, Grant};
 use shekara_policy::{Flow, Inflow, PolicyDocument, Reason, Verdict};
 use tokio::sync::oneshot;
@@ -155,6 +156,13 @@ impl Registry {
         }
     }
 
+    /// The server has chosen this version for a flow, by which it is judged from now on.
+    fn negotiated(&self, number: u64, version: Option<TlsVersion>) {
+        if let Some(Live { subject: Subject::Out(flow), .. }) = self.lock().flows.get_mut(&number) {
+            flow.tls = version;
+        }
+    }
+
     /// Where the living flows go, and from where they come.
     #[must_use]
     pub fn destinations(&self) -> HashSet<SocketAddr> {
@@ -179,7 +187,27 @@ impl Registry {
     }
 }
 
-impl Entry<'_> {
+/// A place in the registry, to be told of what is learnt of the flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat<'r> {
+    registry: &'r Registry,
+    number: u64,
+}
+
+impl Seat<'_> {
+    /// The server has chosen this version of TLS: none that a standard can ask for where it is absent.
+    pub fn negotiated(self, version: Option<TlsVersion>) {
+        self.registry.negotiated(self.number, version);
+    }
+}
+
+impl<'r> Entry<'r> {
+    /// To tell the registry what is learnt of the flow.
+    #[must_use]
+    pub fn seat(&self) -> Seat<'r> {
+        Seat { registry: self.registry, number: self.number }
+    }
+
     /// What bounds the bytes of the flow, now and whenever it was judged again.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
@@ -207,7 +235,7 @@ impl Drop for Entry<'_> {
 /// # Errors
 /// When nobody can send documents any more.
 pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
-    let (mut policy, mut answers) = (context.policy.clone(), context.peers.answers());
+    let (mut policy, mut answers, mut tables) = (context.policy.clone(), context.peers.answers(), context.geo.tables());
     // Taken before the flows are judged: a permit that ends while they are is still to come, and they are judged for it once more.
     let mut judged = context.clock.now();
     let mut settled = None;
@@ -223,6 +251,7 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
                 settled.get_or_insert(Instant::now() + SETTLING);
             }
             changed = answers.changed() => changed?,
+            changed = tables.changed() => changed?,
             () = passing(&context.clock, boundary) => {}
             () = settling(settled) => settled = None,
         }
@@ -272,7 +301,7 @@ mod tests {
     use super::*;
 
     fn flow(port: u16) -> Flow {
-        Flow { protocol: Protocol::Tcp, name: None, address: None, port, tls: None }
+        Flow { protocol: Protocol::Tcp, name: None, address: None, port, tls: None, ech: false, via: None }
     }
 
     fn port(subject: &Subject) -> u16 {

@@ -4,6 +4,7 @@
 //! taken yet is kept with its flow.
 
 mod meter;
+mod pending;
 
 use std::cell::RefCell;
 use std::io;
@@ -19,13 +20,12 @@ use tokio::task::consume_budget;
 use super::answers::FirstAnswer;
 use super::registry::Entry;
 use super::requests::Requests;
+use super::server_hello::Negotiation;
 use super::story::Story;
 use super::unsent::keep_back;
 use crate::spending::Purse;
 use meter::{Inward, Meter, Outward};
-
-/// The one buffer of a thread.
-const BUFFER: usize = 128 * 1024;
+use pending::{BUFFER, Pending, at_a_time};
 
 /// Reads of one flow in a row, before others have their turn.
 const IN_A_ROW: usize = 4;
@@ -47,6 +47,8 @@ pub enum Outcome {
     Strayed(Reason),
     /// A bound on what may leave is spent, and the client had more to say.
     Spent(Denial),
+    /// The server has chosen what the flow may not go on with.
+    Unfit(Denial),
 }
 
 /// The two connections of a flow.
@@ -59,11 +61,13 @@ pub struct Pair<'a> {
 }
 
 /// Carries bytes both ways, until both sides have finished or something ends the flow. `first` are bytes that were read from
-/// the client already; with `requests`, all that follows from the client is read as HTTP. No more leaves than `purse` has.
+/// the client already; with `requests`, all that follows from the client is read as HTTP; with `negotiation`, the server's first
+/// bytes as TLS. No more leaves than `purse` has.
 pub async fn relay(
     pair: Pair<'_>,
     first: Vec<u8>,
     requests: Option<Requests>,
+    negotiation: Option<Negotiation<'_>>,
     entry: &mut Entry<'_>,
     purse: &Purse<'_>,
     story: &Story,
@@ -75,6 +79,7 @@ pub async fn relay(
         out: Way::default(),
         back: Way::default(),
         requests,
+        negotiation,
         answer: FirstAnswer::default(),
     };
     tokio::select! {
@@ -83,6 +88,7 @@ pub async fn relay(
             Ok(()) => Outcome::Completed,
             Err(Trouble::Strayed(reason)) => Outcome::Strayed(reason),
             Err(Trouble::Spent) => Outcome::Spent(purse.denial()),
+            Err(Trouble::Unfit(denial)) => Outcome::Unfit(denial),
             Err(Trouble::Broken) => Outcome::Broken,
         },
     }
@@ -92,7 +98,7 @@ pub async fn relay(
 #[derive(Debug, Default)]
 struct Way {
     /// What the receiver has not taken yet.
-    pending: Vec<u8>,
+    pending: Pending,
     /// The sender has finished.
     ended: bool,
     /// The receiver has been told so.
@@ -103,6 +109,7 @@ enum Trouble {
     Broken,
     Strayed(Reason),
     Spent,
+    Unfit(Denial),
 }
 
 impl From<io::Error> for Trouble {
@@ -120,6 +127,7 @@ struct Relay<'a> {
     /// From the server to the client.
     back: Way,
     requests: Option<Requests>,
+    negotiation: Option<Negotiation<'a>>,
     answer: FirstAnswer,
 }
 
@@ -172,11 +180,14 @@ impl Relay<'_> {
     }
 
     fn hear_server(&mut self) -> Result<(), Trouble> {
-        let Self { pair: Pair { client, server }, outward, inward, out, back, requests, answer } = self;
+        let Self { pair: Pair { client, server }, outward, inward, out, back, requests, negotiation, answer } = self;
         read_some(server, |bytes| {
             if bytes.is_empty() {
                 back.end(client)?;
                 return Ok(false);
+            }
+            if let Some(negotiation) = negotiation {
+                negotiation.hear(bytes).map_err(Trouble::Unfit)?;
             }
             back.send(client, bytes, *inward)?;
             if let Some(requests) = requests.as_mut().filter(|requests| requests.awaits_answer())
@@ -196,13 +207,14 @@ fn read_some(from: &TcpStream, mut give: impl FnMut(&[u8]) -> Result<bool, Troub
     SHARED.with_borrow_mut(|buffer| {
         buffer.resize(BUFFER, 0);
         for _ in 0..IN_A_ROW {
-            let length = match from.try_read(buffer) {
+            let most = at_a_time();
+            let length = match from.try_read(buffer.get_mut(..most).unwrap_or_default()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 length => length?,
             };
             let more = give(buffer.get(..length).unwrap_or_default())?;
             // less than a buffer means that no more is there
-            if !more || length < BUFFER {
+            if !more || length < most {
                 return Ok(());
             }
         }
@@ -222,21 +234,19 @@ impl Way {
 
     fn send(&mut self, to: &TcpStream, bytes: &[u8], meter: impl Meter) -> Result<(), Trouble> {
         if !self.pending.is_empty() {
-            self.pending.extend_from_slice(bytes);
+            self.pending.push(bytes);
             return Ok(());
         }
         let taken = write_some(to, bytes, meter)?;
-        self.pending.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        if let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+            self.pending.push(rest);
+        }
         Ok(())
     }
 
     fn go_on(&mut self, to: &TcpStream, meter: impl Meter) -> Result<(), Trouble> {
-        let taken = write_some(to, &self.pending, meter)?;
-        if taken == self.pending.len() {
-            self.pending = Vec::new();
-        } else {
-            self.pending.drain(..taken);
-        }
+        let taken = write_some(to, self.pending.bytes(), meter)?;
+        self.pending.take(taken);
         Ok(self.close_if_done(to)?)
     }
 

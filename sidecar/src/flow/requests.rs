@@ -163,9 +163,9 @@ fn whole_line<'b>(begun: &mut Vec<u8>, bytes: &'b [u8]) -> Result<Option<Ended<'
                 begun.pop();
                 return Ok(Some(Ended { line: take(begun), rest: bytes.get(index + 1..).unwrap_or_default() }));
             }
-            (Some(b'\r'), _) => return Err(Reason::AmbiguousAuthority),
+            (Some(b'\r'), _) => return Err(Reason::AmbiguousLength),
             (_, b'\r' | b'\t' | b' '..=b'~' | 0x80..) if begun.len() < LONGEST_LINE => begun.push(*byte),
-            _ => return Err(Reason::AmbiguousAuthority),
+            _ => return Err(Reason::AmbiguousLength),
         }
     }
     Ok(None)
@@ -173,12 +173,12 @@ fn whole_line<'b>(begun: &mut Vec<u8>, bytes: &'b [u8]) -> Result<Option<Ended<'
 
 fn behind_line(kind: Line, line: &[u8]) -> Result<State, Reason> {
     match kind {
-        Line::Size => match chunk_size(line).ok_or(Reason::AmbiguousAuthority)? {
+        Line::Size => match chunk_size(line).ok_or(Reason::AmbiguousLength)? {
             0 => Ok(State::Line(Line::Trailer, Vec::new())),
             size => Ok(State::Chunk(size)),
         },
         Line::AfterChunk if line.is_empty() => Ok(State::Line(Line::Size, Vec::new())),
-        Line::AfterChunk => Err(Reason::AmbiguousAuthority),
+        Line::AfterChunk => Err(Reason::AmbiguousLength),
         Line::Trailer if line.is_empty() => Ok(State::Head(Vec::new())),
         Line::Trailer => Ok(State::Line(Line::Trailer, Vec::new())),
     }

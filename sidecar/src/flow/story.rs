@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use shekara_policy::record::{Decision, Direction, End, FlowRecord};
 use shekara_policy::verdict::{Denial, Grant};
-use shekara_policy::{HostName, Protocol, Reason, Verdict};
+use shekara_policy::{Flow, HostName, Protocol, Reason, Verdict};
 use tokio::time::Instant;
 
 use crate::context::Context;
@@ -27,6 +27,7 @@ pub struct Story {
     /// The name that the client gave.
     pub name: Option<HostName>,
     dialled: Option<IpAddr>,
+    via: Option<SocketAddr>,
     grant: Option<Grant>,
     denial: Option<Denial>,
     /// The denial does not hold, since the pod observes.
@@ -48,6 +49,12 @@ impl Story {
     #[must_use]
     pub fn inbound(context: Arc<Context>, client: SocketAddr, destination: SocketAddr) -> Self {
         Self::new(context, Protocol::Tcp, Some(client.ip()), Some(destination), destination.port())
+    }
+
+    /// An association of UDP begins.
+    #[must_use]
+    pub fn udp(context: Arc<Context>, destination: SocketAddr) -> Self {
+        Self::new(context, Protocol::Udp, None, Some(destination), destination.port())
     }
 
     /// A DNS question is asked.
@@ -78,6 +85,7 @@ impl Story {
             protocol,
             name: None,
             dialled: None,
+            via: None,
             grant: None,
             denial: None,
             observed: false,
@@ -123,9 +131,16 @@ impl Story {
         self.grant = Some(grant);
     }
 
+    /// The application answered a client at this address of the pod.
+    pub fn reached(&mut self, application: IpAddr) {
+        self.dialled = Some(application);
+        self.total = self.passing().map(|kind| self.count(kind));
+    }
+
     /// The address answered.
-    pub fn opened(&mut self, dialled: Option<IpAddr>) {
-        self.dialled = dialled;
+    pub fn opened(&mut self, flow: &Flow) {
+        self.via = flow.via;
+        self.dialled = flow.via.map(|proxy| proxy.ip()).or_else(|| flow.address.map(shekara_policy::Address::ip));
         self.total = self.passing().map(|kind| self.count(kind));
     }
 
@@ -144,8 +159,8 @@ impl Story {
     }
 
     /// No address answered.
-    pub fn unreachable(&mut self, dialled: Option<IpAddr>) {
-        self.opened(dialled);
+    pub fn unreachable(&mut self, flow: &Flow) {
+        self.opened(flow);
         self.end = End::Unreachable;
     }
 
@@ -203,6 +218,7 @@ impl Story {
             destination: self.destination.map(|destination| destination.ip()),
             port: self.port,
             dialled: self.dialled,
+            via: self.via,
             country: denial.and_then(|denial| denial.country).or_else(|| grant.and_then(|grant| grant.country)),
             verdict: if denial.is_some() { Decision::Deny } else { Decision::Allow },
             observed: self.observed,

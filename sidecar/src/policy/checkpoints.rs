@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use shekara_policy::exchange::{Checkpoint, Registration};
+use shekara_policy::exchange::{Checkpoint, QuestionTotals, Registration};
 use shekara_policy::signed::SigningKey;
 use tokio::time::{Instant, sleep_until};
 
@@ -119,9 +119,14 @@ impl Checkpoints {
             serials: enforced.serials(),
             standing: enforced.standing,
             refused: enforced.refused,
-            geo: context.geo.digest().map(str::to_owned),
+            geo: context.geo.digest(),
             totals: context.ledger.snapshot(),
             datagrams_denied: context.sink.datagrams(),
+            questions: QuestionTotals {
+                asked: context.metrics.questions_asked.get(),
+                labels: context.metrics.labels.get(),
+                label_bytes: context.metrics.label_bytes.get(),
+            },
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Actor {
     RootApp,
     /// What admission refuses: an application with NET_RAW.
     RawApp,
+    /// Nobody in a pod: root with every capability.
+    Anybody,
 }
 
 impl Actor {
@@ -32,13 +34,24 @@ impl Actor {
             Self::App => &["--reuid=1000", "--regid=1000", "--clear-groups", "--bounding-set", WITHOUT, "--inh-caps", "-all"],
             Self::RootApp => &["--bounding-set", WITHOUT, "--inh-caps", "-all"],
             Self::RawApp => &["--bounding-set", "-net_admin,-sys_admin", "--inh-caps", "-all"],
+            Self::Anybody => &[],
         }
     }
 
     /// The command that runs a program in the namespace. It ends with the test that waits for it.
     pub(crate) fn command(self, pod: &Namespace, program: &str) -> Command {
+        self.command_behind(pod, &[], program)
+    }
+
+    /// The same among processes of its own alone, as containers are.
+    pub(crate) fn contained(self, pod: &Namespace, program: &str) -> Command {
+        self.command_behind(pod, &["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"], program)
+    }
+
+    fn command_behind(self, pod: &Namespace, before: &[&str], program: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &pod.name, "setpriv", "--pdeathsig", "KILL"]).args(self.setpriv()).arg(program);
+        command.args(["netns", "exec", &pod.name]).args(before);
+        command.args(["setpriv", "--pdeathsig", "KILL"]).args(self.setpriv()).arg(program);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").kill_on_drop(true);
         command
     }

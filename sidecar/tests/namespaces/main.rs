@@ -22,6 +22,7 @@ mod peers;
 mod piecemeal;
 mod place;
 mod policy_api;
+mod process;
 mod resolver;
 mod sidecar;
 mod signing;

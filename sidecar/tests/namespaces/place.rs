@@ -49,6 +49,8 @@ pub(crate) struct Place {
     pub(crate) stamps: String,
     /// Until when the pod observes, as admission stamps it.
     pub(crate) observe_until: Option<Timestamp>,
+    /// The addresses and ports that are open for datagrams, as admission stamps them.
+    pub(crate) endpoints: Vec<SocketAddr>,
     /// The ports at which the kubelet probes it, as admission stamps them.
     pub(crate) probe_ports: &'static str,
 }
@@ -74,6 +76,7 @@ impl Place {
             world,
             stamps: "faces=1:0".to_owned(),
             observe_until: None,
+            endpoints: vec![],
             probe_ports: "",
         };
         place.etc("resolv.conf", &format!("nameserver {RESOLVER}\noptions attempts:1\n"));
@@ -123,13 +126,22 @@ impl Place {
     /// Starts the proxy in another container than its own.
     pub(crate) fn run_as(&mut self, actor: Actor) {
         let mut command = actor.command(&self.pod, &self.program());
-        command.arg("run").envs(self.environment()).envs(self.observe());
+        command.arg("run").envs(self.environment()).envs(self.told());
         self.sidecar = Some(Sidecar::start(command));
     }
 
-    /// The variable that all of the sidecar's containers have.
-    fn observe(&self) -> Option<(&'static str, String)> {
-        self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()))
+    /// Starts the proxy with no more descriptors than these.
+    pub(crate) fn run_with_open_files(&mut self, most: usize) {
+        let mut command = Actor::Proxy.command(&self.pod, "prlimit");
+        command.arg(format!("--nofile={most}:{most}")).arg(self.program()).arg("run").envs(self.environment());
+        self.sidecar = Some(Sidecar::start(command));
+    }
+
+    /// The variables that more than one of the sidecar's containers has.
+    fn told(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let observe = self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()));
+        let endpoints: Vec<String> = self.endpoints.iter().map(ToString::to_string).collect();
+        observe.into_iter().chain([("SHEKARA_UDP", endpoints.join(","))])
     }
 
     /// The variables of the packet filter in a pod that is probed. Its gateway is found by itself.
@@ -188,7 +200,7 @@ impl Place {
 
     /// Runs a command of the sidecar's program to its end.
     pub(crate) async fn sidecar_command(&self, actor: Actor, command: &str) -> Said {
-        client::run(actor.command(&self.pod, &self.program()).arg(command).envs(self.observe()).envs(self.probes())).await
+        client::run(actor.command(&self.pod, &self.program()).arg(command).envs(self.told()).envs(self.probes())).await
     }
 
     /// Runs a program in the pod to its end.

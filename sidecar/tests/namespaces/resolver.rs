@@ -62,9 +62,10 @@ async fn over_tcp(listener: tokio::net::TcpListener, questions: Arc<watch::Sende
     }
 }
 
+/// The answer; nothing to what is no question.
 fn answer(question: &[u8], questions: &watch::Sender<Vec<String>>) -> Vec<u8> {
-    let question = Message::from_vec(question).unwrap();
-    let query = question.queries.first().unwrap().clone();
+    let Ok(question) = Message::from_vec(question) else { return Vec::new() };
+    let Some(query) = question.queries.first().cloned() else { return Vec::new() };
     let asked = query.name().to_ascii().trim_end_matches('.').to_lowercase();
     questions.send_modify(|questions| questions.push(asked.clone()));
     let mut answer = Message::response(question.metadata.id, question.metadata.op_code);

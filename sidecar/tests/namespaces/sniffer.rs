@@ -87,6 +87,12 @@ impl Sniffer {
         self.packets.borrow().iter().any(like)
     }
 
+    /// Everything that has arrived so far.
+    pub(crate) async fn packets(&self, pod: &Namespace) -> Vec<Packet> {
+        self.has_seen(pod, |_| false).await;
+        self.packets.borrow().clone()
+    }
+
     /// Forgets what has arrived so far.
     pub(crate) async fn forget(&self, pod: &Namespace) {
         self.has_seen(pod, |_| false).await;

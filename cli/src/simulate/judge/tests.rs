@@ -1,7 +1,8 @@
 //! What is simulated is what the sidecar's own code decides, over generated flows and the documents of the examples.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -9,8 +10,8 @@ use shekara_crds::compile::{Surroundings, compile};
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
 use shekara_policy::document::Cluster;
 use shekara_policy::geo::CountrySource;
-use shekara_policy::peer::NoPeers;
-use shekara_policy::{Country, PolicyDocument};
+use shekara_policy::peer::{Cover, End, NoPeers, Peer, PeerSource, ServiceName};
+use shekara_policy::{Category, Country, PolicyDocument};
 use shekara_sidecar::flow::judge::{Plan, dialable, plan};
 
 use super::*;
@@ -81,6 +82,7 @@ fn sidecar(judge: Judge<'_>, to: &Destination, ip: IpAddr) -> Option<Reason> {
     let as_chosen = match plan(judge, chosen, to.port, &pins) {
         Plan::Refuse(denial, _) => return Some(denial.reason),
         Plan::Dial(_) => return None,
+        Plan::Tunnel => return Some(Reason::ProxyRequest),
         Plan::Read { as_chosen } => as_chosen,
     };
     if to.protocol == Protocol::Tcp {
@@ -92,6 +94,8 @@ fn sidecar(judge: Judge<'_>, to: &Destination, ip: IpAddr) -> Option<Reason> {
         address,
         port: to.port,
         tls: to.tls.filter(|_| to.protocol == Protocol::Tls),
+        ech: false,
+        via: None,
     };
     let unnamed = as_chosen.then(|| decide(judge, &flow(&None, Some(chosen))));
     match (unnamed, &to.name) {
@@ -106,6 +110,53 @@ fn sidecar(judge: Judge<'_>, to: &Destination, ip: IpAddr) -> Option<Reason> {
             }
         }
     }
+}
+
+/// The same peer everywhere, and addresses of a listed network that the cluster takes.
+struct Everywhere(Option<Peer>);
+
+impl PeerSource for Everywhere {
+    fn peer(&self, _at: SocketAddr) -> Option<Arc<Peer>> {
+        self.0.clone().map(Arc::new)
+    }
+
+    fn captures(&self, address: IpAddr) -> bool {
+        matches!(address, IpAddr::V4(v4) if v4.octets()[..3] == [192, 0, 2] && v4.octets()[3] < 160)
+    }
+}
+
+/// An end as far as it is known: pods of which it may not be said whether they enforce the holding that covers them.
+#[derive(Clone, Debug)]
+enum Half {
+    Known(End),
+    Pod(BTreeSet<Category>, Option<bool>),
+}
+
+impl Half {
+    fn end(&self, unsaid: bool) -> End {
+        match self {
+            Self::Known(end) => end.clone(),
+            Self::Pod(data, enforcing) => {
+                let cover = Cover { holding: "n/h".into(), data: data.clone(), enforcing: enforcing.unwrap_or(unsaid) };
+                End::Pod([cover].into())
+            }
+        }
+    }
+}
+
+fn peer(ends: impl Iterator<Item = End>) -> Everywhere {
+    let service = ServiceName { namespace: "archive".into(), name: "vectors".into() };
+    Everywhere(Some(Peer { services: [service].into(), ends: ends.collect() }))
+}
+
+fn halves() -> impl Strategy<Value = Vec<Half>> {
+    let vehicle: BTreeSet<Category> = documents_once()[1].data.clone();
+    let data = prop::sample::select(vec![vehicle, ["biometric.face".parse().unwrap()].into()]);
+    let pod =
+        (data, prop::sample::select(vec![Some(true), Some(false), None, None])).prop_map(|(data, said)| Half::Pod(data, said));
+    let known = [End::Pod([].into()), End::Node, End::ApiServer, End::Outside("192.0.2.129:1883".parse().unwrap()), End::Unknown];
+    let known = prop::sample::select(known.to_vec()).prop_map(Half::Known);
+    prop::collection::vec(prop_oneof![4 => pod, 1 => known], 0..4)
 }
 
 fn destinations() -> impl Strategy<Value = Destination> {
@@ -139,10 +190,40 @@ proptest! {
     fn the_simulation_says_what_the_sidecar_decides(to in destinations(), which in 0..4usize) {
         let all = documents_once();
         let documents = match which { 0 => &all[..0], 1 => &all[..1], 2 => &all[1..], _ => all };
-        let judging = Judge { documents, geo: &Geo, peers: &NoPeers, now: now() };
-        let said = judge(judging, &to).verdict.reason();
-        prop_assert_eq!(said, sidecar(judging, &to, to.addresses[0]), "{:?}", to);
+        for peers in [&NoPeers as &dyn PeerSource, &peer([End::Node].into_iter()), &Everywhere(None)] {
+            let judging = Judge { documents, geo: &Geo, peers, now: now() };
+            let said = judge(judging, &to).verdict.reason();
+            prop_assert_eq!(said, sidecar(judging, &to, to.addresses[0]), "{:?}", to);
+        }
     }
+
+    #[test]
+    fn a_verdict_that_is_not_open_is_the_sidecars_whatever_is_true_of_what_is_not_known(ends in halves(), truth in any::<[bool; 4]>()) {
+        let documents = &documents_once()[1..];
+        let to = Destination { name: None, addresses: vec![IpAddr::from([10, 96, 0, 1])], port: 80, protocol: Protocol::Tcp, tls: None };
+        let (strict, kind) = (peer(ends.iter().map(|end| end.end(false))), peer(ends.iter().map(|end| end.end(true))));
+        let judging = |peers| Judge { documents, geo: &Geo, peers, now: now() };
+        let said = judge_surely(judging(&strict), judging(&kind), &to);
+        let real = peer(ends.iter().zip(truth).map(|(end, unsaid)| end.end(unsaid)));
+        let real = sidecar(judging(&real), &to, to.addresses[0]);
+        prop_assert!(said.open || said.verdict.is_allowed() == real.is_none(), "{:?} is said of {:?}", said, ends);
+        let unsaid = ends.iter().any(|end| matches!(end, Half::Pod(_, None)));
+        prop_assert!(unsaid || !said.open, "{:?} is open, and all is known of {:?}", said, ends);
+        prop_assert!(unsaid || said.verdict.reason() == real, "{:?} is said of {:?}", said, ends);
+    }
+}
+
+#[test]
+fn what_is_said_of_nobody_is_open_and_one_address_that_is_allowed_is_enough() {
+    let documents = &documents_once()[1..];
+    let judging = |peers| Judge { documents, geo: &Geo, peers, now: now() };
+    let to =
+        Destination { name: None, addresses: vec![IpAddr::from([10, 96, 0, 1])], port: 80, protocol: Protocol::Tcp, tls: None };
+    let unread = Everywhere(None);
+    assert!(judge_surely(judging(&unread), judging(&unread), &to).open);
+    let covered = peer([Half::Pod(documents[0].data.clone(), Some(true)).end(false)].into_iter());
+    assert!(!judge_surely(judging(&covered), judging(&covered), &to).open);
+    assert!(judge_surely(judging(&covered), judging(&covered), &to).verdict.is_allowed());
 }
 
 fn documents_once() -> &'static [PolicyDocument] {
@@ -191,5 +272,5 @@ fn one_allowed_address_is_enough_and_of_denials_the_most_telling_is_said() {
     assert!(judge(judging, &to(&["10.0.0.1", "198.51.100.1", "192.0.2.1"])).verdict.is_allowed());
     let denied = judge(judging, &to(&["10.0.0.1", "198.51.100.1"]));
     assert_eq!(denied.verdict.reason(), Some(Reason::CrossBorder));
-    assert_eq!(denied.addresses[0].1.reason(), Some(Reason::ForbiddenAddress));
+    assert_eq!(denied.addresses[0].verdict.reason(), Some(Reason::ForbiddenAddress));
 }

@@ -16,6 +16,8 @@ fn settings() -> Settings {
         namespace_uid: "n1".into(),
         stamps: vec!["cars=u1:5".parse().unwrap(), "faces=u2:7".parse().unwrap()],
         observe_until: None,
+        datagrams: vec![],
+        limits: shekara_policy::Limits::default(),
         resolvers: vec!["10.96.0.10:53".parse().unwrap(), "[fd00:10:96::a]:53".parse().unwrap()],
     }
 }
@@ -103,6 +105,24 @@ fn packet_filter_proxy_and_proof_are_told_alike_until_when_the_pod_observes() {
     let enforcing = inject_until(&observing, None);
     assert_eq!(told(&enforcing), [None, None, None]);
     assert_eq!(names(&enforcing, "initContainers"), [INIT, PROXY, VERIFY, "migrate"]);
+}
+
+#[test]
+fn packet_filter_and_proxy_are_told_alike_which_datagrams_have_ports_and_the_proxy_what_it_holds() {
+    let variables =
+        |pod: &Value, index: usize| pod["spec"]["initContainers"][index]["env"].as_array().cloned().unwrap_or_default();
+    let value = |pod: &Value, index: usize, name: &str| {
+        variables(pod, index).into_iter().find(|variable| variable["name"] == name).map(|found| found["value"].clone())
+    };
+    let datagrams = vec!["192.0.2.40:5000".parse().unwrap(), "[2001:db8::4]:123".parse().unwrap()];
+    let settings = Settings { datagrams, ..settings() };
+    let mut pod = bare();
+    json_patch::patch(&mut pod, &inject(&bare(), &holdings(&["faces"]), &settings).unwrap()).unwrap();
+    let told = Some(json!("192.0.2.40:5000,[2001:db8::4]:123"));
+    assert_eq!([0, 1, 2].map(|index| value(&pod, index, "SHEKARA_UDP")), [told.clone(), told, None]);
+    let limits = value(&pod, 1, "SHEKARA_LIMITS").unwrap();
+    assert_eq!(shekara_policy::Limits::from_json(limits.as_str().unwrap()).unwrap(), shekara_policy::Limits::default());
+    assert!(variables(&patched(&bare(), &["faces"]), 0).is_empty());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The status of a holding: a pure function of what was found.
 
 use jiff::Timestamp;
+use shekara_crds::data_holding::Mode;
 use shekara_crds::data_holding::status::{HeldCategory, Policy};
 use shekara_crds::declaration::Missing;
 use shekara_crds::{Compiled, DataHolding, DataHoldingStatus};
@@ -56,6 +57,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
     let status = DataHoldingStatus {
         conditions: conditions(said, before, view.holding.metadata.generation, view.now),
         standards: Some(standards).filter(|names| !names.is_empty()),
+        mode: Some(mode(view)),
         coverage: Some(view.survey.coverage()),
         transfers: flows.transfers,
         denials: flows.denials,
@@ -68,6 +70,11 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
         truncated: flows.truncated || view.survey.is_cut(),
     };
     bounded(status)
+}
+
+fn mode(view: &View<'_>) -> Mode {
+    let observes = view.compiled.document.observe_until.is_some_and(|until| view.now < until);
+    if observes { Mode::Observe } else { Mode::Enforce }
 }
 
 /// Whether the status that the API server has says that the present generation is enforced.

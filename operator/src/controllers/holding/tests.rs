@@ -1,6 +1,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 use shekara_crds::DataHoldingStatus;
+use shekara_crds::data_holding::Mode;
 use shekara_crds::data_holding::status::TransferVerdict;
 use shekara_policy::exchange::Checkpoint;
 
@@ -202,12 +203,14 @@ fn a_pod_that_was_admitted_to_observe_observes_until_the_end_and_is_to_be_replac
     found.checkpoint("1", &found.digest(), totals);
     let status = found.status();
     assert_eq!(status.coverage.as_ref().unwrap().states, BTreeMap::from([("Observing".to_owned(), 1)]));
+    assert_eq!(status.mode, Some(Mode::Observe));
     assert_eq!(said(&status)[2..], ["Enforcing=False/Observing", "Ready=False/Observing"]);
     assert!(message(&status, "Enforcing").contains("until 2026-06-03T00:00:00Z: 1."), "{}", message(&status, "Enforcing"));
     let denial = &status.denials[0];
     assert_eq!((status.denials.len(), denial.flows, denial.observed, denial.bytes_out), (1, 3, Some(2), Some(70)));
 
     let status = found.status_at("2026-06-03T00:00:00Z");
+    assert_eq!(status.mode, Some(Mode::Enforce), "the time is over, whatever is wished");
     assert_eq!(said(&status)[2], "Enforcing=False/RestartNeeded");
     assert!(message(&status, "Enforcing").contains("admitted to observe"), "{}", message(&status, "Enforcing"));
 

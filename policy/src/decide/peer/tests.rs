@@ -24,7 +24,7 @@ impl PeerSource for Everywhere {
 
 fn flow_to(address: &str) -> Flow {
     let address = Some(Address::new(address.parse().unwrap()));
-    Flow { protocol: Protocol::Tcp, name: None, address, port: 5432, tls: None }
+    Flow { protocol: Protocol::Tcp, name: None, address, port: 5432, tls: None, ech: false, via: None }
 }
 
 fn verdict_at(address: &str, documents: &[PolicyDocument], peer: &Peer) -> Verdict {

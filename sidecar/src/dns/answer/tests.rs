@@ -1,5 +1,6 @@
 use hickory_proto::op::{MessageType, Query};
 use hickory_proto::rr::rdata::{A, CNAME};
+use jiff::Timestamp;
 use proptest::prelude::*;
 use rstest::rstest;
 use shekara_policy::HostName;
@@ -21,7 +22,7 @@ fn question(text: &str, kind: RecordType) -> Message {
 }
 
 fn judged(message: &Message) -> Judged {
-    judge(&[document()], &message.to_vec().unwrap())
+    judge(&[document()], Timestamp::UNIX_EPOCH, &message.to_vec().unwrap())
 }
 
 fn reason(judged: &Judged) -> Option<Reason> {
@@ -88,9 +89,9 @@ fn other_messages_are_not_asked_either() {
     assert_eq!(reason(&judged(&two)), Some(Reason::UnsupportedQuestion));
     let bytes = question("broker.example.kz.", RecordType::A).to_vec().unwrap();
     let number = u16::from_be_bytes([bytes[0], bytes[1]]);
-    assert_eq!(judge(&[document()], &bytes[..bytes.len() - 1]), Judged::Unreadable(number));
-    assert_eq!(judge(&[document()], &bytes[..11]), Judged::Ignore);
-    assert_eq!(reason(&judge(&[], &bytes)), Some(Reason::NoDocument));
+    assert_eq!(judge(&[document()], Timestamp::UNIX_EPOCH, &bytes[..bytes.len() - 1]), Judged::Unreadable(number));
+    assert_eq!(judge(&[document()], Timestamp::UNIX_EPOCH, &bytes[..11]), Judged::Ignore);
+    assert_eq!(reason(&judge(&[], Timestamp::UNIX_EPOCH, &bytes)), Some(Reason::NoDocument));
 }
 
 fn written(message: &Message) -> Message {
@@ -175,6 +176,6 @@ proptest! {
 
     #[test]
     fn any_bytes_are_judged_without_panic(bytes: Vec<u8>) {
-        let _ = judge(&[document()], &bytes);
+        let _ = judge(&[document()], Timestamp::UNIX_EPOCH, &bytes);
     }
 }

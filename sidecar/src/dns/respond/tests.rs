@@ -153,10 +153,10 @@ async fn questions_that_wait_are_bounded() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let place = Place::new(document(), [(RESOLVER, silent.local_addr().unwrap())]);
     let bytes = question("broker.example.kz.", RecordType::A).to_vec().unwrap();
-    let waiting: Vec<_> = (0..IN_FLIGHT).map(|_| place.context.waiting.take().unwrap()).collect();
+    let waiting: Vec<_> = (0..place.context.config.limits.questions).map(|_| place.context.waiting.take().unwrap()).collect();
     let refused = respond(&place.context, &bytes).await.unwrap();
     assert_eq!(refused.answer.metadata.response_code, ResponseCode::ServFail);
-    assert_eq!(place.record().await.reason, Some(Reason::LimitReached));
+    assert_eq!(place.record().await.reason, Some(Reason::QuestionLimitReached));
     drop(waiting);
     let failed = respond(&place.context, &bytes).await.unwrap();
     assert_eq!(failed.answer.metadata.response_code, ResponseCode::ServFail);
@@ -173,4 +173,56 @@ async fn what_cannot_be_read_is_told_so() {
     let answer = Message::from_vec(&buffer[..length]).unwrap();
     assert_eq!((answer.metadata.id, answer.metadata.response_code), (0xabcd, ResponseCode::FormErr));
     assert_eq!(place.record().await.reason, Some(Reason::UnsupportedQuestion));
+}
+
+#[tokio::test]
+async fn a_listed_name_does_not_lead_back_to_the_pod_or_its_surroundings() {
+    let both: &[&str] = &["192.0.2.11", "169.254.169.254", "127.0.0.1"];
+    let resolver = Resolver::new([(BROKER, both), ("a.clinic.example.kz", &["10.41.0.7"] as &[_])]).await;
+    let mut place = Place::new(document(), [(RESOLVER, resolver.address)]);
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (server, context) = (socket.local_addr().unwrap(), place.context.clone());
+    place.begin(async { udp::serve(socket, context).await.unwrap() });
+    let answer = ask(server, &question("broker.example.kz.", RecordType::A)).await;
+    let addresses: Vec<String> = answer.answers.iter().map(|record| record.data.to_string()).collect();
+    assert_eq!(addresses, ["192.0.2.11"]);
+    let record = place.record().await;
+    assert_eq!((record.reason, record.name.as_deref()), (Some(Reason::ForbiddenAddress), Some(BROKER)));
+    assert!(place.context.pins.names("127.0.0.1".parse().unwrap(), Instant::now()).is_empty());
+    let mut asked = question("a.clinic.example.kz.", RecordType::A);
+    asked.set_edns(Edns::new());
+    let answer = ask(server, &asked).await;
+    assert_eq!((answer.metadata.response_code, answer.answers.len()), (ResponseCode::NoError, 0));
+    assert!(answer.edns.unwrap().option(15.into()).is_some());
+}
+
+#[tokio::test]
+async fn names_of_a_recipient_whose_permit_has_expired_are_not_asked() {
+    let (place, resolver, over_udp, _) = place().await;
+    let mut expired = document();
+    expired.routes[0].permits.as_mut().unwrap()[0].valid_until = Some(place.context.clock.now());
+    place.put_in_force(vec![expired]);
+    let answer = ask(over_udp, &question("broker.example.kz.", RecordType::A)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(place.record().await.reason, Some(Reason::PermitExpired));
+    assert!(resolver.asked().is_empty());
+}
+
+#[tokio::test]
+async fn data_in_labels_below_a_wildcard_are_bounded_and_counted() {
+    let (place, resolver, over_udp, _) = place().await;
+    let limit = place.context.config.limits.labels_per_hour;
+    for number in 0..limit {
+        ask(over_udp, &question(&format!("{number:03}.clinic.example.kz."), RecordType::A)).await;
+    }
+    let asked = resolver.asked().len();
+    let answer = ask(over_udp, &question("face-4711.clinic.example.kz.", RecordType::A)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(place.record().await.reason, Some(Reason::TooManyLabels));
+    ask(over_udp, &question("000.clinic.example.kz.", RecordType::TXT)).await;
+    ask(over_udp, &question("broker.example.kz.", RecordType::A)).await;
+    assert_eq!(resolver.asked().len(), asked + 2, "what was asked before goes on, and so do names that are listed as a whole");
+    let metrics = &place.context.metrics;
+    assert_eq!((metrics.labels.get(), metrics.label_bytes.get()), (u64::from(limit), 3 * u64::from(limit)));
+    assert_eq!(metrics.questions_asked.get(), u64::from(limit) + 2);
 }

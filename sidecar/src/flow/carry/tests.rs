@@ -2,6 +2,7 @@ use std::io::ErrorKind;
 
 use jiff::Timestamp;
 use rstest::rstest;
+use shekara_policy::flow::TlsVersion;
 use shekara_policy::record::{Decision, FlowRecord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -11,10 +12,10 @@ use crate::flow::hello::tls::ACCESS_DENIED;
 use crate::flow::registry::keep_judging;
 use crate::flow::tests::{Place, RESOLVER, Resolver, document};
 
-const CLINIC: &str = "api.clinic.example.kz";
+pub(super) const CLINIC: &str = "api.clinic.example.kz";
 
 /// The ClientHello of a real client.
-fn hello(name: &str) -> Vec<u8> {
+pub(super) fn hello(name: &str) -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
@@ -45,13 +46,13 @@ async fn exchange(server: &TcpListener, client: &mut TcpStream, sent: &[u8]) -> 
     served
 }
 
-async fn all(stream: &mut TcpStream) -> Vec<u8> {
+pub(super) async fn all(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     bytes
 }
 
-async fn is_reset(client: &mut TcpStream) {
+pub(super) async fn is_reset(client: &mut TcpStream) {
     let mut bytes = Vec::new();
     let outcome = tokio::time::timeout(Duration::from_secs(5), client.read_to_end(&mut bytes)).await.expect("it goes on");
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::ConnectionReset, "{bytes:?}");
@@ -142,6 +143,114 @@ async fn http_is_passed_on_request_by_request() {
     let record = place.record().await;
     assert_eq!((record.verdict, record.reason, record.end), (Decision::Deny, Some(Reason::AmbiguousAuthority), End::Broken));
     assert_eq!(record.bytes_out, 2 * request.len() as u64);
+}
+
+#[tokio::test]
+async fn who_waits_for_leave_to_send_a_body_gets_it_and_the_server_is_not_asked() {
+    let host = "www.clinic.example.kz";
+    let (mut place, server, _resolver) = place_with(&["192.0.2.1:80"], &[(host, &["192.0.2.1"])]).await;
+    let mut client = place.client("192.0.2.1:80").await;
+    let head = |expect: &str| format!("PUT / HTTP/1.1\r\nHost: {host}\r\n{expect}Content-Length: 4\r\n\r\n");
+    client.write_all(head("Expect: 100-continue\r\n").as_bytes()).await.unwrap();
+    let mut leave = vec![0; CONTINUE.len()];
+    client.read_exact(&mut leave).await.unwrap();
+    assert_eq!(leave, CONTINUE);
+    // what looks like another request is the body that was announced, and goes nowhere else
+    client.write_all(b"GET ").await.unwrap();
+    let (mut served, _) = server.accept().await.unwrap();
+    let expected = head("") + "GET ";
+    let mut arrived = vec![0; expected.len()];
+    served.read_exact(&mut arrived).await.unwrap();
+    assert_eq!(String::from_utf8(arrived).unwrap(), expected);
+}
+
+/// The lowest version that the standard asks for, what the server answers, and whether the flow goes on.
+#[rstest]
+#[case::as_asked(Some(TlsVersion::V13), &[0, 43, 0, 2, 3, 4], true)]
+#[case::older(Some(TlsVersion::V13), &[], false)]
+#[case::old_enough(Some(TlsVersion::V12), &[], true)]
+#[case::nothing_asked(None, &[], true)]
+#[tokio::test]
+async fn the_version_that_the_server_chooses_is_judged(
+    #[case] min_tls: Option<TlsVersion>,
+    #[case] extensions: &[u8],
+    #[case] goes_on: bool,
+) {
+    let (mut place, server, _resolver) = place_with(&["192.0.2.1:443"], &[(CLINIC, &["192.0.2.1"])]).await;
+    let context = place.context.clone();
+    place.begin(async { drop(keep_judging(context).await) });
+    let mut asking = document();
+    asking.routes[0].constraints[0].min_tls = min_tls;
+    place.put_in_force(vec![asking.clone()]);
+    let mut client = place.client("192.0.2.1:443").await;
+    let mut served = exchange(&server, &mut client, &hello(CLINIC)).await;
+    let length = u8::try_from(extensions.len()).unwrap();
+    let body = [&[3, 3][..], &[7; 32], &[0, 0x13, 1, 0, 0, length], extensions].concat();
+    let length = u8::try_from(body.len()).unwrap();
+    let answer = [&[22, 3, 3, 0, length + 4, 2, 0, 0, length][..], &body].concat();
+    served.write_all(&answer).await.unwrap();
+    if !goes_on {
+        assert_eq!(all(&mut client).await, ACCESS_DENIED);
+        assert_eq!(served.read(&mut [0]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        let record = place.record().await;
+        assert_eq!((record.reason, record.standard.as_deref()), (Some(Reason::TLSDowngraded), Some("kz")), "{record:?}");
+        assert_eq!(record.bytes_out, hello(CLINIC).len() as u64);
+        return;
+    }
+    let mut arrived = vec![0; answer.len()];
+    client.read_exact(&mut arrived).await.unwrap();
+    assert_eq!(arrived, answer, "it is passed on as it is");
+    // a standard that asks for more later finds the version that was chosen
+    asking.routes[0].constraints[0].min_tls = Some(TlsVersion::V13);
+    asking.holding.uid = "2".into();
+    place.put_in_force(vec![asking]);
+    if extensions.is_empty() {
+        is_reset(&mut client).await;
+        assert_eq!(place.record().await.reason, Some(Reason::TLSTooOld));
+    } else {
+        client.write_all(b"goes on").await.unwrap();
+        served.read_exact(&mut [0; 7]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_flow_that_is_denied_after_an_address_was_dialled_was_not_refused_before() {
+    let (mut place, _server, _resolver) = place_with(&["192.0.2.3:443"], &[(CLINIC, &["192.0.2.1", "192.0.2.2"])]).await;
+    let mut short = document();
+    let begun = place.context.clock.now();
+    short.routes[0].permits.as_mut().unwrap()[0].valid_until = Some(begun + Duration::from_millis(200));
+    place.put_in_force(vec![short]);
+    // the permit ends between the first address and the second
+    place.context.dialler.linger(Duration::from_millis(400));
+    let mut client = place.client("192.0.2.1:443").await;
+    client.write_all(&hello(CLINIC)).await.unwrap();
+    is_reset(&mut client).await;
+    let record = place.record().await;
+    assert_eq!((record.reason, record.end), (Some(Reason::PermitExpired), End::PolicyChanged), "{record:?}");
+}
+
+#[tokio::test]
+async fn a_hello_that_is_longer_than_the_limit_is_refused_as_that() {
+    let (mut place, _server, _resolver) = place_with(&[], &[]).await;
+    let mut client = place.client("192.0.2.1:80").await;
+    let endless = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'x'; 20_000]].concat();
+    let _ = client.write_all(&endless).await;
+    denied(&place.record().await, Reason::HelloTooLong);
+}
+
+#[tokio::test]
+async fn labels_below_a_wildcard_are_counted_for_flows_too() {
+    let (mut place, _server, resolver) = place_with(&[], &[]).await;
+    let limit = place.context.config.limits.labels_per_hour;
+    for number in 0..limit {
+        place.context.spell(&format!("n{number}.clinic.example.kz").parse().unwrap()).unwrap();
+    }
+    let mut client = place.client("192.0.2.1:80").await;
+    client.write_all(b"GET / HTTP/1.1\r\nHost: face-4711.clinic.example.kz\r\n\r\n").await.unwrap();
+    assert!(String::from_utf8(all(&mut client).await).unwrap().contains("Shekara-Reason: TooManyLabels"));
+    denied(&place.record().await, Reason::TooManyLabels);
+    assert!(resolver.asked().is_empty());
+    assert_eq!(place.context.metrics.labels.get(), u64::from(limit));
 }
 
 #[tokio::test]
@@ -261,6 +370,37 @@ async fn a_live_flow_ends_with_the_document_that_allowed_it() {
     assert_eq!((record.verdict, record.reason, record.end), (Decision::Deny, Some(Reason::UnlistedParty), End::PolicyChanged));
     assert_eq!((record.rules[0].recipient.as_str(), record.denied_by.as_deref()), ("clinic", Some("cameras/street")));
     assert!(place.context.registry.is_empty());
+}
+
+#[tokio::test]
+async fn a_live_flow_is_judged_by_another_table_of_countries() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |country: &str| {
+        let mut source = shekara_policy::geo::build::SourceBuilder::new("test").unwrap();
+        source.add_csv(format!("192.0.2.0/24,{country}\n").as_bytes()).unwrap();
+        std::fs::write(folder.path().join("next"), shekara_policy::geo::build::table(&[source]).unwrap()).unwrap();
+        std::fs::rename(folder.path().join("next"), folder.path().join("a.geo")).unwrap();
+    };
+    put("KZ");
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let resolver = Resolver::new([(CLINIC, &["192.0.2.1"] as &[_])]).await;
+    let mut document = document();
+    document.standards[0].networks.clear();
+    let config = crate::config::Config { geo: folder.path().to_owned(), ..crate::flow::tests::config() };
+    let detours = [("192.0.2.1:443", server.local_addr().unwrap()), (RESOLVER, resolver.address)];
+    let mut place = Place::configured(config, document, detours);
+    let context = place.context.clone();
+    place.begin(async { drop(keep_judging(context).await) });
+    let mut client = place.client("192.0.2.1:443").await;
+    let mut served = exchange(&server, &mut client, &hello(CLINIC)).await;
+    // to be seen by whoever judges, it must have begun to listen
+    client.write_all(b"goes on").await.unwrap();
+    served.read_exact(&mut [0; 7]).await.unwrap();
+    put("DE");
+    place.context.geo.look().unwrap();
+    is_reset(&mut client).await;
+    let record = place.record().await;
+    assert_eq!((record.reason, record.end), (Some(Reason::CrossBorder), End::PolicyChanged));
 }
 
 #[tokio::test]

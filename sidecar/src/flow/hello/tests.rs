@@ -59,7 +59,7 @@ fn records(message: &[u8], most: usize) -> Vec<u8> {
 }
 
 fn tls(name: Option<&str>, version: Option<TlsVersion>) -> Progress<Hello> {
-    Progress::Whole(Hello::Tls { name: name.map(|name| name.parse().unwrap()), version })
+    Progress::Whole(Hello::Tls { name: name.map(|name| name.parse().unwrap()), version, ech: false })
 }
 
 #[test]
@@ -85,11 +85,19 @@ fn what_follows_the_hello_does_not_matter() {
 #[case::version_13(Extensions::needed().with(43, &[4, 3, 4, 3, 3]), tls(None, Some(TlsVersion::V13)))]
 #[case::unknown_versions(Extensions::needed().with(43, &[4, 3, 1, 0x0a, 0x0a]), tls(None, None))]
 #[case::unknown_extension(Extensions::needed().with(0x0a0a, &[1]).named(b"a.example.kz"), tls(Some("a.example.kz"), Some(TlsVersion::V12)))]
-#[case::ech(Extensions::needed().named(b"outer.example.kz").with(0xfe0d, &[0]), Progress::Refused(Reason::EncryptedClientHello))]
+#[case::broken_ech(Extensions::needed().named(b"outer.example.kz").with(0xfe0d, &[0]), Progress::Refused(Reason::EncryptedClientHello))]
+#[case::old_ech(Extensions::needed().named(b"outer.example.kz").with(0xfe0a, &[0]), Progress::Refused(Reason::EncryptedClientHello))]
+#[case::trailing_dot(Extensions::needed().named(b"a.example.kz."), tls(Some("a.example.kz"), Some(TlsVersion::V12)))]
+#[case::punycode(Extensions::needed().named(b"XN--80AK6AA92E.example.kz"), tls(Some("xn--80ak6aa92e.example.kz"), Some(TlsVersion::V12)))]
+#[case::broken_punycode(Extensions::needed().named(b"xn--a.example.kz"), Progress::Refused(Reason::UnreadableHello))]
 #[case::esni(Extensions::needed().with(0xffce, &[0]), Progress::Refused(Reason::EncryptedClientHello))]
 #[case::two_names(Extensions::needed().named(b"a.example.kz").named(b"b.example.kz"), Progress::Refused(Reason::UnreadableHello))]
 #[case::two_names_in_one(
     Extensions::needed().with(0, &[&[0, 8, 0, 0, 1][..], b"a", &[0, 0, 1], b"b"].concat()),
+    Progress::Refused(Reason::UnreadableHello)
+)]
+#[case::more_in_the_list(
+    Extensions::needed().with(0, &[&[0, 18, 0, 0, 12][..], b"a.example.kz", &[7, 7, 7]].concat()),
     Progress::Refused(Reason::UnreadableHello)
 )]
 #[case::no_name_at_all(Extensions::needed().with(0, &[]), Progress::Refused(Reason::UnreadableHello))]
@@ -146,14 +154,13 @@ fn authorities(#[case] request: &str, #[case] host: &str, #[case] port: Option<u
 #[case::list("GET / HTTP/1.1\r\nHost: a.example.kz, b.example.com\r\n\r\n", Reason::AmbiguousAuthority)]
 #[case::port("GET / HTTP/1.1\r\nHost: a.example.kz:+80\r\n\r\n", Reason::AmbiguousAuthority)]
 #[case::big_port("GET / HTTP/1.1\r\nHost: a.example.kz:65536\r\n\r\n", Reason::AmbiguousAuthority)]
-#[case::two_lengths("GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", Reason::AmbiguousAuthority)]
-#[case::length_and_chunks(
-    "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-    Reason::AmbiguousAuthority
-)]
-#[case::another_coding("GET / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Reason::AmbiguousAuthority)]
-#[case::chunks_in_1_0("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Reason::AmbiguousAuthority)]
-#[case::signed_length("GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", Reason::AmbiguousAuthority)]
+#[case::two_lengths("GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", Reason::AmbiguousLength)]
+#[case::length_and_chunks("GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", Reason::AmbiguousLength)]
+#[case::another_coding("GET / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Reason::AmbiguousLength)]
+#[case::chunks_in_1_0("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Reason::AmbiguousLength)]
+#[case::signed_length("GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", Reason::AmbiguousLength)]
+#[case::body_of_get("GET / HTTP/1.1\r\nHost: a.example.kz\r\nContent-Length: 1\r\n\r\n", Reason::AmbiguousLength)]
+#[case::chunks_of_head("HEAD / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n", Reason::AmbiguousLength)]
 #[case::connect("CONNECT a.example.kz:443 HTTP/1.1\r\nHost: a.example.kz\r\n\r\n", Reason::ProxyRequest)]
 #[case::http_2("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Reason::ProxyRequest)]
 #[case::ssh("SSH-2.0-OpenSSH_9.2\r\n", Reason::UnreadableHello)]
@@ -191,11 +198,31 @@ fn upgrades_are_not_passed_on_unless_to_websocket() {
     assert_eq!((h2c.websocket, h2c.rewritten.as_slice()), (false, &b"GET / HTTP/1.1\r\nHost: a.example.kz\r\n\r\n"[..]));
     let websocket = "GET / HTTP/1.1\r\nHost: a.example.kz\r\nUpgrade: WebSocket\r\n\r\n";
     assert_eq!((head(websocket).websocket, head(websocket).rewritten.as_slice()), (true, websocket.as_bytes()));
-    let with_body = head("GET / HTTP/1.1\r\nContent-Length: 9\r\nUpgrade: websocket\r\n\r\n");
+    let with_body = head("POST / HTTP/1.1\r\nContent-Length: 9\r\nUpgrade: websocket\r\n\r\n");
     assert_eq!(
         (with_body.websocket, with_body.rewritten.as_slice()),
-        (false, &b"GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"[..])
+        (false, &b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"[..])
     );
+}
+
+#[test]
+fn leave_to_send_a_body_is_not_asked_of_the_server() {
+    let waiting = head("PUT / HTTP/1.1\r\nHost: a.example.kz\r\nExpect: 100-Continue\r\nContent-Length: 4\r\n\r\n");
+    assert!(waiting.waits);
+    assert_eq!(waiting.rewritten, b"PUT / HTTP/1.1\r\nHost: a.example.kz\r\nContent-Length: 4\r\n\r\n");
+    assert!(!head("PUT / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").waits, "HTTP/1.0 knows no such answer");
+}
+
+/// A decoy as RFC 9849, section 6.2, has clients make it: KDF and AEAD, a number, a key and a payload, all of it random.
+pub(crate) fn grease() -> Vec<u8> {
+    [&[0, 0, 1, 0, 1, 7, 0, 32][..], &[9; 32], &[0, 144], &[5; 144]].concat()
+}
+
+#[test]
+fn a_hello_with_a_decoy_has_its_outer_name_and_says_so() {
+    let hello = Extensions::needed().named(b"outer.example.kz").with(0xfe0d, &grease()).hello();
+    let name = Some("outer.example.kz".parse().unwrap());
+    assert_eq!(read(&hello), Progress::Whole(Hello::Tls { name, version: Some(TlsVersion::V12), ech: true }));
 }
 
 proptest! {

@@ -16,11 +16,17 @@ pub const HANDSHAKE: u8 = 22;
 /// The handshake type of a ClientHello (RFC 8446, section 4).
 const CLIENT_HELLO: u8 = 1;
 
+/// encrypted_client_hello (RFC 9849).
+const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
+
 /// server_name (RFC 6066).
 const SERVER_NAME: u16 = 0;
 
+/// What is before the name in a list of one: the length of the list, a type, and the length of the name (RFC 6066, section 3).
+const LENGTHS_BEFORE_A_NAME: usize = 2 + 1 + 2;
+
 /// supported_versions (RFC 8446, section 4.2.1).
-const SUPPORTED_VERSIONS: u16 = 43;
+pub(in crate::flow) const SUPPORTED_VERSIONS: u16 = 43;
 
 /// Fatal alert `access_denied` (RFC 8446, section 6.2), in a record that every version understands.
 pub const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
@@ -28,7 +34,7 @@ pub const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
 /// Reads a ClientHello that may be spread over several records.
 #[must_use]
 pub fn read(bytes: &[u8]) -> Progress<Hello> {
-    match message(bytes) {
+    match message(bytes, CLIENT_HELLO) {
         Progress::More => Progress::More,
         Progress::Refused(reason) => Progress::Refused(reason),
         Progress::Whole(Message { body, records }) => match understand(&body, records) {
@@ -39,13 +45,13 @@ pub fn read(bytes: &[u8]) -> Progress<Hello> {
 }
 
 /// The first handshake message, without its header, and the records that it came in.
-struct Message<'a> {
-    body: Vec<u8>,
+pub(in crate::flow) struct Message<'a> {
+    pub(in crate::flow) body: Vec<u8>,
     records: &'a [u8],
 }
 
-/// Joins the fragments of records (RFC 8446, section 5.1) until the message is whole.
-fn message(bytes: &[u8]) -> Progress<Message<'_>> {
+/// Joins the fragments of records (RFC 8446, section 5.1) until the message, which must be of this type, is whole.
+pub(in crate::flow) fn message(bytes: &[u8], wanted: u8) -> Progress<Message<'_>> {
     let mut joined = Vec::new();
     let mut rest = bytes;
     loop {
@@ -58,7 +64,7 @@ fn message(bytes: &[u8]) -> Progress<Message<'_>> {
         joined.extend_from_slice(fragment);
         if let [kind, a, b, c, body @ ..] = joined.as_slice() {
             let whole = usize::try_from(u32::from_be_bytes([0, *a, *b, *c])).unwrap_or(usize::MAX);
-            if *kind != CLIENT_HELLO || whole > LIMIT {
+            if *kind != wanted || whole > LIMIT {
                 return Progress::Refused(Reason::UnreadableHello);
             }
             if fragment.len() == length && body.len() >= whole {
@@ -89,21 +95,23 @@ fn understand(body: &[u8], records: &[u8]) -> Result<Hello, Reason> {
         None => (hello.version.0 >= 0x0303).then_some(TlsVersion::V12),
     };
     let name = find(SERVER_NAME).map_or(Ok(None), server_name)?;
+    let ech = find(ENCRYPTED_CLIENT_HELLO).is_some();
     match accepted_name(records) {
-        Some(accepted) if accepted == name => Ok(Hello::Tls { name, version }),
+        Some(accepted) if accepted == name => Ok(Hello::Tls { name, version, ech }),
+        None if ech => Err(Reason::EncryptedClientHello),
         // A hello older than TLS 1.2 has no signature algorithms, which rustls asks for.
         None if version.is_none() => Err(Reason::TLSTooOld),
         _ => Err(Reason::UnreadableHello),
     }
 }
 
-/// encrypted_client_hello (RFC 9849, with the numbers of its drafts) and its predecessor encrypted_server_name.
+/// The drafts of encrypted_client_hello and its predecessor encrypted_server_name, which no client sends as a decoy any more.
 fn hides_the_name(kind: u16) -> bool {
-    matches!(kind, 0xfe08..=0xfe0d | 0xffce)
+    matches!(kind, 0xfe08..=0xfe0c | 0xffce)
 }
 
 /// Type and content of each extension; `None` unless the list is whole and no type comes twice.
-fn extensions(mut list: &[u8]) -> Option<Vec<(u16, &[u8])>> {
+pub(in crate::flow) fn extensions(mut list: &[u8]) -> Option<Vec<(u16, &[u8])>> {
     let mut extensions: Vec<(u16, &[u8])> = Vec::new();
     while !list.is_empty() {
         let [a, b, c, d, behind @ ..] = list else { return None };
@@ -138,6 +146,10 @@ fn server_name(content: &[u8]) -> Result<Option<HostName>, Reason> {
         return Err(Reason::UnreadableHello);
     };
     let [(SNIType::HostName, name)] = names.as_slice() else { return Err(Reason::UnreadableHello) };
+    // the parser passes over what is in the list behind the last entry that it can read: another reader may find a name there
+    if content.len() != LENGTHS_BEFORE_A_NAME + name.len() {
+        return Err(Reason::UnreadableHello);
+    }
     let name = std::str::from_utf8(name).map_err(|_| Reason::UnreadableHello)?;
     if name.parse::<std::net::IpAddr>().is_ok() {
         return Ok(None);

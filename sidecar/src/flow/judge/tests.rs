@@ -73,7 +73,7 @@ fn one_document_may_list_the_network_and_another_the_name() {
 
 fn named() -> Flow {
     let name = Some("api.clinic.example.kz".parse().unwrap());
-    Flow { protocol: Protocol::Tls, name, address: None, port: 443, tls: None }
+    Flow { protocol: Protocol::Tls, name, address: None, port: 443, tls: None, ech: false, via: None }
 }
 
 fn dialled(chosen: &str, found: &[&str]) -> Result<Vec<String>, Reason> {

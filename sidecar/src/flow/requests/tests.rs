@@ -50,22 +50,23 @@ fn requests_for_the_same_party_are_passed_on(#[case] rest: &str) {
 )]
 #[case::chunk_without_line_end(
     "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n12X\r\n",
-    Reason::AmbiguousAuthority
+    Reason::AmbiguousLength
 )]
 #[case::chunk_of_no_size(
     "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n;x\r\n",
-    Reason::AmbiguousAuthority
+    Reason::AmbiguousLength
 )]
 #[case::chunk_of_a_signed_size(
     "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n+2\r\n",
-    Reason::AmbiguousAuthority
+    Reason::AmbiguousLength
 )]
 #[case::bare_line_feed(
     "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n2;\n12\r\n",
-    Reason::AmbiguousAuthority
+    Reason::AmbiguousLength
 )]
 #[case::late_websocket("GET / HTTP/1.1\r\nHost: a.example.kz\r\nUpgrade: websocket\r\n\r\n", Reason::AmbiguousAuthority)]
 #[case::connect("CONNECT a.example.kz:443 HTTP/1.1\r\n\r\n", Reason::ProxyRequest)]
+#[case::connect_behind_an_empty_line("\r\nCONNECT / HTTP/1.1\r\nHost: a.example.kz\r\n\r\n", Reason::ProxyRequest)]
 #[case::http_2("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Reason::ProxyRequest)]
 #[case::no_request("\x16\x03\x01", Reason::UnreadableHello)]
 fn other_requests_are_not(#[case] rest: &str, #[case] reason: Reason) {

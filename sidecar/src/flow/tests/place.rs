@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, Record, RecordType};
-use shekara_policy::PolicyDocument;
 use shekara_policy::record::FlowRecord;
+use shekara_policy::{Limits, PolicyDocument};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
@@ -108,7 +108,9 @@ pub(crate) fn config() -> Config {
         pod: "test/pod".into(),
         observe_until: None,
         log: tracing::level_filters::LevelFilter::OFF,
-        ports: Ports { flow: 0, dns: 0, sink: 0, inward: 0, admin: 0 },
+        limits: Limits::default(),
+        datagrams: vec![],
+        ports: Ports { flow: 0, dns: 0, sink: 0, inward: 0, admin: 0, datagrams: 0 },
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use shekara_policy::Reason;
+use shekara_policy::document::{Endpoint, EndpointProtocol, Target};
+use shekara_policy::record::End;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
 
 use crate::actor::Actor;
 use crate::client::Said;
@@ -10,7 +14,7 @@ use crate::document::document;
 use crate::place::{POD, Place};
 use crate::sniffer::{ICMP, ICMP_V6, Packet, SCTP, TCP, UDP};
 use crate::wait::within;
-use crate::world::{CLINIC, MAPS, SHOP};
+use crate::world::{CAMERA, CLINIC, MAPS, SHOP};
 
 /// Sends one datagram.
 const SEND: &str = "
@@ -62,6 +66,61 @@ async fn udp_does_not_arrive() {
     let metrics = place.curl(&["http://127.0.0.1:15020/metrics"]).await;
     let counted = format!("shekara_datagrams_denied_total {}", targets.len());
     assert!(metrics.out.lines().any(|line| line == counted), "{counted} is not in {metrics:?}");
+}
+
+/// The port of the camera that the document lists for datagrams.
+const LISTED: u16 = 5000;
+
+#[tokio::test]
+async fn a_listed_endpoint_gets_datagrams_through_the_sidecar_and_nobody_else_does() {
+    let mut place = Place::open();
+    place.endpoints = CAMERA.addresses().map(|address| SocketAddr::new(address, LISTED)).to_vec();
+    let mut listed = document();
+    let cameras = listed.routes.iter_mut().find(|route| route.recipient == "cameras").unwrap();
+    cameras.endpoints.extend(CAMERA.addresses().map(|address| Endpoint {
+        target: Target::Network(address.into()),
+        ports: [LISTED].into(),
+        protocol: EndpointProtocol::Udp,
+        shared: false,
+    }));
+    let servers = place.endpoints.clone();
+    let servers: Vec<UdpSocket> = place
+        .world
+        .inside(|| servers.into_iter().map(|at| std::net::UdpSocket::bind(at).unwrap()).collect::<Vec<_>>())
+        .into_iter()
+        .map(|socket| socket.set_nonblocking(true).and_then(|()| UdpSocket::from_std(socket)).unwrap())
+        .collect();
+    place.enforce(&[listed]).await;
+    let sent = |to: SocketAddr| move |packet: &Packet| packet.to == to.ip() && packet.protocol == UDP && packet.port == to.port();
+    let mut clients = Vec::new();
+    for (server, to) in servers.iter().zip(place.endpoints.clone()) {
+        let client = place.datagrams(to);
+        client.send_to(b"face", to).await.unwrap();
+        let mut buffer = [0; 16];
+        let (length, sidecar) = within("a datagram at the camera", server.recv_from(&mut buffer)).await.unwrap();
+        assert_eq!((&buffer[..length], POD.contains(&sidecar.ip().to_string().as_str())), (&b"face"[..], true));
+        server.send_to(b"seen it", sidecar).await.unwrap();
+        let (length, from) = within("the answer", client.recv_from(&mut buffer)).await.unwrap();
+        assert_eq!((&buffer[..length], from), (&b"seen it"[..], to), "it must seem to come from the camera");
+        // the port beside it
+        let beside = SocketAddr::new(to.ip(), LISTED + 1);
+        client.send_to(b"face", beside).await.unwrap();
+        assert!(!place.arrived(sent(beside)).await);
+        clients.push((client, to));
+    }
+    let metrics = place.curl(&["http://127.0.0.1:15020/metrics"]).await;
+    assert!(metrics.out.lines().any(|line| line == "shekara_datagrams_denied_total 2"), "{metrics:?}");
+    // what is not listed any more ends at once, and nothing more arrives
+    place.api().set(&[document()]);
+    for (client, to) in clients {
+        let of = |record: &shekara_policy::record::FlowRecord| record.destination == Some(to.ip()) && record.port == LISTED;
+        let record = place.record(|record| of(record) && record.end == End::PolicyChanged).await;
+        assert_eq!((record.bytes_out, record.bytes_in, record.reason), (4, 7, Some(Reason::UnlistedDatagram)), "{record:?}");
+        place.sniffer.forget(&place.pod).await;
+        client.send_to(b"face", to).await.unwrap();
+        place.record(|record| of(record) && record.end == End::Refused).await;
+        assert!(!place.arrived(sent(to)).await);
+    }
 }
 
 #[tokio::test]

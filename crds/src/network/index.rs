@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::watch::{Key, NodeSummary, PodSummary, ServiceSummary, SliceSummary};
+use super::by_address::ByAddress;
+use super::summary::{NodeSummary, ServiceSummary, SliceSummary};
+use crate::Key;
 
 /// The namespace and name of the Service of the API server, which is its own doing.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
 
 /// Objects by address.
-#[derive(Default)]
-pub(super) struct Index {
+#[derive(Debug, Default)]
+pub struct Index {
     pods: ByAddress,
     /// Pods of which nothing runs any more, as long as they are there: nobody answers at their addresses.
     ended: ByAddress,
@@ -28,42 +30,45 @@ pub(super) struct Index {
 
 /// What is at an address and port.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub struct Found {
     /// The Services that lead there, or have it among their endpoints.
-    pub(super) services: BTreeSet<Key>,
+    pub services: BTreeSet<Key>,
     /// Where connections end.
-    pub(super) ends: BTreeSet<Lead>,
+    pub ends: BTreeSet<Lead>,
 }
 
 /// Where a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Lead {
+pub enum Lead {
+    /// A pod.
     Pod(Key),
+    /// A node.
     Node,
+    /// The API server.
     ApiServer,
     /// An address at which nobody of the cluster is.
     Stray(SocketAddr),
 }
 
 impl Index {
-    /// Takes the present state of a pod. Gives the addresses at which something may be otherwise now.
-    pub(super) fn pod(&mut self, key: &Key, pod: Option<&PodSummary>) -> BTreeSet<IpAddr> {
-        let addresses = pod.iter().flat_map(|pod| &pod.addresses).copied().collect();
-        let (live, ended) =
-            if pod.is_some_and(|pod| pod.ended) { (BTreeSet::new(), addresses) } else { (addresses, BTreeSet::new()) };
+    /// Takes the present state of a pod: its addresses, of which one that is gone has none, and whether nothing of it runs any more.
+    /// Gives the addresses at which something may be otherwise now.
+    pub fn pod(&mut self, key: &Key, addresses: &[IpAddr], ended: bool) -> BTreeSet<IpAddr> {
+        let addresses = addresses.iter().copied().collect();
+        let (live, ended) = if ended { (BTreeSet::new(), addresses) } else { (addresses, BTreeSet::new()) };
         let mut touched = self.pods.set(key, live);
         touched.extend(self.ended.set(key, ended));
         self.with_services(touched)
     }
 
     /// The same for a node.
-    pub(super) fn node(&mut self, key: &Key, node: Option<&NodeSummary>) -> BTreeSet<IpAddr> {
+    pub fn node(&mut self, key: &Key, node: Option<&NodeSummary>) -> BTreeSet<IpAddr> {
         let touched = self.nodes.set(key, node.map(|node| node.addresses.clone()).unwrap_or_default());
         self.with_services(touched)
     }
 
     /// The same for a Service.
-    pub(super) fn service(&mut self, key: &Key, service: Option<Arc<ServiceSummary>>) -> BTreeSet<IpAddr> {
+    pub fn service(&mut self, key: &Key, service: Option<Arc<ServiceSummary>>) -> BTreeSet<IpAddr> {
         let mut touched = self.services.set(key, service.as_ref().map(|service| service.every_address()).unwrap_or_default());
         match service {
             Some(service) => drop(self.summaries.insert(key.clone(), service)),
@@ -74,7 +79,7 @@ impl Index {
     }
 
     /// The same for a slice of endpoints.
-    pub(super) fn slice(&mut self, key: &Key, slice: Option<Arc<SliceSummary>>) -> BTreeSet<IpAddr> {
+    pub fn slice(&mut self, key: &Key, slice: Option<Arc<SliceSummary>>) -> BTreeSet<IpAddr> {
         let now =
             slice.as_ref().filter(|slice| !slice.service.is_empty()).map(|slice| Key::new(&*key.namespace, &*slice.service));
         let before = self.owners.get(key).cloned();
@@ -119,17 +124,19 @@ impl Index {
     }
 
     /// Every address of a Service or node.
-    pub(super) fn taken(&self) -> impl Iterator<Item = IpAddr> {
+    pub fn taken(&self) -> impl Iterator<Item = IpAddr> {
         self.services.addresses().chain(self.nodes.addresses())
     }
 
     /// Whether an address is that of a Service or node.
-    pub(super) fn takes(&self, address: IpAddr) -> bool {
+    #[must_use]
+    pub fn takes(&self, address: IpAddr) -> bool {
         self.services.at(address).next().or_else(|| self.nodes.at(address).next()).is_some()
     }
 
     /// What is at an address and port.
-    pub(super) fn find(&self, at: SocketAddr) -> Found {
+    #[must_use]
+    pub fn find(&self, at: SocketAddr) -> Found {
         // A Service may claim an address that is somebody else's, and who gets the packets then is up to the node: both are told.
         let mut found = Found { services: self.services_of_endpoint(at), ends: self.at(at) };
         let mut is_claimed = !found.ends.is_empty();
@@ -145,26 +152,52 @@ impl Index {
         found
     }
 
+    /// The addresses at which it matters who is there to say what is at an address and port.
+    #[must_use]
+    pub fn reached(&self, at: SocketAddr) -> BTreeSet<IpAddr> {
+        let ports =
+            self.services.at(at.ip()).filter_map(|service| Some((service, self.summaries.get(service)?.ports.get(&at.port())?)));
+        let ends = ports.flat_map(|(service, port)| self.endpoints_behind(service, port)).map(|end| end.ip());
+        ends.chain([at.ip()]).collect()
+    }
+
+    /// The addresses that the cluster's DNS gives for a Service, the preferred family first: its own, or those of its endpoints where
+    /// it is headless; none where it is not there.
+    #[must_use]
+    pub fn resolved(&self, service: &Key) -> Option<Vec<IpAddr>> {
+        let summary = self.summaries.get(service)?;
+        if !summary.addresses.is_empty() || summary.external_name {
+            return Some(summary.addresses.clone());
+        }
+        let slices = self.slices.get(service).into_iter().flat_map(BTreeMap::values);
+        let led = slices.flat_map(|slice| slice.endpoints.iter().filter(|(_, led)| **led).map(|(address, _)| *address));
+        Some(led.collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
     /// Where connections to a port of a Service end.
     fn behind(&self, service: &Key, port: &str) -> BTreeSet<Lead> {
         if is_api_server(service) {
             return [Lead::ApiServer].into();
         }
         let mut ends = BTreeSet::new();
-        for slice in self.slices.get(service).into_iter().flat_map(BTreeMap::values) {
-            let numbers = slice.ports.iter().filter(|(name, _)| name == port).map(|(_, number)| number.unwrap_or_default());
-            for number in numbers {
-                for address in slice.endpoints.iter().filter(|(_, led)| **led).map(|(address, _)| *address) {
-                    let at = SocketAddr::new(address, number);
-                    let there = self.at(at);
-                    if there.is_empty() && self.ended.at(address).next().is_none() {
-                        ends.insert(Lead::Stray(at));
-                    }
-                    ends.extend(there);
-                }
+        for at in self.endpoints_behind(service, port) {
+            let there = self.at(at);
+            if there.is_empty() && self.ended.at(at.ip()).next().is_none() {
+                ends.insert(Lead::Stray(at));
             }
+            ends.extend(there);
         }
         ends
+    }
+
+    /// The endpoints to which connections to a port of a Service may be led.
+    fn endpoints_behind(&self, service: &Key, port: &str) -> impl Iterator<Item = SocketAddr> {
+        let slices = self.slices.get(service).into_iter().flat_map(BTreeMap::values);
+        slices.flat_map(move |slice| {
+            let numbers = slice.ports.iter().filter(move |(name, _)| name == port).map(|(_, number)| number.unwrap_or_default());
+            let led = || slice.endpoints.iter().filter(|(_, led)| **led).map(|(address, _)| *address);
+            numbers.flat_map(move |number| led().map(move |address| SocketAddr::new(address, number)))
+        })
     }
 
     /// Who of the cluster has an address itself.
@@ -194,49 +227,52 @@ fn is_api_server(service: &Key) -> bool {
     (service.namespace.as_str(), service.name.as_str()) == API_SERVER
 }
 
-/// Keys by address, and back. Most addresses have one key and most keys one address, and there are a hundred thousand of them: short
-/// lists take a fifth of what sets would.
-#[derive(Default)]
-struct ByAddress {
-    keys: HashMap<IpAddr, Vec<Arc<Key>>>,
-    addresses: HashMap<Arc<Key>, Box<[IpAddr]>>,
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-impl ByAddress {
-    /// Sets the addresses of a key, and gives those that it had and those that it has.
-    fn set(&mut self, key: &Key, addresses: BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
-        let (known, before) = match self.addresses.remove_entry(key) {
-            Some((known, before)) => (known, before.iter().copied().collect()),
-            None => (Arc::new(key.clone()), BTreeSet::new()),
+    use k8s_openapi::api::core::v1::Service;
+    use k8s_openapi::api::discovery::v1::EndpointSlice;
+    use serde_json::json;
+
+    use super::*;
+
+    fn index() -> Index {
+        let mut index = Index::default();
+        for (name, addresses) in [("vectors", json!(["10.244.5.1", "2001:db8::1"])), ("headless", json!(["None"]))] {
+            let service: Service = serde_json::from_value(json!({
+                "metadata": {"name": name, "namespace": "archive"},
+                "spec": {"clusterIPs": addresses, "ports": [{"port": 80, "name": "web"}]}
+            }))
+            .unwrap();
+            index.service(&Key::of(&service), Some(Arc::new(service.into())));
+            let slice: EndpointSlice = serde_json::from_value(json!({
+                "metadata": {"name": name, "namespace": "archive", "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
+                "ports": [{"name": "web", "port": 8080}],
+                "endpoints": [{"addresses": ["10.244.0.2"]}, {"addresses": ["10.244.0.3"], "conditions": {"ready": false, "serving": false}}]
+            }))
+            .unwrap();
+            index.slice(&Key::of(&slice), Some(Arc::new(slice.into())));
+        }
+        index
+    }
+
+    #[test]
+    fn who_is_there_matters_at_the_address_itself_and_at_those_behind_its_port() {
+        let reached =
+            |at: &str| index().reached(at.parse().unwrap()).into_iter().map(|address| address.to_string()).collect::<Vec<_>>();
+        assert_eq!(reached("10.244.5.1:80"), ["10.244.0.2", "10.244.5.1"]);
+        assert_eq!(reached("10.244.5.1:81"), ["10.244.5.1"]);
+        assert_eq!(reached("10.244.0.2:8080"), ["10.244.0.2"]);
+    }
+
+    #[test]
+    fn a_headless_service_has_the_addresses_of_its_endpoints_and_another_its_own() {
+        let resolved = |name| {
+            index().resolved(&Key::new("archive", name)).map(|addresses| addresses.iter().map(ToString::to_string).collect())
         };
-        for address in before.difference(&addresses) {
-            if let Some(keys) = self.keys.get_mut(address) {
-                keys.retain(|other| **other != *key);
-                if keys.is_empty() {
-                    self.keys.remove(address);
-                }
-            }
-        }
-        for address in addresses.difference(&before) {
-            let keys = self.keys.entry(*address).or_insert_with(|| Vec::with_capacity(1));
-            keys.push(Arc::clone(&known));
-        }
-        let touched = before.union(&addresses).copied().collect();
-        if !addresses.is_empty() {
-            self.addresses.insert(known, addresses.into_iter().collect());
-        }
-        touched
-    }
-
-    fn at(&self, address: IpAddr) -> impl Iterator<Item = &Key> {
-        self.keys.get(&address).into_iter().flatten().map(|key| &**key)
-    }
-
-    fn of(&self, key: &Key) -> impl Iterator<Item = IpAddr> {
-        self.addresses.get(key).into_iter().flatten().copied()
-    }
-
-    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.keys.keys().copied()
+        assert_eq!(resolved("vectors"), Some(vec!["10.244.5.1".to_owned(), "2001:db8::1".to_owned()]));
+        assert_eq!(resolved("headless"), Some(vec!["10.244.0.2".to_owned()]));
+        assert_eq!(resolved("nobody"), None);
     }
 }
