@@ -417,7 +417,7 @@ def marked(mark):
             s.connect((t.v4, 80))
 
 
-for number in (0x5BA1, 0x5BA2, 0xFFFFFFFF):
+for number in (0x5BA1, 0x5BA2, 0x5BA3, 0xFFFFFFFF):
     marked(number)
 
 
@@ -670,13 +670,14 @@ def tunnel(t):
 
 for loopback in ("127.0.0.1", "::1"):
     own_port(f"HTTP to the proxy at {loopback}", loopback, 15001, lambda t: get(t.listed["name"], f"/{t.marker}"))
+    own_port(f"HTTP to the port for what comes in at {loopback}", loopback, 15006, lambda t: get(t.listed["name"], f"/{t.marker}"))
     own_port(f"a question to the sidecar's resolver at {loopback}", loopback, 15053, lambda t: framed(question(t.question)))
     own_port(f"a tunnel through the administration port at {loopback}", loopback, 15020, tunnel)
 
 
 @way(29, "UDP to the sidecar's own ports")
 def _(t):
-    for port in (15001, 15009, 15020, 15053):
+    for port in (15001, 15006, 15009, 15020, 15053, 15100):
         by_udp("127.0.0.1", port, question(t.question))
 
 

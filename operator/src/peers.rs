@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use shekara_crds::network::{self, Index};
+use shekara_crds::network::{self, Found, Index, Lead};
 use shekara_policy::Peer;
 use shekara_policy::peer::{Cover, End, SourceName};
 use tokio::sync::watch;

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// TCP flows at once, from the first packet to the last word.
+    /// TCP flows at once that the pod began, from the first packet to the last word; and as many of clients.
     pub flows: u32,
-    /// Of those, flows that have not reached their destination yet: that wait for a name, for a resolver, or for an answer.
+    /// Flows of the pod that have not reached their destination yet: that wait for a name, for a resolver, or for an answer.
     pub half_open: u32,
     /// Bytes that a client may say until it has named its destination.
     pub hello_bytes: u32,

@@ -34,10 +34,11 @@ impl Bound {
     }
 }
 
-/// How many flows there may be at once with so many open files, where the platform allows `most`. Each takes two sockets.
+/// How many flows there may be at once in each direction with so many open files, where the platform allows `most`. Each takes two
+/// sockets.
 #[must_use]
 pub fn flows_within(open_files: Option<u64>, most: u32) -> u32 {
-    let enough = |files: u64| u32::try_from(files.saturating_sub(OTHER_FILES.max(files / 8)) / 2).unwrap_or(most).min(most);
+    let enough = |files: u64| u32::try_from(files.saturating_sub(OTHER_FILES.max(files / 8)) / 4).unwrap_or(most).min(most);
     open_files.map_or(most, enough)
 }
 
@@ -53,7 +54,7 @@ mod tests {
 
     #[test]
     fn flows_leave_open_files_for_everything_else() {
-        for (open_files, flows) in [(None, 8192), (Some(20_000), 8192), (Some(4096), 1792), (Some(100), 18), (Some(64), 0)] {
+        for (open_files, flows) in [(None, 8192), (Some(40_000), 8192), (Some(4096), 896), (Some(100), 9), (Some(64), 0)] {
             assert_eq!(flows_within(open_files, 8192), flows, "{open_files:?}");
         }
     }

@@ -47,8 +47,10 @@ pub struct Context {
     pub dialler: Dialler,
     /// Who asks the resolvers.
     pub forwarder: Forwarder,
-    /// The TCP flows.
+    /// The TCP flows that the pod began.
     pub flows: Bound,
+    /// Those of clients, as many as of the others: neither can use up the places of the other.
+    pub inflows: Bound,
     /// Those of them that have not reached their destination.
     pub half_open: Bound,
     /// The associations of UDP.
@@ -89,6 +91,7 @@ impl Context {
         output: impl Write + Send + 'static,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
+        let flows = flows_within(getrlimit(Resource::Nofile).current, config.limits.flows);
         Ok(Self {
             geo: Countries::open(&config.geo)?,
             clock: Clock::default(),
@@ -97,7 +100,8 @@ impl Context {
             peers: Peers::default(),
             forwarder: Forwarder::new(dialler.clone()),
             dialler,
-            flows: Bound::new(flows_within(getrlimit(Resource::Nofile).current, config.limits.flows)),
+            flows: Bound::new(flows),
+            inflows: Bound::new(flows),
             half_open: Bound::new(config.limits.half_open),
             associations: Bound::new(config.limits.associations),
             waiting: Bound::new(config.limits.questions),

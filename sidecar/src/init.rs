@@ -22,7 +22,7 @@ const OBSERVE: &str = include_str!("init/observe.nft");
 const PROBES: &str = include_str!("init/probes.nft");
 
 /// What the table must show when it is read back: every chain, that nothing passes by default, and where packets are led.
-const REQUIRED: [&str; 18] = [
+const REQUIRED: [&str; 19] = [
     "chain zone",
     "zone set 15006",
     "chain back",
@@ -36,6 +36,7 @@ const REQUIRED: [&str; 18] = [
     "type filter hook output priority filter; policy drop",
     "fib saddr type != local drop",
     "chain last",
+    "chain wire",
     "type filter hook postrouting",
     "chain nat-in",
     "type nat hook prerouting",

@@ -119,7 +119,8 @@ impl Index {
     }
 
     /// Every address of a pod.
-    pub(super) fn pods_addresses(&self) -> BTreeSet<IpAddr> {
+    #[must_use]
+    pub fn pods_addresses(&self) -> BTreeSet<IpAddr> {
         self.pods.addresses().collect()
     }
 

@@ -11,7 +11,8 @@ use super::index::{Found, Lead};
 use crate::{DataHolding, Key, narrowing};
 
 /// The peer of what was found at an address and port; none where nothing can be said of one of its pods yet. `is_inside` says whether
-/// an address is one of the cluster, and `pod` who a pod is as an end: none where that is not known.
+/// an address is one of the cluster, and `pod` who a pod is as an end: none where that is not known. Of sources of the platform, which
+/// matter for clients alone, it says none.
 #[must_use]
 pub fn peer(found: Found, is_inside: impl Fn(IpAddr) -> bool, mut pod: impl FnMut(&Key) -> Option<End>) -> Option<Peer> {
     let mut end = |lead: &Lead| match lead {
@@ -26,7 +27,7 @@ pub fn peer(found: Found, is_inside: impl Fn(IpAddr) -> bool, mut pod: impl FnMu
     let ends: BTreeSet<End> = ends.into_iter().collect::<Option<_>>()?;
     let ends = if ends.len() > MOST_ENDS { [End::Unknown].into() } else { ends };
     let services = found.services.into_iter().map(|Key { namespace, name }| ServiceName { namespace, name }).collect();
-    Some(Peer { services, ends })
+    Some(Peer { services, ends, sources: BTreeSet::new() })
 }
 
 /// A holding as the cover of a pod that was created then, given what its document counts. The data are those that the pod may be sent as

@@ -102,9 +102,13 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     codes.contains(&error.raw_os_error())
 }
 
-/// Open files that a full sidecar needs: two for each flow, one for each association and question, and the rest.
+/// Open files that a full sidecar needs: two for each flow in each direction, one for each association and question, and the
+/// rest.
 fn wanted(limits: Limits) -> u64 {
-    u64::from(limits.flows) * 2 + u64::from(limits.associations) + u64::from(limits.questions) + OTHERS
+    let of_flows = u64::from(limits.flows) * 4;
+    let of_others = u64::from(limits.associations) + u64::from(limits.questions) + OTHERS;
+    // an eighth of all is never that of flows (`bound::flows_within`)
+    (of_flows + of_others).max(of_flows * 8 / 7 + 1)
 }
 
 /// Raises the soft limit of open files: container runtimes set it to 1024, for programs that use `select`.
@@ -117,7 +121,8 @@ pub(super) fn raise_limit(limits: Limits) -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })?)
 }
 
-/// How many flows there is room for, by the limit of open files: at least some, since each that finds no room is refused.
+/// How many flows there is room for in each direction, by the limit of open files: at least some, since each that finds no room is
+/// refused.
 pub(super) fn flows_within_limit(limits: Limits) -> u32 {
     let Some(files) = getrlimit(Resource::Nofile).current else { return limits.flows };
     flows_within(limits, files)
@@ -125,7 +130,7 @@ pub(super) fn flows_within_limit(limits: Limits) -> u32 {
 
 fn flows_within(limits: Limits, files: u64) -> u32 {
     let others = wanted(Limits { flows: 0, ..limits }).min(files / 2);
-    u32::try_from((files - others) / 2).unwrap_or(u32::MAX).clamp(1, limits.flows.max(1))
+    u32::try_from((files - others) / 4).unwrap_or(u32::MAX).clamp(1, limits.flows.max(1))
 }
 
 #[cfg(test)]
@@ -136,8 +141,8 @@ mod tests {
 
     #[rstest]
     #[case(1 << 20, 8192)]
-    #[case(20_000, 8192)]
-    #[case(1024, 256)]
+    #[case(40_000, 8192)]
+    #[case(1024, 128)]
     #[case(0, 1)]
     fn there_are_no_more_flows_than_there_is_room_for(#[case] files: u64, #[case] flows: u32) {
         assert_eq!(flows_within(Limits::default(), files), flows);

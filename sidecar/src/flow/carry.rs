@@ -150,7 +150,7 @@ impl Carrier<'_> {
         match self.connect(client, story, &mut entry, &flow, &mut said).await {
             Some(closing) => closing,
             None => {
-                story.unreachable(flow.address.map(Address::ip));
+                story.unreachable(&flow);
                 Closing::Reset
             }
         }
@@ -291,7 +291,7 @@ impl Carrier<'_> {
             last = Some(flow);
         }
         if let Some(flow) = last {
-            story.unreachable(flow.address.map(Address::ip));
+            story.unreachable(&flow);
         }
         Closing::Reset
     }

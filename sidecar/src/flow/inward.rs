@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use shekara_policy::record::{Direction, End};
+use shekara_policy::record::End;
 use shekara_policy::verdict::Denial;
 use shekara_policy::{Address, Inflow, Reason, Verdict};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,9 +15,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::carry::is_exhausted;
 use super::close::Abrupt;
 use super::dial::tune;
-use super::listener::{FLOWS, Origin, PAUSE, tell_of_panic};
+use super::listener::{Origin, PAUSE, Spare, at_once, tell_of_panic};
 use super::registry::Entry;
 use super::relay::{Outcome, Pair, relay};
 use super::story::Story;
@@ -31,15 +32,26 @@ use crate::spending::Purse;
 /// None at present: a failure to accept is waited out, since flows that live must go on.
 pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut flows = JoinSet::new();
+    let mut spare = Spare::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             Some(ended) = flows.join_next() => tell_of_panic(ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, client)) => begin(&mut flows, stream, client, origin, &context),
+                Err(error) if is_exhausted(&error) && spare.give() => {
+                    // the descriptor that was kept for this lets one connection be refused
+                    if let Some(Ok((stream, client))) = at_once(listener.accept()).await
+                        && let Ok(to) = origin(&stream).or_else(|_| stream.local_addr())
+                    {
+                        refuse(context.clone(), stream, client, to, Reason::DescriptorsExhausted);
+                    }
+                    spare.take_back();
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection that came in could not be accepted");
                     sleep(PAUSE).await;
+                    spare.take_back();
                 }
             },
         }
@@ -49,20 +61,26 @@ pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>,
 fn begin(flows: &mut JoinSet<()>, stream: TcpStream, client: SocketAddr, origin: Origin, context: &Arc<Context>) {
     let context = context.clone();
     match (origin(&stream), stream.local_addr()) {
-        (Ok(destination), Ok(own)) if destination != own => {
-            if context.metrics.of(Direction::Inbound).live.get() < FLOWS {
-                flows.spawn(carry(context, stream, client, destination));
-            } else {
-                refuse(context, stream, client, destination, Reason::LimitReached);
-            }
-        }
+        (Ok(destination), Ok(own)) if destination != own => match context.inflows.take() {
+            Some(place) => drop(flows.spawn(async move {
+                carry(context, stream, client, destination).await;
+                // kept until the last word to the client, since its socket is
+                drop(place);
+            })),
+            None => refuse(context, stream, client, destination, Reason::LimitReached),
+        },
         // Nobody led it here: the proof asks, or somebody dialled this very port.
         (Ok(own), _) | (Err(_), Ok(own)) if own.ip().is_loopback() => {
-            flows.spawn(async move {
-                if proof::answer(stream, own, &context.sink).await.is_err() {
-                    Story::inbound(context, client, own).refused(&Denial::of(Reason::SelfConnection));
-                }
-            });
+            // the pod itself dialled it, so it takes no place of a client
+            match context.flows.take() {
+                Some(place) => drop(flows.spawn(async move {
+                    if proof::answer(stream, own, &context.sink).await.is_err() {
+                        Story::inbound(context, client, own).refused(&Denial::of(Reason::SelfConnection));
+                    }
+                    drop(place);
+                })),
+                None => refuse(context, stream, client, own, Reason::LimitReached),
+            }
         }
         (Ok(own), _) | (Err(_), Ok(own)) => refuse(context, stream, client, own, Reason::SelfConnection),
         (Err(error), Err(_)) => tracing::debug!(%error, "a connection was gone before it was accepted"),
@@ -111,12 +129,18 @@ impl Carrier<'_> {
         };
         match connected {
             Ok(application) => {
-                story.opened(Some(self.destination.ip()));
+                story.reached(self.destination.ip());
                 self.relayed(outside, Abrupt::new(application), &mut entry, story).await
+            }
+            Err(error) if is_exhausted(&error) => {
+                tracing::warn!("the application could not be dialled for want of a file descriptor");
+                story.refused(&Denial::of(Reason::DescriptorsExhausted));
+                false
             }
             Err(error) => {
                 self.unreachable(&error);
-                story.unreachable(Some(self.destination.ip()));
+                story.reached(self.destination.ip());
+                story.ended(End::Unreachable);
                 false
             }
         }
@@ -162,14 +186,14 @@ impl Carrier<'_> {
         let purse = Purse::new(&self.context.spending, entry.bounds());
         // what leaves the pod is what the application says
         let pair = Pair { client: application.stream(), server: outside.stream() };
-        match relay(pair, vec![], None, entry, &purse, story).await {
+        match relay(pair, vec![], None, None, entry, &purse, story).await {
             Outcome::Completed => {
                 story.ended(End::Completed);
                 application.done();
                 return true;
             }
             Outcome::Broken => story.ended(End::Broken),
-            Outcome::Revoked(denial) | Outcome::Spent(denial) => story.revoked(&denial),
+            Outcome::Revoked(denial) | Outcome::Spent(denial) | Outcome::Unfit(denial) => story.revoked(&denial),
             Outcome::Strayed(reason) => story.strayed(&Denial::of(reason)),
         }
         false

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shekara_policy::Reason;
-use shekara_policy::record::Direction;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
@@ -77,25 +76,25 @@ fn begin(flows: &mut JoinSet<()>, stream: TcpStream, origin: Origin, context: &A
 
 /// A file descriptor that is kept for the moment when there is none left: without it a connection could neither be accepted nor
 /// refused, and would wait.
-struct Spare(Option<File>);
+pub(super) struct Spare(Option<File>);
 
 impl Spare {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(File::open(SPARE).ok())
     }
 
     /// Gives it away; false where it is not there.
-    fn give(&mut self) -> bool {
+    pub(super) fn give(&mut self) -> bool {
         self.0.take().is_some()
     }
 
-    fn take_back(&mut self) {
+    pub(super) fn take_back(&mut self) {
         self.0 = self.0.take().or_else(|| File::open(SPARE).ok());
     }
 }
 
 /// What comes of something if it is there already.
-async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         outcome = future => Some(outcome),

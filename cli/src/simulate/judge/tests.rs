@@ -146,7 +146,7 @@ impl Half {
 
 fn peer(ends: impl Iterator<Item = End>) -> Everywhere {
     let service = ServiceName { namespace: "archive".into(), name: "vectors".into() };
-    Everywhere(Some(Peer { services: [service].into(), ends: ends.collect() }))
+    Everywhere(Some(Peer { services: [service].into(), ends: ends.collect(), sources: [].into() }))
 }
 
 fn halves() -> impl Strategy<Value = Vec<Half>> {

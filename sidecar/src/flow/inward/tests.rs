@@ -1,11 +1,12 @@
 use shekara_policy::peer::{Cover, Peer};
-use shekara_policy::record::{Decision, FlowRecord};
-use shekara_policy::{PolicyDocument, peer};
+use shekara_policy::record::{Decision, Direction, FlowRecord};
+use shekara_policy::{Limits, PolicyDocument, peer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::config::Config;
 use crate::flow::registry::keep_judging;
-use crate::flow::tests::{Place, document};
+use crate::flow::tests::{Place, config, document};
 
 /// The pod's own address and port, and clients: at home, abroad, and in the cluster.
 const HERE: &str = "10.244.0.5:8080";
@@ -132,4 +133,22 @@ async fn an_application_that_does_not_answer_is_an_end_and_no_denial() {
     is_reset(&mut client).await;
     let record = place.record().await;
     assert_eq!((record.verdict, record.end), (Decision::Allow, End::Unreachable));
+}
+
+#[tokio::test]
+async fn one_client_too_many_is_refused_and_takes_no_place_of_the_pods_own_flows() {
+    let application = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = Config { limits: Limits { flows: 1, ..Limits::default() }, ..config() };
+    let mut place = Place::configured(config, document(), [(HERE, application.local_addr().unwrap())]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let front = listener.local_addr().unwrap();
+    let (context, stop) = (place.context.clone(), CancellationToken::new());
+    place.begin(async { serve(listener, |_| Ok(([10, 244, 0, 5], 8080).into()), context, stop).await.unwrap() });
+    let _first = TcpStream::connect(front).await.unwrap();
+    let _reached = application.accept().await.unwrap();
+    // which may be as early as it is connected
+    let beyond = async { TcpStream::connect(front).await?.read(&mut [0]).await };
+    assert!(beyond.await.is_err());
+    assert_eq!(place.record().await.reason, Some(Reason::LimitReached));
+    assert!(place.context.flows.take().is_some());
 }

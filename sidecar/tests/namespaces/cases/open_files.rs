@@ -21,14 +21,14 @@ async fn with_few_descriptors_fewer_flows_are_taken_and_the_probes_are_answered(
     let mut place = Place::open();
     place.init().await;
     place.api = Some(crate::policy_api::PolicyApi::start(&place.world, &[document()]));
-    place.run_with_open_files(100);
+    place.run_with_open_files(136);
     place.ready().await;
     let before = place.holds().await;
     let mut flows = Vec::new();
     for _ in 0..FLOWS {
         flows.extend(live(&place).await);
     }
-    println!("{} flows with 100 descriptors", flows.len());
+    println!("{} flows with 136 descriptors", flows.len());
     assert!((10..FLOWS).contains(&flows.len()), "{} flows live", flows.len());
     place.record(|record| record.reason == Some(Reason::LimitReached)).await;
     assert!(place.curl(&["http://127.0.0.1:15020/live"]).await.ok, "the liveness probe is not answered");
