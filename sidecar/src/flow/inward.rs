@@ -61,6 +61,10 @@ pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>,
 fn begin(flows: &mut JoinSet<()>, stream: TcpStream, client: SocketAddr, origin: Origin, context: &Arc<Context>) {
     let context = context.clone();
     match (origin(&stream), stream.local_addr()) {
+        // servers on loopback are for the pod itself, whoever led a client there
+        (Ok(destination), Ok(own)) if destination != own && destination.ip().to_canonical().is_loopback() => {
+            refuse(context, stream, client, destination, Reason::SelfConnection);
+        }
         (Ok(destination), Ok(own)) if destination != own => match context.inflows.take() {
             Some(place) => drop(flows.spawn(async move {
                 carry(context, stream, client, destination).await;
