@@ -36,7 +36,7 @@ pub struct DataHoldingStatus {
     pub transfers: Vec<TransferSummary>,
     /// Flows that were denied, by reason.
     #[serde(default)]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 128))]
     pub denials: Vec<DenialSummary>,
     /// Who connected to the workloads; apart from what the workloads sent by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +208,7 @@ pub struct InboundSummary {
     pub clients: Vec<ClientSummary>,
     /// Flows of clients that were denied, by reason.
     #[serde(default)]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 128))]
     pub denials: Vec<DenialSummary>,
     /// The number of flows of clients denied in all, without those that passed since the holding observed.
     #[serde(default)]

@@ -12,6 +12,8 @@ use crate::ledger::{Counted, Shared, Totals};
 
 /// How many entries a list of status has at most.
 pub(super) const LIST: usize = 64;
+/// How many denials it has at most, one for each reason: more than there are, so that none is left out.
+pub(super) const DENIALS: usize = 128;
 /// What flows are called that were too many to tell apart.
 pub(super) const OTHERS: &str = "others";
 
@@ -59,7 +61,7 @@ pub(super) fn summed(
     let (transfers, cut) = summarise(transfers, parties);
     Flows {
         denied: number(denials.values().fold(0, |sum: u64, counted| sum.saturating_add(counted.flows)).saturating_sub(passed)),
-        denials: denials.into_iter().take(LIST).map(|(reason, all)| denial(reason, all, observed.get(reason))).collect(),
+        denials: denials.into_iter().take(DENIALS).map(|(reason, all)| denial(reason, all, observed.get(reason))).collect(),
         transfers,
         truncated: cut,
     }

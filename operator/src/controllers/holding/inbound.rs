@@ -6,7 +6,7 @@ use shekara_crds::data_holding::status::{ClientSummary, InboundSummary};
 use shekara_crds::sovereignty_standard::InboundMode;
 use shekara_policy::PolicyDocument;
 
-use super::flows::{LIST, OTHERS, add, denial, number, second};
+use super::flows::{DENIALS, LIST, OTHERS, add, denial, number, second};
 use crate::ledger::{Counted, Totals};
 
 /// What flows of clients that one thing let in have in common.
@@ -44,7 +44,7 @@ pub(super) fn inbound(totals: &Totals, document: &PolicyDocument) -> InboundSumm
     InboundSummary {
         mode: if document.inbound.is_some() { InboundMode::Listed } else { InboundMode::Open },
         clients: rows.into_iter().map(client).collect(),
-        denials: denials.into_iter().take(LIST).map(|(reason, all)| denial(reason, all, observed.get(reason))).collect(),
+        denials: denials.into_iter().take(DENIALS).map(|(reason, all)| denial(reason, all, observed.get(reason))).collect(),
         denied,
     }
 }

@@ -232,12 +232,18 @@ async fn the_way_in_is_no_way_out() {
     place.sniffer.forget(&place.pod).await;
     // from the very address and port to which the client is connected, to the client
     drop(servers);
-    let again = place.pod.inside(|| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_reuse_address(true).unwrap();
-        socket.bind(&std::net::SocketAddr::new(POD[0].parse().unwrap(), PORT).into()).unwrap();
-        socket.connect_timeout(&client.into(), Duration::from_millis(300))
-    });
+    let bound = async {
+        // a process that another test starts has the listener too, until it has become another program
+        loop {
+            let socket = place.pod.inside(|| socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap());
+            socket.set_reuse_address(true).unwrap();
+            match socket.bind(&std::net::SocketAddr::new(POD[0].parse().unwrap(), PORT).into()) {
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => tokio::time::sleep(Duration::from_millis(5)).await,
+                outcome => return outcome.map(|()| socket).unwrap(),
+            }
+        }
+    };
+    let again = within("the port", bound).await.connect_timeout(&client.into(), Duration::from_millis(300));
     assert!(again.is_err(), "{again:?}");
     assert!(!place.reached(SHOP.v4).await);
     drop((outside, application));
