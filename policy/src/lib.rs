@@ -19,6 +19,7 @@ pub mod geo;
 pub mod host_name;
 pub mod limits;
 pub mod peer;
+pub mod probes;
 pub mod reason;
 pub mod record;
 pub mod signed;

@@ -1,6 +1,6 @@
-//! `GET /metrics`, `/ready` and `/live` on the address of the pod: reads only, and nothing about single flows.
+//! `GET /metrics`, `/ready` and `/live` on the address of the pod, and the probes that the kubelet asks for: nothing about single flows.
 
-use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +11,12 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use crate::context::Context;
+use crate::probes::{self, ProbeError};
 
 /// Connections at once: a kubelet, a scraper or two, and a person. Others wait for their turn.
 const CONNECTIONS: usize = 32;
@@ -21,8 +24,11 @@ const CONNECTIONS: usize = 32;
 /// For the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
-/// For a whole connection, which carries one request.
+/// For a whole connection, which carries one request, unless that is a probe.
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
+
+/// For what a connection needs beside its probe.
+const AROUND_PROBE: Duration = Duration::from_secs(1);
 
 /// Before the next try to accept, after the kernel had nothing left to accept with.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -56,27 +62,54 @@ pub async fn serve(listener: TcpListener, context: Arc<Context>) -> std::io::Res
 }
 
 async fn converse(stream: TcpStream, context: Arc<Context>) {
-    let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(request.method(), request.uri().path(), &context);
-        async { Ok::<_, Infallible>(response) }
-    });
+    // a connection that is gone already is nobody's
+    let (Ok(from), Ok(at)) = (stream.peer_addr(), stream.local_addr()) else { return };
+    let (lasts, mut until) = watch::channel(Instant::now() + CONNECTION_TIME);
+    let (lasts, context) = (&lasts, &context);
+    let service = service_fn(|request: Request<Incoming>| async move { answer(&request, context, (from, at), lasts).await });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .keep_alive(false)
         .max_buf_size(8 * 1024)
         .serve_connection(TokioIo::new(stream), service);
-    // What a stranger sends that is not HTTP concerns nobody.
-    let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
+    let mut connection = std::pin::pin!(connection);
+    loop {
+        let end = *until.borrow_and_update();
+        tokio::select! {
+            // What a stranger sends that is not HTTP concerns nobody.
+            _ = &mut connection => return,
+            () = sleep_until(end) => return,
+            // another end was set
+            Ok(()) = until.changed() => {}
+        }
+    }
+}
+
+/// Answers a request at one address from another; the connection lasts no longer than what is asked for. A lifecycle hook to which the
+/// application does not answer ends without an answer, for only that is a failure to the kubelet.
+async fn answer(
+    request: &Request<Incoming>,
+    context: &Context,
+    (from, at): (SocketAddr, SocketAddr),
+    lasts: &watch::Sender<Instant>,
+) -> Result<Response<Full<Bytes>>, ProbeError> {
+    let path = request.uri().path();
+    let Some(asked) = probes::find(context, path, from.ip()) else { return Ok(respond(request.method(), path, context)) };
+    if request.method() != Method::GET {
+        return Ok(only_get());
+    }
+    lasts.send_replace(Instant::now() + asked.within() + AROUND_PROBE);
+    match asked.ask(context, at).await {
+        Ok(()) => Ok(text(StatusCode::OK, "ok\n")),
+        Err(problem) if asked.is_hook => Err(problem),
+        Err(problem) => Ok(text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n"))),
+    }
 }
 
 fn respond(method: &Method, path: &str, context: &Context) -> Response<Full<Bytes>> {
     match (path, method) {
-        ("/metrics" | "/ready" | "/live", method) if method != Method::GET => {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET alone is answered\n");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-            response
-        }
+        ("/metrics" | "/ready" | "/live", method) if method != Method::GET => only_get(),
         ("/metrics", _) => match context.metrics.render() {
             Ok(metrics) => {
                 let mut response = text(StatusCode::OK, metrics);
@@ -92,6 +125,12 @@ fn respond(method: &Method, path: &str, context: &Context) -> Response<Full<Byte
         ("/live", _) => text(StatusCode::OK, "live\n"),
         _ => text(StatusCode::NOT_FOUND, "/metrics, /ready and /live are answered\n"),
     }
+}
+
+fn only_get() -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET alone is answered\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -1,14 +1,16 @@
 //! The configuration, from environment variables that admission sets.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use shekara_policy::probes::Probes;
 use shekara_policy::signed::{Fingerprint, Stamp};
 use shekara_policy::{HostName, Limits};
 use tracing::level_filters::LevelFilter;
 
-use crate::{datagrams, observe};
+use crate::{datagrams, observe, probes};
 
 /// What the proxy must know before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,10 @@ pub struct Config {
     pub limits: Limits,
     /// The addresses and ports whose datagrams the packet filter leads to local ports of their own (`SHEKARA_UDP`).
     pub datagrams: Vec<SocketAddr>,
+    /// What the application is asked in the kubelet's place (`SHEKARA_PROBES`, as JSON).
+    pub probes: Probes,
+    /// The addresses of the node, which alone may ask for lifecycle hooks (`SHEKARA_NODE`); its gateways count among them.
+    pub node: BTreeSet<IpAddr>,
     /// The ports to listen on: fixed in a pod, free in tests.
     pub ports: Ports,
 }
@@ -126,6 +132,8 @@ impl Config {
             log: log(&or("SHEKARA_LOG", "info"))?,
             limits: limits(&or("SHEKARA_LIMITS", "{}"))?,
             datagrams: datagrams::endpoints(&variable)?,
+            probes: probes::probes(&variable)?,
+            node: probes::node(&variable)?,
             ports: Ports::default(),
         })
     }
@@ -217,6 +225,7 @@ mod tests {
         let ports = Ports { flow: 15001, dns: 15053, sink: 15009, inward: 15006, admin: 15020, datagrams: 15100 };
         assert_eq!(config.ports, ports);
         assert_eq!((config.limits, config.datagrams), (Limits::default(), vec![]));
+        assert!(config.probes.0.is_empty() && config.node.is_empty());
     }
 
     #[rstest]
@@ -241,6 +250,8 @@ mod tests {
         "192.0.2.1",
         "SHEKARA_UDP is \"192.0.2.1\": it is a list of address:port, 256 at most, joined by commas"
     )]
+    #[case("SHEKARA_PROBES", "[]", "SHEKARA_PROBES is \"[]\": the probes cannot be read: invalid type: sequence, expected a map at line 1 column 0")]
+    #[case("SHEKARA_NODE", "192.0.2.1,node-1", "SHEKARA_NODE is \"192.0.2.1,node-1\": it has addresses, joined by commas")]
     #[case("SHEKARA_LOG", "loud", "SHEKARA_LOG is \"loud\": it is off, error, warn, info, debug or trace")]
     fn each_fault_names_its_variable(#[case] variable: &'static str, #[case] value: &'static str, #[case] message: &str) {
         let mut variables = sound();

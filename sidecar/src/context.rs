@@ -26,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::policy::Enforced;
+use crate::probes;
 use crate::readiness::Readiness;
 use crate::record::Records;
 use crate::sink::Sink;
@@ -57,6 +58,8 @@ pub struct Context {
     pub associations: Bound,
     /// The questions that wait for a resolver.
     pub waiting: Bound,
+    /// The probes under way.
+    pub probes: Bound,
     /// What applications have said in names below wildcards.
     pub labels: Labels,
     /// What names were resolved to lately.
@@ -105,6 +108,7 @@ impl Context {
             half_open: Bound::new(config.limits.half_open),
             associations: Bound::new(config.limits.associations),
             waiting: Bound::new(config.limits.questions),
+            probes: Bound::new(probes::AT_ONCE),
             labels: Labels::default(),
             resolved: Resolved::default(),
             pins: Pins::default(),

@@ -1,6 +1,5 @@
 //! `shekara-sidecar init`: sets the packet filter of the pod.
 
-mod node;
 mod routing;
 
 use std::io::{self, Write as _};
@@ -9,7 +8,6 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 
-use self::node::Probes;
 use crate::{datagrams, observe};
 
 /// The ruleset, as auditors read it.
@@ -17,9 +15,6 @@ pub const RULESET: &str = include_str!("init/ruleset.nft");
 
 /// What is added to it in a pod that observes.
 const OBSERVE: &str = include_str!("init/observe.nft");
-
-/// What is added to it in a pod that the kubelet probes.
-const PROBES: &str = include_str!("init/probes.nft");
 
 /// What the table must show when it is read back: every chain, that nothing passes by default, and where packets are led.
 const REQUIRED: [&str; 19] = [
@@ -86,39 +81,27 @@ pub enum InitError {
 /// When it cannot be set or is not there afterwards; the pod must not start then.
 pub fn run() -> anyhow::Result<()> {
     let observing = observe::still(Timestamp::now())?;
-    let probes = Probes::read(|name| std::env::var(name).ok())?;
     let endpoints = datagrams::endpoints(|name| std::env::var(name).ok())?;
     // first, so that nothing that the filter marks can be led elsewhere
     routing::set().map_err(InitError::Routing)?;
-    nft(&["-f", "-"], &ruleset(observing, &probes, &endpoints))?;
+    nft(&["-f", "-"], &ruleset(observing, &endpoints))?;
     let table = nft(&["list", "table", "inet", "shekara"], "")?;
     check(&table, endpoints.len())?;
     match observing {
         None => println!("the packet filter is set: what leaves this pod and what comes in passes the sidecar, or not at all"),
         Some(until) => println!("the packet filter is set: TCP and DNS pass the sidecar; the rest passes until {until}"),
     }
-    println!("probes of the kubelet reach the pod at the ports {:?} from {:?}", probes.ports, probes.node);
     Ok(())
 }
 
-/// The ruleset of a pod that observes until then, or of one that enforces, with its probes and these endpoints for datagrams. A second
-/// that has begun counts as over.
-fn ruleset(observing: Option<Timestamp>, probes: &Probes, endpoints: &[SocketAddr]) -> String {
+/// The ruleset of a pod that observes until then, or of one that enforces, with these endpoints for datagrams. A second that has begun
+/// counts as over.
+fn ruleset(observing: Option<Timestamp>, endpoints: &[SocketAddr]) -> String {
     let observing = observing.map(|until| OBSERVE.replace("UNTIL", &until.as_second().to_string()));
-    let [v4, v6] = [("ip", true), ("ip6", false)].map(|(family, v4)| {
-        let node = joined(probes.node.iter().filter(|address| address.is_ipv4() == v4));
-        let ports = joined(probes.ports.iter());
-        let text = || PROBES.replace("FAMILY", family).replace("NODE", &node).replace("PORTS", &ports);
-        (!node.is_empty() && !ports.is_empty()).then(text)
-    });
     // the last line that is inserted comes first
     let datagrams = Some(datagrams::rules(endpoints)).filter(|rules| !rules.is_empty());
-    let parts = [Some(RULESET.to_owned()), observing, v4, v6, datagrams];
+    let parts = [Some(RULESET.to_owned()), observing, datagrams];
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
-}
-
-fn joined<T: ToString>(values: impl Iterator<Item = T>) -> String {
-    values.map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Looks whether the table is what was asked for, with a port of its own for each of so many endpoints.
@@ -186,27 +169,11 @@ mod tests {
 
     #[test]
     fn only_a_pod_that_observes_has_lines_with_a_time() {
-        let none = Probes::default();
-        assert_eq!(ruleset(None, &none, &[]), RULESET);
-        let observing = ruleset(Some("2026-12-01T00:00:00.9Z".parse().unwrap()), &none, &[]);
+        assert_eq!(ruleset(None, &[]), RULESET);
+        let observing = ruleset(Some("2026-12-01T00:00:00.9Z".parse().unwrap()), &[]);
         let rest = observing.strip_prefix(RULESET).unwrap();
         let rules: Vec<&str> = rest.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
         assert!(rules.len() == 3 && rules.iter().all(|rule| rule.contains("meta time < \"1796083200\"")), "{rules:?}");
-    }
-
-    #[test]
-    fn only_the_node_reaches_ports_of_probes_and_only_where_there_are_both() {
-        let node = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
-        let mut probes = Probes { node: node.into(), ports: [8080, 9090].into() };
-        let added = ruleset(None, &probes, &[]);
-        let rules: Vec<&str> = added.strip_prefix(RULESET).unwrap().lines().filter(|line| line.contains("rule")).collect();
-        assert_eq!(rules.len(), 3);
-        assert!(
-            rules.iter().all(|rule| rule.contains("{ 192.0.2.1, 192.0.2.2 }") && rule.contains("{ 8080, 9090 }")),
-            "{rules:?}"
-        );
-        probes.ports.clear();
-        assert_eq!(ruleset(None, &probes, &[]), RULESET);
     }
 
     #[test]

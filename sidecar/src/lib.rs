@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod observe;
 pub mod peers;
 pub mod policy;
+pub mod probes;
 pub mod proof;
 pub mod random;
 pub mod readiness;

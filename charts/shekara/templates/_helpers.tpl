@@ -54,13 +54,6 @@ matchExpressions:
 - name: observe
   expression: >-
     variables.placed ? variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_OBSERVE_UNTIL") : []
-# what the packet filter is told of the node that probes the pod: the kubelet fills in the addresses, nobody else
-- name: probes
-  expression: >-
-    variables.placed ? variables.first[0].?env.orValue([]).filter(variable, variable.name in ["SHEKARA_NODE", "SHEKARA_PROBE_PORTS"]) : []
-- name: probed
-  expression: >-
-    size(variables.probes) <= 2 && variables.probes.all(variable, variable.name == "SHEKARA_NODE" ? variable.?valueFrom.fieldRef.fieldPath.orValue("") == "status.hostIPs" : variable.?value.orValue("").matches("^[0-9,]+$"))
 # one that bears our names is ours: image, command, capabilities, no files from elsewhere, no other commands
 - name: genuine
   expression: >-
@@ -71,8 +64,7 @@ matchExpressions:
     variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/shekara.dev/policy", "/var/run/secrets/kubernetes.io/serviceaccount"] &&
     !has(mount.subPath) && !has(mount.subPathExpr)) &&
     !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom) &&
-    (index == 1 || variables.first[index].?env.orValue([]).filter(variable, index != 0 || !(variable.name in ["SHEKARA_NODE", "SHEKARA_PROBE_PORTS", "SHEKARA_UDP"])) == variables.observe)) &&
-    variables.probed
+    (index == 1 || variables.first[index].?env.orValue([]).filter(variable, index != 0 || variable.name != "SHEKARA_UDP") == variables.observe))
 - name: injected
   expression: >-
     variables.genuine && variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")

@@ -29,7 +29,7 @@ pub enum InboundMode {
     #[default]
     Open,
     /// Those may connect that are covered for the same data, that are listed as a source of the platform, or that a holding declares
-    /// as its clients in a country that the standards allow. The kubelet may always probe.
+    /// as its clients in a country that the standards allow. The sidecar answers the kubelet's probes.
     Listed,
 }
 

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
 pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, OBSERVE_VARIABLE, PROXY, VERIFY};
 use shekara_policy::Limits;
+use shekara_policy::probes::{HOOK, PORT, Probes};
 use shekara_policy::signed::{Fingerprint, Stamp};
 
 use crate::policy_files::ENTRY;
@@ -27,10 +28,10 @@ pub(crate) const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
 const KEY_SET_VARIABLE: &str = "SHEKARA_KEY_SET";
 /// The variable of packet filter and proxy with the addresses and ports that are open for datagrams; absent where none is.
 pub(crate) const DATAGRAMS_VARIABLE: &str = "SHEKARA_UDP";
-/// The variable of the packet filter with the addresses of the pod's node, which the kubelet fills in.
+/// The variable of the proxy with what it asks the application in the kubelet's place; absent where that is nothing.
+pub(crate) const PROBES_VARIABLE: &str = "SHEKARA_PROBES";
+/// The variable of the proxy with the addresses of the pod's node, which the kubelet fills in; absent where there are no hooks.
 const NODE_VARIABLE: &str = "SHEKARA_NODE";
-/// The variable of the packet filter with the ports that probes and lifecycle hooks of the pod name.
-const PROBE_PORTS_VARIABLE: &str = "SHEKARA_PROBE_PORTS";
 /// The volume with the signed documents as they were last written beside the holdings.
 pub(crate) const FILES_VOLUME: &str = "shekara-policy";
 
@@ -39,8 +40,6 @@ const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const FILES_FOLDER: &str = "/var/run/shekara.dev/policy";
 const TOKEN_FOLDER: &str = "/var/run/secrets/shekara.dev";
 const TOKEN_SECONDS: u32 = 3600;
-/// The port of the sidecar's metrics, readiness and liveness on the pod's address.
-const ADMIN_PORT: u16 = 15020;
 /// The user of the proof: like an application, neither root nor the owner of anything.
 const NOBODY: u32 = 65532;
 /// How long the sidecar may take to its first document before the kubelet starts it again, in seconds.
@@ -74,9 +73,9 @@ pub(crate) struct Settings {
     pub(crate) datagrams: Vec<SocketAddr>,
 }
 
-/// The three containers, in their order. `probed` are the ports at which the kubelet asks after the pod.
-pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>, probed: &BTreeSet<u16>) -> [Value; 3] {
-    [init(settings, probed), proxy(settings, holdings), verify(settings)]
+/// The three containers, in their order. `asked` is what the kubelet asks the sidecar for.
+pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes) -> [Value; 3] {
+    [init(settings), proxy(settings, holdings, asked), verify(settings)]
 }
 
 /// The volume with the token, which only the proxy mounts.
@@ -101,22 +100,15 @@ pub(super) fn same(container: &Value, ours: &Value) -> bool {
     canonical(container) == canonical(ours)
 }
 
-fn init(settings: &Settings, probed: &BTreeSet<u16>) -> Value {
+fn init(settings: &Settings) -> Value {
     let mut container = base(settings, INIT, "init", &root(&["NET_ADMIN"]));
     set(&mut container, "terminationMessagePolicy", json!("FallbackToLogsOnError"));
-    if !probed.is_empty() {
-        let ports: Vec<String> = probed.iter().map(ToString::to_string).collect();
-        let node = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIPs"}});
-        let variables =
-            json!([{"name": NODE_VARIABLE, "valueFrom": node}, {"name": PROBE_PORTS_VARIABLE, "value": ports.join(",")}]);
-        set(&mut container, "env", variables);
-    }
     tell_observe(settings, &mut container);
     tell_datagrams(settings, &mut container);
     container
 }
 
-fn proxy(settings: &Settings, holdings: &BTreeSet<String>) -> Value {
+fn proxy(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes) -> Value {
     let mut container = base(settings, PROXY, "run", &root(&["NET_RAW"]));
     let resolvers: Vec<String> = settings.resolvers.iter().map(ToString::to_string).collect();
     let stamps: Vec<String> = settings.stamps.iter().map(ToString::to_string).collect();
@@ -155,10 +147,11 @@ fn proxy(settings: &Settings, holdings: &BTreeSet<String>) -> Value {
     );
     tell_observe(settings, &mut container);
     tell_datagrams(settings, &mut container);
-    set(&mut container, "ports", json!([{"name": "shekara-metrics", "containerPort": ADMIN_PORT, "protocol": "TCP"}]));
+    tell_probes(asked, &mut container);
+    set(&mut container, "ports", json!([{"name": "shekara-metrics", "containerPort": PORT, "protocol": "TCP"}]));
     set(&mut container, "startupProbe", probe("exec", json!({"command": ["/shekara-sidecar", "ready"]}), 1, START));
     // no readiness probe: flows go on by the last document while the operator is away, so the pod stays in its Services
-    let live = json!({"path": "/live", "port": ADMIN_PORT, "scheme": "HTTP"});
+    let live = json!({"path": "/live", "port": PORT, "scheme": "HTTP"});
     set(&mut container, "livenessProbe", probe("httpGet", live, 10, 6));
     set(
         &mut container,
@@ -194,8 +187,22 @@ fn tell_datagrams(settings: &Settings, container: &mut Value) {
     }
 }
 
+/// What cannot be written is refused before.
+fn tell_probes(asked: &Probes, container: &mut Value) {
+    if !asked.0.is_empty() {
+        tell(container, PROBES_VARIABLE, &asked.to_json().unwrap_or_default());
+    }
+    if asked.0.keys().any(|path| path.starts_with(HOOK)) {
+        let node = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIPs"}});
+        add(container, json!({"name": NODE_VARIABLE, "valueFrom": node}));
+    }
+}
+
 fn tell(container: &mut Value, name: &str, value: &str) {
-    let variable = json!({"name": name, "value": value});
+    add(container, json!({"name": name, "value": value}));
+}
+
+fn add(container: &mut Value, variable: Value) {
     match container.get_mut("env").and_then(Value::as_array_mut) {
         Some(variables) => variables.push(variable),
         None => set(container, "env", json!([variable])),
@@ -241,7 +248,7 @@ fn canonical(container: &Value) -> Value {
         }
         without(fields, "volumeMounts", |mount| mount.get("mountPath").and_then(Value::as_str) == Some(API_TOKEN));
         let settled_by_us = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE, DATAGRAMS_VARIABLE];
-        let of_the_pod = [NODE_VARIABLE, PROBE_PORTS_VARIABLE];
+        let of_the_pod = [NODE_VARIABLE, PROBES_VARIABLE];
         let changing = [&settled_by_us[..], &of_the_pod].concat();
         without(fields, "env", |variable| changing.iter().any(|name| variable.get("name").is_some_and(|found| found == name)));
     }

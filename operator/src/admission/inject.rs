@@ -10,7 +10,7 @@ use shekara_crds::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 
 use super::containers::{FILES_VOLUME, Settings, containers, files_volume, same, token_volume};
 use super::forbidden;
-use super::probes;
+use super::probes::{self, Rewritten};
 use super::refusal::{Fault, Faults, Refusal};
 
 /// The capabilities that no application keeps: with the first two it could leave past the sidecar, with the third it could take
@@ -24,11 +24,15 @@ const DROPPED: [&str; 3] = ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"];
 pub(crate) fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> Result<Patch, Refusal> {
     let typed: Pod = serde_json::from_value(pod.clone()).map_err(|problem| unreadable(holdings, problem))?;
     let spec = typed.spec.unwrap_or_default();
-    let ours = containers(settings, holdings, &probes::ports(&spec));
+    let mut faults = Faults::default();
+    let Rewritten { asked, handlers } = probes::rewrite(&spec, &mut faults);
+    let ours = containers(settings, holdings, &asked);
     let standing = Standing::of(pod, &ours);
-    check(&spec, &standing).into_result(holdings)?;
+    check(&spec, &standing, &mut faults);
+    faults.into_result(holdings)?;
 
     let mut edit = Edit::of(pod);
+    lead_to_sidecar(&mut edit, handlers);
     if !standing.is_in_place(pod, &ours) {
         standing.take_out(&mut edit);
         put_in(&mut edit, &ours);
@@ -102,18 +106,28 @@ fn is_files(volume: &Value) -> bool {
     volume.get("name").is_some_and(|name| name == FILES_VOLUME) && *volume == files_volume(&holdings)
 }
 
-fn check(spec: &PodSpec, standing: &Standing) -> Faults {
-    let mut faults = Faults::default();
-    forbidden::spec(spec, &[standing.token, standing.files], &mut faults);
+fn check(spec: &PodSpec, standing: &Standing, faults: &mut Faults) {
+    forbidden::spec(spec, &[standing.token, standing.files], faults);
     for (index, container) in spec.init_containers.iter().flatten().enumerate() {
         if !standing.containers.contains(&index) {
-            forbidden::container(container, &format!("spec.initContainers[{index}]"), &mut faults);
+            forbidden::container(container, &format!("spec.initContainers[{index}]"), faults);
         }
     }
     for (index, container) in spec.containers.iter().enumerate() {
-        forbidden::container(container, &format!("spec.containers[{index}]"), &mut faults);
+        forbidden::container(container, &format!("spec.containers[{index}]"), faults);
     }
-    faults
+}
+
+/// The kubelet asks the sidecar in place of the applications, at the places that the containers have in the pod as it came.
+fn lead_to_sidecar(edit: &mut Edit, handlers: Vec<(String, Value)>) {
+    for (path, instead) in handlers {
+        for other in ["tcpSocket", "grpc"].map(|kind| format!("{path}/{kind}")) {
+            if edit.get(&other).is_some() {
+                edit.remove(&other);
+            }
+        }
+        edit.add(&format!("{path}/httpGet"), instead);
+    }
 }
 
 /// Our containers before all others.

@@ -51,8 +51,8 @@ pub(crate) struct Place {
     pub(crate) observe_until: Option<Timestamp>,
     /// The addresses and ports that are open for datagrams, as admission stamps them.
     pub(crate) endpoints: Vec<SocketAddr>,
-    /// The ports at which the kubelet probes it, as admission stamps them.
-    pub(crate) probe_ports: &'static str,
+    /// What the sidecar asks the application in the kubelet's place, as admission stamps it.
+    pub(crate) probes: String,
 }
 
 impl Place {
@@ -77,7 +77,7 @@ impl Place {
             stamps: "faces=1:0".to_owned(),
             observe_until: None,
             endpoints: vec![],
-            probe_ports: "",
+            probes: String::new(),
         };
         place.etc("resolv.conf", &format!("nameserver {RESOLVER}\noptions attempts:1\n"));
         place.hosts("");
@@ -126,7 +126,7 @@ impl Place {
     /// Starts the proxy in another container than its own.
     pub(crate) fn run_as(&mut self, actor: Actor) {
         let mut command = actor.command(&self.pod, &self.program());
-        command.arg("run").envs(self.environment()).envs(self.told());
+        command.arg("run").envs(self.environment()).envs(self.told()).env("SHEKARA_PROBES", &self.probes);
         self.sidecar = Some(Sidecar::start(command));
     }
 
@@ -142,11 +142,6 @@ impl Place {
         let observe = self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()));
         let endpoints: Vec<String> = self.endpoints.iter().map(ToString::to_string).collect();
         observe.into_iter().chain([("SHEKARA_UDP", endpoints.join(","))])
-    }
-
-    /// The variables of the packet filter in a pod that is probed. Its gateway is found by itself.
-    fn probes(&self) -> Option<(&'static str, &'static str)> {
-        (!self.probe_ports.is_empty()).then_some(("SHEKARA_PROBE_PORTS", self.probe_ports))
     }
 
     fn environment(&self) -> [(&'static str, String); 11] {
@@ -200,7 +195,7 @@ impl Place {
 
     /// Runs a command of the sidecar's program to its end.
     pub(crate) async fn sidecar_command(&self, actor: Actor, command: &str) -> Said {
-        client::run(actor.command(&self.pod, &self.program()).arg(command).envs(self.told()).envs(self.probes())).await
+        client::run(actor.command(&self.pod, &self.program()).arg(command).envs(self.told())).await
     }
 
     /// Runs a program in the pod to its end.

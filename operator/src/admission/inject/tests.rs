@@ -62,26 +62,78 @@ fn the_sidecar_comes_first_and_everything_else_stays() {
     serde_json::from_value::<Pod>(pod).unwrap();
 }
 
+/// A pod whose probes and hooks ask the application.
+fn probed() -> Value {
+    let mut pod = bare();
+    let app = &mut pod["spec"]["containers"][0];
+    app["ports"] = json!([{"name": "http", "containerPort": 8080}]);
+    app["readinessProbe"] = json!({"httpGet": {"port": "http", "path": "/$(HOME)"}, "periodSeconds": 3, "timeoutSeconds": 2});
+    app["livenessProbe"] = json!({"tcpSocket": {"port": 8081}, "failureThreshold": 9});
+    pod
+}
+
+/// The variable of each of our containers.
+fn told(pod: &Value, name: &str) -> [Option<Value>; 3] {
+    [0, 1, 2].map(|index| {
+        let variables = pod["spec"]["initContainers"][index]["env"].as_array().cloned().unwrap_or_default();
+        variables.into_iter().find(|variable| variable["name"] == name)
+    })
+}
+
 #[test]
-fn the_packet_filter_alone_is_told_of_the_node_and_the_probes_and_again_where_they_are_others() {
-    let told = |pod: &Value| {
-        [0, 1, 2].map(|index| {
-            let variables = pod["spec"]["initContainers"][index]["env"].as_array().cloned().unwrap_or_default();
-            let probes = |variable: &Value| variable["name"] == "SHEKARA_PROBE_PORTS" || variable["name"] == "SHEKARA_NODE";
-            variables.into_iter().filter(probes).collect::<Vec<_>>()
-        })
-    };
-    assert!(told(&patched(&bare(), &["faces"])).concat().is_empty());
-    let mut probed = bare();
-    probed["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"port": 8080}});
-    let mut pod = patched(&probed, &["faces"]);
+fn the_kubelet_asks_the_sidecar_which_alone_is_told_what_to_ask() {
+    assert_eq!(told(&patched(&bare(), &["faces"]), "SHEKARA_PROBES"), [None, None, None]);
+    let mut pod = probed();
+    let once = patched(&pod, &["faces"]);
+    let app = &once["spec"]["containers"][0];
+    let instead = |path: &str| json!({"path": path, "port": 15020, "scheme": "HTTP"});
+    assert_eq!(app["readinessProbe"], json!({"httpGet": instead("/probe/app/readiness"), "periodSeconds": 3, "timeoutSeconds": 2}));
+    assert_eq!(app["livenessProbe"], json!({"httpGet": instead("/probe/app/liveness"), "failureThreshold": 9}));
+    let [init, proxy, verify] = told(&once, "SHEKARA_PROBES");
+    assert_eq!((init, verify), (None, None));
+    let asked = proxy.unwrap()["value"].as_str().unwrap().to_owned();
+    // the kubelet puts values of other variables in the place of such a word
+    assert!(!asked.contains("$("), "{asked}");
+    let asked = shekara_policy::probes::Probes::from_json(&asked).unwrap();
+    assert_eq!(asked.0["/probe/app/readiness"].port, 8080);
+    assert_eq!(told(&once, "SHEKARA_NODE"), [None, None, None]);
+    // hooks are for the node alone
+    pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"httpGet": {"port": 8080, "path": "/drain"}}});
+    let hooked = patched(&pod, &["faces"]);
+    assert_eq!(hooked["spec"]["containers"][0]["lifecycle"], json!({"preStop": {"httpGet": instead("/hook/app/preStop")}}));
     let node = json!({"name": "SHEKARA_NODE", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIPs"}}});
-    let expected = |ports: &str| [vec![node.clone(), json!({"name": "SHEKARA_PROBE_PORTS", "value": ports})], vec![], vec![]];
-    assert_eq!(told(&pod), expected("8080"));
-    // another admission changes the probe, and ours is called again
-    pod["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"port": 9090}});
-    let again = patched(&pod, &["faces"]);
-    assert_eq!((told(&again), names(&again, "initContainers").len()), (expected("9090"), 4));
+    assert_eq!(told(&hooked, "SHEKARA_NODE"), [None, Some(node), None]);
+}
+
+#[test]
+fn a_pod_with_probes_is_changed_once_and_again_only_where_they_are_others() {
+    let mut pod = probed();
+    pod["spec"]["containers"][0]["lifecycle"] = json!({"postStart": {"httpGet": {"port": 8080}}});
+    pod["spec"]["initContainers"][0]["startupProbe"] = json!({"grpc": {"port": 5432}});
+    let mut once = patched(&pod, &["faces"]);
+    assert_eq!(inject(&once, &holdings(&["faces"]), &settings()).unwrap(), Patch(vec![]));
+    let port = |pod: &Value, path: &str| {
+        let asked = told(pod, "SHEKARA_PROBES")[1].clone().unwrap();
+        shekara_policy::probes::Probes::from_json(asked["value"].as_str().unwrap()).unwrap().0[path].port
+    };
+    // another admission puts a container before and changes a probe, and ours is called again
+    once["spec"]["initContainers"].as_array_mut().unwrap().insert(0, json!({"name": "other", "image": "other"}));
+    once["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"port": 9090}});
+    let again = patched(&once, &["faces"]);
+    assert_eq!(names(&again, "initContainers"), [INIT, PROXY, VERIFY, "other", "migrate"]);
+    assert_eq!((port(&again, "/probe/app/readiness"), port(&again, "/probe/migrate/startup")), (9090, 5432));
+    assert_eq!(again["spec"]["initContainers"][4]["startupProbe"]["httpGet"]["path"], "/probe/migrate/startup");
+    assert_eq!(inject(&again, &holdings(&["faces"]), &settings()).unwrap(), Patch(vec![]));
+}
+
+#[test]
+fn a_probe_that_nobody_told_the_sidecar_of_is_refused() {
+    let mut pod = patched(&probed(), &["faces"]);
+    let variables = pod["spec"]["initContainers"][1]["env"].as_array_mut().unwrap();
+    variables.retain(|variable| variable["name"] != "SHEKARA_PROBES");
+    let Refusal { faults, .. } = inject(&pod, &holdings(&["faces"]), &settings()).unwrap_err();
+    let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["spec.containers[0].readinessProbe.httpGet.path", "spec.containers[0].livenessProbe.httpGet.path"]);
 }
 
 #[test]
@@ -229,6 +281,7 @@ fn a_pod_without_any_lists_gets_them() {
 #[case("/spec/containers/0/securityContext", json!({"seccompProfile": {"type": "Unconfined"}}), "spec.containers[0].securityContext.seccompProfile.type")]
 #[case("/spec/containers/0/ports", json!([{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]), "spec.containers[0].ports[1].hostPort")]
 #[case("/spec/containers/0/volumeMounts", json!([{"name": "shekara-token", "mountPath": "/t"}]), "spec.containers[0].volumeMounts[0].name")]
+#[case("/spec/containers/0/livenessProbe", json!({"tcpSocket": {"port": 1, "host": "a"}}), "spec.containers[0].livenessProbe.tcpSocket.host")]
 #[case("/spec/containers/0/name", json!("istio-proxy"), "spec.containers[0].name")]
 #[case("/spec/containers/0/name", json!("shekara-proxy"), "spec.containers[0].name")]
 #[case("/spec/initContainers/0/securityContext", json!({"privileged": true}), "spec.initContainers[0].securityContext.privileged")]

@@ -110,6 +110,8 @@ pub(crate) fn config() -> Config {
         log: tracing::level_filters::LevelFilter::OFF,
         limits: Limits::default(),
         datagrams: vec![],
+        probes: shekara_policy::probes::Probes::default(),
+        node: [].into(),
         ports: Ports { flow: 0, dns: 0, sink: 0, inward: 0, admin: 0, datagrams: 0 },
     }
 }

@@ -16,9 +16,8 @@ use crate::place::{GATEWAY, POD, Place};
 use crate::wait::within;
 use crate::world::{CLINIC, MAPS, MEMBER, SHOP, STRANGER};
 
-/// The application's port, and one that the kubelet probes.
+/// The application's port.
 const PORT: u16 = 8080;
-const PROBED: u16 = 8081;
 
 /// Lists clients at home, and asks that everybody be listed.
 fn listing() -> PolicyDocument {
@@ -130,28 +129,62 @@ async fn without_the_line_that_leads_clients_to_the_sidecar_nothing_is_read_eith
     assert!(timeout(Duration::from_secs(1), place.visit(MAPS.v4, PORT)).await.is_err(), "a connection was made past the sidecar");
 }
 
-#[tokio::test]
-async fn the_kubelet_probes_the_application_itself_and_nobody_else_does() {
-    let mut place = Place::open();
-    place.probe_ports = "8081";
-    let (servers, probed) = (place.servers(PORT), place.servers(PROBED));
-    place.enforce(&[listing()]).await;
-    for (node, server) in GATEWAY.iter().zip(&probed) {
-        let (mut outside, accepted) = tokio::join!(place.visit(node, PROBED), within("the probe", server.accept()));
-        accepted.unwrap().0.write_all(b"ok").await.unwrap();
-        within("an answer", outside.as_mut().unwrap().read_exact(&mut [0; 2])).await.unwrap();
+/// What the sidecar says to a request from this address, whole; empty where it says nothing.
+async fn asked(place: &Place, from: &str, path: &str) -> String {
+    let mut outside = place.visit(from, 15020).await.unwrap();
+    outside.write_all(format!("GET {path} HTTP/1.1\r\nHost: pod\r\n\r\n").as_bytes()).await.unwrap();
+    let mut said = String::new();
+    let _ = within("an answer", outside.read_to_string(&mut said)).await;
+    said
+}
+
+/// An application that answers each request in its turn with these words.
+async fn answers(server: &TcpListener, said: &str) {
+    let (mut stream, _) = within("a request", server.accept()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(within("the request", stream.read_u8()).await.unwrap());
     }
-    // on another port the node is whoever it is, and on this port everybody else
-    place.api().know(|known| GATEWAY.iter().for_each(|node| known.at(node, 0, somebody(shekara_policy::peer::End::Node))));
+    stream.write_all(format!("HTTP/1.1 {said}\r\nContent-Length: 4\r\n\r\nface").as_bytes()).await.unwrap();
+}
+
+/// The kubelet asks the sidecar, and hears how the application answers; nobody reads from the application by that, the node included.
+#[tokio::test]
+async fn the_sidecar_answers_probes_as_the_application_does_and_the_node_reads_nothing_else() {
+    let mut place = Place::open();
+    let ask = |within: u32| serde_json::json!({"port": PORT, "within": within, "ask": {"http": {"path": "/healthz"}}});
+    place.probes = serde_json::json!({"/probe/app/readiness": ask(5), "/hook/app/preStop": ask(5)}).to_string();
+    let servers = place.servers(PORT);
+    place.enforce(&[listing()]).await;
+    place.api().know(|known| {
+        GATEWAY.iter().for_each(|node| known.at(node, 0, somebody(shekara_policy::peer::End::Node)));
+        known.at(STRANGER, 0, somebody(bare()));
+    });
     for node in GATEWAY {
+        let server = of(&servers, node);
+        for (said, expected) in [("200 OK", "HTTP/1.1 200"), ("302 Found", "HTTP/1.1 200"), ("500 Error", "HTTP/1.1 503")] {
+            let (answer, ()) = tokio::join!(asked(&place, node, "/probe/app/readiness"), answers(server, said));
+            assert!(answer.starts_with(expected) && !answer.contains("face"), "{answer}");
+        }
+        let (answer, ()) = tokio::join!(asked(&place, node, "/hook/app/preStop"), answers(server, "200 OK"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         denied(&place, &servers, node, Reason::InboundUnlisted).await;
     }
-    let mut abroad = place.visit(MAPS.v4, PROBED).await.unwrap();
-    assert!(matches!(within("the end", abroad.read(&mut [0; 2])).await, Ok(0) | Err(_)));
+    denied(&place, &servers, STRANGER, Reason::InboundUnlisted).await;
+    for client in [STRANGER, MAPS.v6] {
+        let answer = asked(&place, client, "/hook/app/preStop").await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        assert!(timeout(Duration::from_millis(50), of(&servers, client).accept()).await.is_err(), "{client} called the hook");
+    }
     // a probe of a port where nobody listens fails, as it would without a sidecar
-    drop(probed);
-    assert!(place.visit(GATEWAY[0], PROBED).await.is_err());
-    assert!(place.visit(GATEWAY[1], PROBED).await.is_err());
+    drop(servers);
+    for node in GATEWAY {
+        let closed = async {
+            // a process that another test starts has the listener too, until it has become another program
+            while !asked(&place, node, "/probe/app/readiness").await.contains("takes no connection") {}
+        };
+        within("the probe to fail", closed).await;
+    }
 }
 
 #[tokio::test]
