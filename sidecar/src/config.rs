@@ -250,7 +250,11 @@ mod tests {
         "192.0.2.1",
         "SHEKARA_UDP is \"192.0.2.1\": it is a list of address:port, 256 at most, joined by commas"
     )]
-    #[case("SHEKARA_PROBES", "[]", "SHEKARA_PROBES is \"[]\": the probes cannot be read: invalid type: sequence, expected a map at line 1 column 0")]
+    #[case(
+        "SHEKARA_PROBES",
+        "[]",
+        "SHEKARA_PROBES is \"[]\": the probes cannot be read: invalid type: sequence, expected a map at line 1 column 0"
+    )]
     #[case("SHEKARA_NODE", "192.0.2.1,node-1", "SHEKARA_NODE is \"192.0.2.1,node-1\": it has addresses, joined by commas")]
     #[case("SHEKARA_LOG", "loud", "SHEKARA_LOG is \"loud\": it is off, error, warn, info, debug or trace")]
     fn each_fault_names_its_variable(#[case] variable: &'static str, #[case] value: &'static str, #[case] message: &str) {

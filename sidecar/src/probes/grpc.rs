@@ -30,7 +30,8 @@ pub(super) async fn check(stream: TcpStream, to: SocketAddr, service: &str) -> R
         .map_err(|_| ProbeError::Unsendable)?;
     let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
     let (mut sender, mut connection) = handshake.await.map_err(|_| ProbeError::Protocol)?;
-    let mut answer = std::pin::pin!(async { answered(sender.send_request(request).await.map_err(|_| ProbeError::Protocol)?).await });
+    let mut answer =
+        std::pin::pin!(async { answered(sender.send_request(request).await.map_err(|_| ProbeError::Protocol)?).await });
     tokio::select! {
         biased;
         answer = &mut answer => answer,
@@ -127,7 +128,14 @@ mod tests {
         assert_eq!(status(&[0, 0, 0, 0, 2, 8, 1]), Some(1));
         assert_eq!(status(&[0, 0, 0, 0, 6, 0x12, 2, 8, 1, 8, 2]), Some(2));
         assert_eq!(status(&[0, 0, 0, 0, 0]), Some(0));
-        for broken in [&[][..], &[0, 0, 0, 0, 2, 8], &[1, 0, 0, 0, 2, 8, 1], &[0, 0, 0, 0, 1, 8], &[0, 0, 0, 0, 2, 0x12, 9], &[0, 0, 0, 0, 1, 7]] {
+        for broken in [
+            &[][..],
+            &[0, 0, 0, 0, 2, 8],
+            &[1, 0, 0, 0, 2, 8, 1],
+            &[0, 0, 0, 0, 1, 8],
+            &[0, 0, 0, 0, 2, 0x12, 9],
+            &[0, 0, 0, 0, 1, 7],
+        ] {
             assert_eq!(status(broken), None, "{broken:?}");
         }
     }

@@ -88,7 +88,13 @@ mod tests {
 
     #[test]
     fn a_path_is_sent_as_a_path_whatever_it_has() {
-        let paths = [("", "/"), ("healthz", "/healthz"), ("/a?b=c&d", "/a?b=c&d"), ("/a b#c", "/a%20b"), ("/\r\nX: й{", "/%0D%0AX:%20%D0%B9%7B")];
+        let paths = [
+            ("", "/"),
+            ("healthz", "/healthz"),
+            ("/a?b=c&d", "/a?b=c&d"),
+            ("/a b#c", "/a%20b"),
+            ("/\r\nX: й{", "/%0D%0AX:%20%D0%B9%7B"),
+        ];
         for (given, sent) in paths {
             assert_eq!(target(given), sent);
             assert_eq!(Request::get(target(given)).body(()).unwrap().uri().to_string(), sent);
@@ -100,8 +106,13 @@ mod tests {
         let to = "[2001:db8::1]:8080".parse().unwrap();
         let given = |name: &str, value: &str| [(name.to_owned(), value.to_owned())];
         let request = super::request(to, "/", &given("host", "faces.example")).unwrap();
-        assert_eq!((&request.headers()["host"], &request.headers()["user-agent"]), (&HeaderValue::from_static("faces.example"), &HeaderValue::from_static(AGENT)));
+        assert_eq!(
+            (&request.headers()["host"], &request.headers()["user-agent"]),
+            (&HeaderValue::from_static("faces.example"), &HeaderValue::from_static(AGENT))
+        );
         assert_eq!(super::request(to, "/", &[]).unwrap().headers()["host"], "[2001:db8::1]:8080");
-        assert!(super::request(to, "/", &given("a b", "c")).is_none() && super::request(to, "/", &given("a", "b\r\nc: d")).is_none());
+        assert!(
+            super::request(to, "/", &given("a b", "c")).is_none() && super::request(to, "/", &given("a", "b\r\nc: d")).is_none()
+        );
     }
 }

@@ -187,9 +187,14 @@ async fn a_connection_is_enough_where_the_probe_is_one_and_a_closed_port_fails()
 }
 
 /// The health service of gRPC: `serves` is served, `down` is not, everything else is unknown.
-async fn health(request: ::http::Request<Incoming>) -> Result<::http::Response<impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible>>, std::convert::Infallible> {
+async fn health(
+    request: ::http::Request<Incoming>,
+) -> Result<::http::Response<impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible>>, std::convert::Infallible> {
     assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/grpc.health.v1.Health/Check"));
-    assert_eq!((&request.headers()["content-type"], &request.headers()["te"]), (&"application/grpc".parse().unwrap(), &"trailers".parse().unwrap()));
+    assert_eq!(
+        (&request.headers()["content-type"], &request.headers()["te"]),
+        (&"application/grpc".parse().unwrap(), &"trailers".parse().unwrap())
+    );
     let asked = request.into_body().collect().await.unwrap().to_bytes();
     let status = match &asked[5..] {
         [] | [0x0a, 6, b's', b'e', b'r', b'v', b'e', b's'] => Some(1),

@@ -87,7 +87,10 @@ fn the_kubelet_asks_the_sidecar_which_alone_is_told_what_to_ask() {
     let once = patched(&pod, &["faces"]);
     let app = &once["spec"]["containers"][0];
     let instead = |path: &str| json!({"path": path, "port": 15020, "scheme": "HTTP"});
-    assert_eq!(app["readinessProbe"], json!({"httpGet": instead("/probe/app/readiness"), "periodSeconds": 3, "timeoutSeconds": 2}));
+    assert_eq!(
+        app["readinessProbe"],
+        json!({"httpGet": instead("/probe/app/readiness"), "periodSeconds": 3, "timeoutSeconds": 2})
+    );
     assert_eq!(app["livenessProbe"], json!({"httpGet": instead("/probe/app/liveness"), "failureThreshold": 9}));
     let [init, proxy, verify] = told(&once, "SHEKARA_PROBES");
     assert_eq!((init, verify), (None, None));
