@@ -4,6 +4,8 @@ import pathlib
 import shutil
 import subprocess
 
+from certificates import SHARED
+
 DATABASE, USER = "city", "reader"
 
 
@@ -17,7 +19,7 @@ def configure(world, certificates, folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for kind in ("pem", "key"):
-        shutil.copy(f"{certificates}/{hosts[0].name}.{kind}", folder / f"server.{kind}")
+        shutil.copy(f"{certificates}/{SHARED}.{kind}", folder / f"server.{kind}")
     (folder / "server.key").chmod(0o600)
     run("chown", "-R", "postgres:postgres", str(folder))
     data = folder / "data"
