@@ -142,8 +142,8 @@ clone_and_push() { # URL
 git_https() { GIT_SSL_CAINFO=$authority clone_and_push "https://$host/git/city.git"; }
 git_ssh() { GIT_SSH_COMMAND="ssh $ssh_options" clone_and_push "ssh://visitor@$host/srv/git/city.git"; }
 
-mail() { # 64 KiB in lines; without a date it would be given that of now
-  printf '%s\r\n' 'From: a@example.kz' 'Date: Tue, 14 Nov 2023 22:13:20 +0000' 'Subject: faces' ''
+mail() { # 64 KiB in lines; without a date and an identifier it would be given new ones each time
+  printf '%s\r\n' 'From: a@example.kz' 'Date: Tue, 14 Nov 2023 22:13:20 +0000' 'Message-ID: <faces@example.kz>' 'Subject: faces' ''
   payload 49152 | base64 | sed 's/$/\r/'
 }
 # the server says the sum of what it took
