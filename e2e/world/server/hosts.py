@@ -41,6 +41,10 @@ class World:
         """The hosts that serve one of these."""
         return [host for host in self.hosts if set(services) & set(host.serves)]
 
+    def addresses_of(self, service):
+        """Where it is served, as text."""
+        return [str(address) for host in self.serving(service) for address in host.addresses]
+
     def names(self, host):
         """The host's name and its other names."""
         return [host.name] + [other.name for other in self.hosts if other.alias == host.name]

@@ -10,7 +10,7 @@ OWNER = "mysql"
 
 def configure(world, certificates, folder):
     """Makes the database anew; returns the command, or None where no host serves one."""
-    addresses = [str(address) for host in world.serving("mariadb") for address in host.addresses]
+    addresses = world.addresses_of("mariadb")
     if not addresses:
         return None
     folder = pathlib.Path(folder)

@@ -34,8 +34,7 @@ def configure(world, data, folder):
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key"))
     # sshd wants it, and systemd would make it
     pathlib.Path("/run/sshd").mkdir(exist_ok=True)
-    addresses = [address for host in world.serving("ssh") for address in host.addresses]
-    listens = "".join(f"ListenAddress {address}\n" for address in addresses)
+    listens = "".join(f"ListenAddress {address}\n" for address in world.addresses_of("ssh"))
     (folder / "sshd.conf").write_text(f"Port {PORTS['ssh']}\n" + listens + SSH.format(folder=folder, owner=OWNER))
     return [
         ["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "sshd.conf")],

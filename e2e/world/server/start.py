@@ -37,18 +37,14 @@ def main():
     for command in repository.configure(world, web.DATA, RUN / "repository"):
         start(command)
     start(store.configure(world))
-    start([sys.executable, str(HERE / "echo.py"), *addresses(world, "echo")])
-    start([sys.executable, str(HERE / "proxy.py"), str(DECLARATION), *addresses(world, "proxy")])
+    start([sys.executable, str(HERE / "echo.py"), *world.addresses_of("echo")])
+    start([sys.executable, str(HERE / "proxy.py"), str(DECLARATION), *world.addresses_of("proxy")])
     mail = [f"{host.name}={address}" for host in world.serving("smtp") for address in host.addresses]
     start([sys.executable, str(HERE / "mail.py"), str(issued), *mail])
     start([sys.executable, str(HERE / "behind.py")])
     start(database.configure(world, issued, "/var/lib/postgresql/world"))
     start(mariadb.configure(world, issued, "/var/lib/mysql/world"))
     supervise()
-
-
-def addresses(world, service):
-    return [str(address) for host in world.serving(service) for address in host.addresses]
 
 
 def own_addresses(world):

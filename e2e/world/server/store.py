@@ -3,7 +3,7 @@
 
 def configure(world):
     """Returns the command, or None where no host serves one."""
-    addresses = [str(address) for host in world.serving("redis") for address in host.addresses]
+    addresses = world.addresses_of("redis")
     if not addresses:
         return None
     as_owner = ["setpriv", "--reuid=redis", "--regid=redis", "--init-groups"]
