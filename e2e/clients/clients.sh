@@ -111,7 +111,8 @@ mqtt_websocket_tls() { python3 /clients/mqtt.py "$host" 443 "$authority"; }
 
 # ---- shells, files and mail -------------------------------------------------------------------------------------------------
 
-ssh_options="-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=$work/known -o LogLevel=ERROR -o ConnectTimeout=10"
+# what ssh says where its first words meet a reset is of the level INFO
+ssh_options="-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=$work/known -o LogLevel=INFO -o ConnectTimeout=10"
 
 # shellcheck disable=SC2086 # several words
 ssh_cat() {
