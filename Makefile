@@ -53,7 +53,7 @@ test: ## Prove everything, fastest first: unit, property and namespace tests, ge
 	@$(MAKE) test-cluster
 
 .PHONY: test-long
-test-long: ## Prove what takes long: a million generated worlds and edits, thousands of flows, and the long scenarios on a cluster of their own: an hour
+test-long: ## Prove what takes long: a million generated worlds and edits, thousands of flows, and the long scenarios on a cluster of their own: an hour and a half
 	PROPTEST_CASES=1000000 cargo test --release --package shekara-crds --all-features --lib promise -- --nocapture
 	cargo test $(workspace) --test namespaces_long -- --test-threads=1 --nocapture
 	@$(MAKE) e2e-long
@@ -112,9 +112,14 @@ e2e: cluster-up ## Scenarios on the test cluster, which stays up: make e2e SCENA
 	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_alone -- --test-threads=1 $(SCENARIO)
 
 .PHONY: e2e-long
-e2e-long: cluster-up ## Long scenarios on the test cluster, which stays up: make e2e-long SCENARIO=policy_change
+e2e-long: long-images cluster-up ## Long scenarios on the test cluster, which stays up: make e2e-long SCENARIO=policy_change
 	cargo test --quiet $(workspace) --test scenarios_long --no-run
 	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_long -- --test-threads=1 $(SCENARIO)
+
+.PHONY: long-images
+long-images: ## Build the images that the long scenarios alone need
+	@tools/prerequisites
+	e2e/images build moreclients
 
 .PHONY: cluster-up
 cluster-up: ## The test cluster with images loaded and Shekara installed

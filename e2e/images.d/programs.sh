@@ -4,6 +4,19 @@
 declare -A crates=([sidecar]="shekara-sidecar kubectl-shekara" [operator]=shekara-operator)
 
 build_programs() { # IMAGE...
+  [[ " $* " != *" moreclients "* ]] || build_go
+  build_crates "$@"
+}
+
+# net/http as a client: the same program from the same source, wherever it is built
+build_go() {
+  say "building the client in Go"
+  mkdir -p "$images/bin"
+  (cd "$here/clients/go" && CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$images/bin/go" .) ||
+    die "the client in Go could not be built"
+}
+
+build_crates() { # IMAGE...
   local name crate packages=()
   for name; do
     for crate in ${crates[$name]:-}; do packages+=(--package "$crate"); done

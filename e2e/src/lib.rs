@@ -16,6 +16,7 @@ pub mod exec;
 pub mod files;
 pub mod harness;
 pub mod holdings;
+pub mod honest;
 pub mod live;
 pub mod measure;
 pub mod operator_metrics;

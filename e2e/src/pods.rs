@@ -88,7 +88,15 @@ impl Client {
     /// # Errors
     /// When it cannot be started or does not end. A command that ends with another code than 0 is no error.
     pub async fn run(&self, command: &[impl AsRef<str> + Sync]) -> Result<Ran> {
-        exec::run(&self.pods, &self.name, &self.container, command, COMMAND).await
+        self.run_within(COMMAND, command).await
+    }
+
+    /// Runs a command that may take so long.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_within(&self, limit: Duration, command: &[impl AsRef<str> + Sync]) -> Result<Ran> {
+        exec::run(&self.pods, &self.name, &self.container, command, limit).await
     }
 
     /// Runs a program of Python.

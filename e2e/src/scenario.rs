@@ -145,8 +145,16 @@ impl Scenario {
     /// # Errors
     /// When the images do not name the clients.
     pub fn client_container(&self, name: &str, command: &[&str]) -> Result<Value> {
+        self.container_of("clients", name, command)
+    }
+
+    /// A container of an image, as `moreclients`, which trusts the test authority, running a command.
+    ///
+    /// # Errors
+    /// When the images do not name it.
+    pub fn container_of(&self, image: &str, name: &str, command: &[&str]) -> Result<Value> {
         Ok(json!({
-            "name": name, "image": self.images.get("clients")?, "command": command,
+            "name": name, "image": self.images.get(image)?, "command": command,
             "volumeMounts": [{"name": "authority", "mountPath": AUTHORITY_FOLDER}],
         }))
     }
@@ -174,7 +182,15 @@ impl Scenario {
     /// # Errors
     /// When it is refused for longer, or does not become ready.
     pub async fn client_in_time(&self, name: &str, cover: Cover) -> Result<Client> {
-        let (api, pod) = (self.api::<Pod>(), self.client_manifest(name, cover)?.pod()?);
+        self.start_in_time(&self.client_manifest(name, cover)?).await
+    }
+
+    /// The same with any pod.
+    ///
+    /// # Errors
+    /// As [`Self::client_in_time`].
+    pub async fn start_in_time(&self, workload: &Workload) -> Result<Client> {
+        let (api, name, pod) = (self.api::<Pod>(), workload.name(), workload.pod()?);
         until(&format!("the pod {name} can be created"), ADMISSION, async || {
             match api.create(&PostParams::default(), &pod).await {
                 Ok(_) => Ok(Seen::Yes(())),

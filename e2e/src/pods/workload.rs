@@ -1,5 +1,7 @@
 //! Manifests of pods: an application's name, an image, a command.
 
+use std::net::IpAddr;
+
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -34,6 +36,7 @@ pub struct Workload {
     cover: Cover,
     containers: Vec<Value>,
     init_containers: Vec<Value>,
+    host_aliases: Vec<Value>,
     restart: &'static str,
 }
 
@@ -41,7 +44,14 @@ impl Workload {
     /// A pod without containers yet.
     #[must_use]
     pub fn new(name: &str, cover: Cover) -> Self {
-        Self { name: name.to_owned(), cover, containers: vec![], init_containers: vec![], restart: "Always" }
+        Self {
+            name: name.to_owned(),
+            cover,
+            containers: vec![],
+            init_containers: vec![],
+            host_aliases: vec![],
+            restart: "Always",
+        }
     }
 
     /// The name.
@@ -79,6 +89,13 @@ impl Workload {
         self
     }
 
+    /// With a name in its hosts file.
+    #[must_use]
+    pub fn knowing(mut self, name: &str, address: IpAddr) -> Self {
+        self.host_aliases.push(json!({"ip": address, "hostnames": [name]}));
+        self
+    }
+
     /// That runs to its end once.
     #[must_use]
     pub fn once(mut self) -> Self {
@@ -94,6 +111,7 @@ impl Workload {
             "spec": {
                 "containers": self.containers,
                 "initContainers": self.init_containers,
+                "hostAliases": self.host_aliases,
                 "restartPolicy": self.restart,
                 // clients that only sleep do not hear SIGTERM
                 "terminationGracePeriodSeconds": 1,

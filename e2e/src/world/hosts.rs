@@ -130,6 +130,12 @@ pub mod cast {
     pub const DATABASE: &str = "db.example.kz";
     /// Answers what it is sent, over TCP and UDP.
     pub const ECHO: &str = "echo.example.com";
+    /// Everything that ordinary programs talk to, at home.
+    pub const SERVICES: &str = "services.example.kz";
+    /// The same abroad, at a party that nobody lists.
+    pub const UNLISTED_SERVICES: &str = "services.example.com";
+    /// Another name of the unlisted one, for clients that know its address without a DNS question.
+    pub const KNOWN_SERVICES: &str = "known.services.example.com";
 }
 
 #[cfg(test)]
@@ -149,10 +155,13 @@ mod tests {
             (cast::VENDOR, "DE"),
             (cast::DATABASE, "KZ"),
             (cast::ECHO, "KZ"),
+            (cast::SERVICES, "KZ"),
+            (cast::UNLISTED_SERVICES, "US"),
         ] {
             hosts.get(name).unwrap().v4(country).unwrap();
         }
         hosts.get(cast::MAPS_ALIAS).unwrap();
+        hosts.get(cast::KNOWN_SERVICES).unwrap();
         hosts.resolver().unwrap();
     }
 }

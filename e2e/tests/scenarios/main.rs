@@ -13,6 +13,7 @@ mod dns_question;
 mod drafts;
 mod footprint;
 mod forbidden_pod;
+mod honest_clients;
 mod inbound;
 mod init_container;
 mod kinds_of_workload;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         scenario("dns_question", World, dns_question::run),
         scenario("mqtt_broker", World, mqtt_broker::run),
         scenario("database", World, database::run),
+        scenario("honest_clients", World, honest_clients::run),
         scenario("init_container", World, init_container::run),
         scenario("kinds_of_workload", World, kinds_of_workload::run),
         scenario("stock_images", World, stock_images::run),

@@ -1,6 +1,9 @@
 //! Scenarios that take minutes, need many pods, or lose what cannot be put back: one after the other, with nothing else beside
 //! them (`make test-long`).
 
+mod clients_idle;
+mod clients_more;
+mod clients_volume;
 mod keys_under_load;
 mod new_root;
 mod operator_away;
@@ -23,6 +26,9 @@ fn main() -> ExitCode {
         scenario_within(LIMIT, "revocation_many", World, revocation_many::run),
         scenario_within(LIMIT, "policy_change", World, policy_change::run),
         scenario_within(LIMIT, "postgres_replication", World, postgres_replication::run),
+        scenario_within(LIMIT, "clients_more", World, clients_more::run),
+        scenario_within(LIMIT, "clients_volume", World, clients_volume::run),
+        scenario_within(LIMIT, "clients_idle", World, clients_idle::run),
         scenario_within(LIMIT, "permit_expires", Own, permit_expires::run),
         scenario_within(LIMIT, "keys_under_load", Own, keys_under_load::run),
         scenario_within(LIMIT, "operator_away", Own, operator_away::run),

@@ -3,13 +3,19 @@ import pathlib
 import subprocess
 
 
+# the certificate of servers that are one for many hosts and ask for no name
+SHARED = "shared"
+
+
 def issue(world, authority, folder):
-    """A certificate and a key, NAME.pem and NAME.key, for each host, with its other names and its addresses."""
+    """A certificate and a key, NAME.pem and NAME.key, for each host, with its other names, and one with the names of all."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for host in world.hosts:
         if host.serves:
             issue_one(host.name, world.names(host), pathlib.Path(authority), folder)
+    names = [name for host in world.hosts if host.serves for name in world.names(host)]
+    issue_one(SHARED, names, pathlib.Path(authority), folder)
 
 
 def issue_one(host, names, authority, folder):

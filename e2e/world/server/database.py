@@ -4,20 +4,22 @@ import pathlib
 import shutil
 import subprocess
 
+from certificates import SHARED
+
 DATABASE, USER = "city", "reader"
 
 
 def configure(world, certificates, folder):
     """Makes the database anew; returns the command, or None where no host serves one."""
-    hosts = world.serving("postgresql")
-    if not hosts:
+    addresses = world.addresses_of("postgresql")
+    if not addresses:
         return None
     programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
     folder = pathlib.Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for kind in ("pem", "key"):
-        shutil.copy(f"{certificates}/{hosts[0].name}.{kind}", folder / f"server.{kind}")
+        shutil.copy(f"{certificates}/{SHARED}.{kind}", folder / f"server.{kind}")
     (folder / "server.key").chmod(0o600)
     run("chown", "-R", "postgres:postgres", str(folder))
     data = folder / "data"
@@ -30,8 +32,7 @@ def configure(world, certificates, folder):
         run(*as_owner(f"{programs}/postgres", "--single", *settings, "-D", str(data), database), given=statement + "\n")
     with open(data / "pg_hba.conf", "a", encoding="utf-8") as file:
         file.write(f"host {DATABASE} {USER} all scram-sha-256\n")
-    addresses = ",".join(str(address) for host in hosts for address in host.addresses)
-    settings += ["-c", f"listen_addresses={addresses}", "-c", "ssl=on"]
+    settings += ["-c", f"listen_addresses={','.join(addresses)}", "-c", "ssl=on"]
     settings += ["-c", f"ssl_cert_file={folder}/server.pem", "-c", f"ssl_key_file={folder}/server.key"]
     return as_owner(f"{programs}/postgres", "-D", str(data), *settings)
 

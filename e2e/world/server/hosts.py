@@ -4,8 +4,14 @@ from dataclasses import dataclass
 
 import yaml
 
-# what a host can serve, and on which ports
-PORTS = {"http": 80, "http-alt": 8080, "https": 443, "mqtt": 1883, "mqtts": 8883, "postgresql": 5432, "echo": 7}
+# what a host can serve, and on which ports: what stands behind a path of the web is on the ports of HTTP and HTTPS, and on those
+# of h2c, which is HTTP/2 without TLS from the first byte
+PORTS = {
+    "http": 80, "http-alt": 8080, "https": 443, "h2c": 8082, "h2c-alt": 8083,
+    "files": 443, "git": 443, "websocket": 443, "mqtt-websocket": 443, "grpc": 443,
+    "proxy": 8888, "mqtt": 1883, "mqtts": 8883,
+    "postgresql": 5432, "mariadb": 3306, "redis": 6379, "ssh": 22, "smtp": 25, "echo": 7,
+}
 
 # the ranges for documentation (RFC 5737, RFC 3849): nothing else may be declared, so that nothing else is ever reached
 NETWORKS = [ipaddress.ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
@@ -34,6 +40,10 @@ class World:
     def serving(self, *services):
         """The hosts that serve one of these."""
         return [host for host in self.hosts if set(services) & set(host.serves)]
+
+    def addresses_of(self, service):
+        """Where it is served, as text."""
+        return [str(address) for host in self.serving(service) for address in host.addresses]
 
     def names(self, host):
         """The host's name and its other names."""

@@ -6,6 +6,7 @@ import struct
 import sys
 import time
 
+import behind
 import hosts
 
 AUTHORITY = "/authority/ca.pem"
@@ -82,6 +83,86 @@ def mqtts(name, address):
         expect(connection, MQTT_CONNECT, b"\x20\x02\x00\x00")
 
 
+def h2c(_, address, service="h2c"):
+    with connect(address, service) as connection:
+        # the preface and empty SETTINGS (RFC 9113, section 3.4); the answer begins with SETTINGS, whose type is 4
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+        answer = connection.recv(4096)
+        assert answer[3:4] == b"\4", f"answers {answer!r}"
+
+
+def h2c_alt(name, address):
+    h2c(name, address, "h2c-alt")
+
+
+def path(name, address, path, header, more=""):
+    """What stands behind a path of the web, by a line of the answer's head."""
+    with secured(connect(address, "https"), name) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}\r\n{more}\r\n".encode())
+        answer = connection.recv(4096)
+        assert header in answer.split(b"\r\n"), f"answers {answer!r}"
+
+
+def files(name, address):
+    path(name, address, "/files/data", b"Content-Length: 131072")
+
+
+def git(name, address):
+    refs = "/git/city.git/info/refs?service=git-upload-pack"
+    path(name, address, refs, b"Content-Type: application/x-git-upload-pack-advertisement")
+
+
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: cmVhZHkgb3Igbm90PyEhIQ==\r\n"
+)
+
+
+def websocket(name, address):
+    path(name, address, "/websocket", b"HTTP/1.1 101 Switching Protocols", UPGRADE)
+
+
+def grpc(*_):
+    """Its server is asked where it listens, behind nginx: an answer over HTTP/1 would say nothing about it."""
+    socket.create_connection(("127.0.0.1", behind.GRPC), ANSWER).close()
+
+
+def proxy(name, address):
+    with connect(address, "proxy") as connection:
+        request = f"GET http://{name}/ HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+        expect(connection, request.encode(), b"HTTP/1.1 200")
+
+
+def mqtt_websocket(name, address):
+    path(name, address, "/mqtt", b"HTTP/1.1 101 Switching Protocols", UPGRADE + "Sec-WebSocket-Protocol: mqtt\r\n")
+
+
+def banner(address, service, begin):
+    """A server that speaks first."""
+    with connect(address, service) as connection:
+        expect(connection, b"", begin)
+
+
+def ssh(_, address):
+    banner(address, "ssh", b"SSH-2.0-")
+
+
+def smtp(_, address):
+    banner(address, "smtp", b"220 ")
+
+
+def mariadb(_, address):
+    with connect(address, "mariadb") as connection:
+        answer = connection.recv(4096)
+        # behind the packet's header, the version of the protocol
+        assert answer[4:5] == b"\x0a", f"says {answer!r}"
+
+
+def redis(_, address):
+    with connect(address, "redis") as connection:
+        expect(connection, b"PING\r\n", b"+PONG")
+
+
 def postgresql(name, address):
     with connect(address, "postgresql") as connection:
         expect(connection, struct.pack("!II", 8, 80877103), b"S")
@@ -115,6 +196,9 @@ def ask(kind, resolver, name):
 
 
 PROBES = {
-    "http": http, "http-alt": http_alt, "https": https, "mqtt": mqtt, "mqtts": mqtts, "postgresql": postgresql, "echo": echo,
+    "http": http, "http-alt": http_alt, "https": https, "h2c": h2c, "h2c-alt": h2c_alt,
+    "files": files, "git": git, "websocket": websocket, "mqtt-websocket": mqtt_websocket, "grpc": grpc,
+    "proxy": proxy, "mqtt": mqtt, "mqtts": mqtts,
+    "postgresql": postgresql, "mariadb": mariadb, "redis": redis, "ssh": ssh, "smtp": smtp, "echo": echo,
 }
 main()

@@ -10,17 +10,21 @@ import broker
 import certificates
 import database
 import hosts
+import mariadb
 import names
+import repository
+import store
 import web
 
 HERE = pathlib.Path(__file__).parent
+DECLARATION = HERE.parent / "hosts.yaml"
 AUTHORITY = "/authority"
 RUN = pathlib.Path("/run/world")
 SNIFFER_PORT = 8053
 
 
 def main():
-    world = hosts.read(HERE.parent / "hosts.yaml")
+    world = hosts.read(DECLARATION)
     own_addresses(world)
     RUN.mkdir(exist_ok=True)
     start([sys.executable, str(HERE / "sniffer.py"), link_address(), str(SNIFFER_PORT)])
@@ -30,9 +34,16 @@ def main():
     start(web.configure(world, issued, RUN / "web"))
     for command in broker.configure(world, issued, RUN / "broker"):
         start(command)
-    echo = [str(address) for host in world.serving("echo") for address in host.addresses]
-    start([sys.executable, str(HERE / "echo.py"), *echo])
+    for command in repository.configure(world, web.DATA, RUN / "repository"):
+        start(command)
+    start(store.configure(world))
+    start([sys.executable, str(HERE / "echo.py"), *world.addresses_of("echo")])
+    start([sys.executable, str(HERE / "proxy.py"), str(DECLARATION), *world.addresses_of("proxy")])
+    mail = [f"{host.name}={address}" for host in world.serving("smtp") for address in host.addresses]
+    start([sys.executable, str(HERE / "mail.py"), str(issued), *mail])
+    start([sys.executable, str(HERE / "behind.py")])
     start(database.configure(world, issued, "/var/lib/postgresql/world"))
+    start(mariadb.configure(world, issued, "/var/lib/mysql/world"))
     supervise()
 
 

@@ -224,6 +224,14 @@ impl Place {
         within("a connection", TcpSocket::from_std_stream(socket.into()).connect(to)).await
     }
 
+    /// The same where the sidecar may refuse at once: none if the connection is reset before its client has seen that it was there.
+    pub(crate) async fn dial_unless_reset(&self, to: &str, port: u16) -> Option<TcpStream> {
+        match self.dial(to, port).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
+            dialled => Some(dialled.unwrap()),
+        }
+    }
+
     /// A TCP connection of the world to a port of the pod, from one of its addresses.
     pub(crate) async fn visit(&self, from: &str, port: u16) -> io::Result<TcpStream> {
         let from: IpAddr = from.parse().unwrap();

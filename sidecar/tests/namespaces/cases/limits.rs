@@ -15,7 +15,7 @@ async fn without_file_descriptors_connections_are_refused_and_the_sidecar_lives_
     place.leave_open_files(3);
     let mut waiting = Vec::new();
     for _ in 0..8 {
-        waiting.push(place.dial(CLINIC.v4, HTTP).await.unwrap());
+        waiting.extend(place.dial_unless_reset(CLINIC.v4, HTTP).await);
     }
     let record = place.record(|record| record.reason == Some(Reason::DescriptorsExhausted)).await;
     assert_eq!((record.end, record.destination, record.port), (End::Refused, Some(CLINIC.v4.parse().unwrap()), HTTP));

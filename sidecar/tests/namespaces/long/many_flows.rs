@@ -31,7 +31,10 @@ async fn ten_thousand_idle_flows_take_a_bounded_memory_and_give_it_back() {
     let (before, empty) = (place.holds().await, anonymous_memory(&place));
     let mut flows: Vec<TcpStream> = Vec::with_capacity(FLOWS);
     for number in 0..FLOWS {
-        let mut stream = place.dial(CAMERA.v6, ECHO).await.unwrap();
+        let Some(mut stream) = place.dial_unless_reset(CAMERA.v6, ECHO).await else {
+            assert!(number >= TAKEN, "flow {number} was reset at once");
+            continue;
+        };
         let lives = async {
             stream.write_all(b"face").await?;
             stream.read_exact(&mut [0; 4]).await

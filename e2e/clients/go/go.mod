@@ -1,0 +1,3 @@
+module shekara.dev/e2e/clients
+
+go 1.26
