@@ -167,6 +167,11 @@ class Standards(unittest.TestCase):
         choice = json.loads((CHART / "values.schema.json").read_text())["properties"]["standards"]["properties"]["presets"]["items"]["enum"]
         self.assertEqual(set(choice), files)
 
+    def test_who_may_connect_is_listed_and_the_platform_says_whom_it_lists(self):
+        for document in objects("full", "SovereigntyStandard"):
+            inbound = document["spec"]["inbound"]
+            self.assertEqual((inbound["mode"], [source["name"] for source in inbound["from"]]), ("Listed", ["ingress"]))
+
     def test_they_are_refused_where_they_would_be_left_out(self):
         outcome = helm(CHART / "ci/full.yaml", kinds=())
         self.assertNotEqual(outcome.returncode, 0)

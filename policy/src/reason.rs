@@ -51,7 +51,7 @@ reasons! {
     InboundNotEnforcing: "The client is a pod that is covered for the data, but its sidecar does not enforce: it is starting, observes, or is to be restarted; the coverage of its holding says which.",
     InboundPeerDenied: "The client is a covered pod, and a standard lets the data of this pod go to none in the cluster.",
     InboundCrossBorder: "The client is in a country that a standard does not allow for the data that it would read, or in another than the holding declares for it.",
-    InboundUnknownCountry: "The country of the client's address is not known, and unknown is never allowed; the standard's networks can say where the address is.",
+    InboundUnknownCountry: "The country of the client's address is not known, its sources disagree, or it is used in many places, and unknown is never allowed; the standard's networks can say where the address is.",
     ClusterAPIDenied: "The destination is the API server of the cluster, and not every holding of this pod is granted it by clusterAPI.",
     SelfConnection: "The application dialled a port of the sidecar itself.",
     NoStandard: "No standard applies to the holding, so nothing says in which countries its data may be; a SovereigntyStandard must select its namespace and data.",

@@ -15,11 +15,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::bound::Bound;
 use crate::context::Context;
 use crate::probes::{self, ProbeError};
 
-/// Connections at once: a kubelet, a scraper or two, and a person. Others wait for their turn.
-const CONNECTIONS: usize = 32;
+/// Connections of the node at once, which is the kubelet with all probes of the pod. Others of its wait for their turn.
+const OF_NODE: usize = 256;
+
+/// Connections of everybody else at once: a scraper or two, and a person. More are closed, for waiting they would be in the
+/// kubelet's way.
+const OF_OTHERS: u32 = 32;
 
 /// For the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -41,22 +46,31 @@ const METRICS_FORM: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// # Errors
 /// None at present: a failure to accept is waited out, for metrics are not worth a pod's flows.
 pub async fn serve(listener: TcpListener, context: Arc<Context>) -> std::io::Result<()> {
-    let mut connections = JoinSet::new();
+    let (mut connections, mut of_node) = (JoinSet::new(), JoinSet::new());
+    let others = Bound::new(OF_OTHERS);
     loop {
-        while connections.len() >= CONNECTIONS {
-            connections.join_next().await;
+        while of_node.len() >= OF_NODE {
+            of_node.join_next().await;
         }
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, context.clone()));
+                Ok((stream, from)) if probes::is_node(&context, from.ip()) => {
+                    of_node.spawn(converse(stream, context.clone()));
                 }
+                Ok((stream, _)) => if let Some(place) = others.take() {
+                    let conversation = converse(stream, context.clone());
+                    connections.spawn(async move {
+                        conversation.await;
+                        drop(place);
+                    });
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the administration port could not be accepted");
                     tokio::time::sleep(PAUSE).await;
                 }
             },
             Some(_) = connections.join_next() => {}
+            Some(_) = of_node.join_next() => {}
         }
     }
 }

@@ -58,7 +58,7 @@ pub struct Context {
     pub associations: Bound,
     /// The questions that wait for a resolver.
     pub waiting: Bound,
-    /// The probes under way.
+    /// The probes under way for others than the node.
     pub probes: Bound,
     /// What applications have said in names below wildcards.
     pub labels: Labels,

@@ -23,14 +23,14 @@ const PROBES: &str = "SHEKARA_PROBES";
 /// The variable with the addresses of the node, joined by commas, as the kubelet fills it in.
 const NODE: &str = "SHEKARA_NODE";
 
-/// Probes under way at once.
+/// Probes under way at once for others than the node.
 pub const AT_ONCE: u32 = 8;
 
 /// Why a probe failed, in words of the sidecar's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// There is no place.
-    #[error("as many probes are under way as the sidecar asks at once")]
+    #[error("as many probes are under way as the sidecar asks at once for others than the node")]
     Busy,
     /// There is no answer yet.
     #[error("the application did not answer in time")]
@@ -59,6 +59,8 @@ pub enum ProbeError {
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     probe: &'a Probe,
+    /// Whether the node asks for it.
+    for_node: bool,
     /// Whether it is a lifecycle hook, of whose answer the kubelet takes note only if it does not come.
     pub is_hook: bool,
 }
@@ -75,7 +77,8 @@ impl Asked<'_> {
     /// # Errors
     /// When the application does not answer as it should, or not in time.
     pub async fn ask(&self, context: &Context, at: SocketAddr) -> Result<(), ProbeError> {
-        let _place = context.probes.take().ok_or(ProbeError::Busy)?;
+        // whoever else asks takes no place of the kubelet, which would end the container
+        let _place = if self.for_node { None } else { Some(context.probes.take().ok_or(ProbeError::Busy)?) };
         let mut to = at;
         to.set_port(self.probe.port);
         timeout(self.within(), self.once(to)).await.unwrap_or(Err(ProbeError::Late))
@@ -100,8 +103,14 @@ impl Asked<'_> {
 #[must_use]
 pub fn find<'a>(context: &'a Context, path: &str, from: IpAddr) -> Option<Asked<'a>> {
     let probe = context.config.probes.0.get(path)?;
-    let is_hook = path.starts_with(HOOK);
-    (!is_hook || node::is_node(from, &context.config.node)).then_some(Asked { probe, is_hook })
+    let (is_hook, for_node) = (path.starts_with(HOOK), is_node(context, from));
+    (!is_hook || for_node).then_some(Asked { probe, for_node, is_hook })
+}
+
+/// Whether this is the node's address, from which its kubelet asks.
+#[must_use]
+pub fn is_node(context: &Context, address: IpAddr) -> bool {
+    node::is_node(address, &context.config.node)
 }
 
 /// What the pod's environment says of its probes, by a function that gives the value of a variable.

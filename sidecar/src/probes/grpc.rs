@@ -114,7 +114,51 @@ fn number(bytes: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_last_status_counts_whatever_stands_around_it(
+            statuses in proptest::collection::vec(any::<u64>(), 0..4),
+            others in proptest::collection::vec((2u64..1 << 20, proptest::collection::vec(any::<u8>(), 0..200)), 0..4),
+        ) {
+            let mut fields = vec![];
+            for (number, text) in &others {
+                put(&mut fields, number << 3 | 2);
+                put(&mut fields, text.len() as u64);
+                fields.extend(text);
+            }
+            for status in &statuses {
+                put(&mut fields, 1 << 3);
+                put(&mut fields, *status);
+            }
+            let mut message = vec![0];
+            message.extend(u32::try_from(fields.len()).unwrap().to_be_bytes());
+            message.extend(&fields);
+            prop_assert_eq!(status(&message), Some(statuses.last().copied().unwrap_or_default()));
+            // a part of it is none
+            prop_assert!(message.len() == 5 || status(&message[..message.len() - 1]).is_none());
+        }
+
+        #[test]
+        fn bytes_of_no_form_are_no_status(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let mut framed = vec![0];
+            framed.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
+            framed.extend(&bytes);
+            let (_, _) = (status(&bytes), status(&framed));
+        }
+    }
+
+    /// Seven bits a byte, the lowest first.
+    fn put(bytes: &mut Vec<u8>, mut number: u64) {
+        while number >= 0x80 {
+            bytes.push((number & 0x7f) as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+    }
 
     #[test]
     fn the_service_is_a_text_of_any_length() {

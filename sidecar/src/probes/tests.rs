@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rstest::rstest;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -254,15 +254,39 @@ async fn hooks_are_for_the_node_alone_and_unknown_paths_for_nobody() {
 }
 
 #[tokio::test]
-async fn there_are_so_many_at_once_and_a_place_is_free_again_after_the_answer() {
+async fn there_are_so_many_at_once_for_others_and_always_one_more_for_the_node() {
     let mut tasks = JoinSet::new();
     let (port, _) = application(&mut tasks, b"HTTP/1.1 200 OK\r\n\r\n").await;
     let asking = Asking::at(port, &http(false, &[]), &[]).await;
     for _ in 0..2 * AT_ONCE {
         asking.succeeds().await;
     }
-    let places: Vec<_> = (0..AT_ONCE).map(|_| asking.place.context.probes.take().unwrap()).collect();
+    let all = |asking: &Asking| (0..AT_ONCE).map(|_| asking.place.context.probes.take().unwrap()).collect::<Vec<_>>();
+    let places = all(&asking);
     asking.fails(ProbeError::Busy).await;
     drop(places);
     asking.succeeds().await;
+    let asking = Asking::at(port, &http(false, &[]), &["127.0.0.1"]).await;
+    let _places = all(&asking);
+    asking.succeeds().await;
+}
+
+#[tokio::test]
+async fn connections_of_others_are_not_in_the_way_of_the_node() {
+    let mut tasks = JoinSet::new();
+    let (port, _) = application(&mut tasks, b"HTTP/1.1 200 OK\r\n\r\n").await;
+    let asking = Asking::at(port, &http(false, &[]), &["127.0.0.1"]).await;
+    let mut idle = vec![];
+    for _ in 0..64 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        idle.push(socket.connect(asking.admin).await.unwrap());
+    }
+    asking.succeeds().await;
+    // half of the others were closed at once
+    let mut closed = 0;
+    for mut stream in idle {
+        closed += usize::from(tokio::time::timeout(Duration::from_millis(1), stream.read_u8()).await.is_ok());
+    }
+    assert_eq!(closed, 32);
 }

@@ -26,6 +26,9 @@ const NODE: &str = "10.244.1.1";
 /// The port of the pod to which somebody outside sends datagrams.
 const KNOCKED: u16 = 6007;
 
+/// Times that the ways are tried again.
+const ATTEMPTS: usize = 3;
+
 /// What leads nowhere here, whoever tries: a hole would have to be made first.
 const HOLES: [&str; 8] = [
     // without the capabilities that go with it, a namespace of one's own opens nothing
@@ -81,9 +84,7 @@ async fn nothing_that_an_adversary_tries_gets_out() {
     let mut place = Place::open();
     let _world = around(&place);
     place.api = Some(PolicyApi::start(&place.world, &[document()]));
-    let able = try_all(&place, Actor::Anybody).await;
-    let unable: Vec<&Tried> = able.iter().filter(|(tried, out)| !out && !is_excused(tried)).map(|(tried, _)| tried).collect();
-    assert!(unable.is_empty(), "the adversary is not able to do what it must be kept from: {unable:#?}");
+    let able = able(&place).await;
     let rows: BTreeSet<u8> = able.iter().map(|(tried, _)| tried.row).collect();
     println!("{} ways of {} rows lead out without the filter", able.iter().filter(|(_, out)| *out).count(), rows.len());
 
@@ -102,6 +103,23 @@ async fn nothing_that_an_adversary_tries_gets_out() {
 
 fn is_excused(tried: &Tried) -> bool {
     HOLES.contains(&tried.way.as_str()) || OF_THE_SIDECAR.contains(&tried.row) || tried.cannot_be_tried()
+}
+
+/// Tries every way where nothing holds it. A way that was too slow for its own patience on a busy machine is tried again, since one
+/// time is enough to be able.
+async fn able(place: &Place) -> Vec<(Tried, bool)> {
+    let mut able = try_all(place, Actor::Anybody).await;
+    for _ in 0..ATTEMPTS {
+        if able.iter().all(|(tried, out)| *out || is_excused(tried)) {
+            return able;
+        }
+        for ((_, out), (_, now)) in able.iter_mut().zip(try_all(place, Actor::Anybody).await) {
+            *out |= now;
+        }
+    }
+    let unable: Vec<&Tried> = able.iter().filter(|(tried, out)| !out && !is_excused(tried)).map(|(tried, _)| tried).collect();
+    assert!(unable.is_empty(), "the adversary is not able to do what it must be kept from: {unable:#?}");
+    able
 }
 
 /// Tries every way, and says of each whether something got out.
