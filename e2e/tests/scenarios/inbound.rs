@@ -83,13 +83,11 @@ impl Place<'_> {
     /// It is soon closed out, and stays so.
     async fn is_closed_out(&self, client: &Client) -> Result<()> {
         until(&format!("{} is closed out", client.name), SOON, async || {
-            Ok(match self.reads(client).await {
-                Ok(()) => Seen::NotYet("it still reads".to_owned()),
-                Err(_) => Seen::Yes(()),
-            })
+            let has_read = client.run(&curl(&self.url()?)).await?.succeeded();
+            Ok(if has_read { Seen::NotYet("it still reads".to_owned()) } else { Seen::Yes(()) })
         })
         .await?;
-        ensure!(self.reads(client).await.is_err(), "{} reads again", client.name);
+        ensure!(!client.run(&curl(&self.url()?)).await?.succeeded(), "{} reads again", client.name);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 mod clients_idle;
 mod clients_more;
 mod clients_volume;
+mod inbound_measured;
 mod keys_under_load;
 mod new_root;
 mod operator_away;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         scenario_within(LIMIT, "clients_more", World, clients_more::run),
         scenario_within(LIMIT, "clients_volume", World, clients_volume::run),
         scenario_within(LIMIT, "clients_idle", World, clients_idle::run),
+        scenario_within(LIMIT, "inbound_measured", World, inbound_measured::run),
         scenario_within(LIMIT, "permit_expires", Own, permit_expires::run),
         scenario_within(LIMIT, "keys_under_load", Own, keys_under_load::run),
         scenario_within(LIMIT, "operator_away", Own, operator_away::run),
