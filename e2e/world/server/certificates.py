@@ -1,7 +1,8 @@
 """Certificates of the hosts, signed by the test authority, by openssl."""
 import pathlib
-import subprocess
+import shutil
 
+from commands import run
 
 # the certificate of servers that are one for many hosts and ask for no name
 SHARED = "shared"
@@ -32,14 +33,17 @@ def issue_one(host, names, authority, folder):
     request = openssl("req", "-new", "-key", folder / f"{host}.key", "-subj", f"/CN={host}")
     openssl(
         "x509", "-req", "-days", "365", "-sha256", "-CA", authority / "ca.pem", "-CAkey", authority / "ca.key",
-        "-extfile", extensions, "-out", folder / f"{host}.pem", given=request,
+        "-extfile", extensions, "-out", folder / f"{host}.pem", given=request.encode(),
     )
     # Mosquitto reads it as its own user
     (folder / f"{host}.key").chmod(0o644)
 
 
+def give_shared(certificates, folder):
+    """The certificate and key of servers that are one for many hosts, as server.pem and server.key of the folder."""
+    for kind in ("pem", "key"):
+        shutil.copy(f"{certificates}/{SHARED}.{kind}", folder / f"server.{kind}")
+
+
 def openssl(*arguments, given=None):
-    ended = subprocess.run(["openssl", *map(str, arguments)], input=given, capture_output=True, check=False)
-    if ended.returncode != 0:
-        raise RuntimeError(f"openssl {arguments[0]}: {ended.stderr.decode(errors='replace').strip()}")
-    return ended.stdout
+    return run("openssl", *map(str, arguments), given=given)

@@ -2,9 +2,9 @@
 import glob
 import pathlib
 import shutil
-import subprocess
 
-from certificates import SHARED
+from certificates import give_shared
+from commands import run
 
 DATABASE, USER = "city", "reader"
 
@@ -18,8 +18,7 @@ def configure(world, certificates, folder):
     folder = pathlib.Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for kind in ("pem", "key"):
-        shutil.copy(f"{certificates}/{SHARED}.{kind}", folder / f"server.{kind}")
+    give_shared(certificates, folder)
     (folder / "server.key").chmod(0o600)
     run("chown", "-R", "postgres:postgres", str(folder))
     data = folder / "data"
@@ -29,7 +28,7 @@ def configure(world, certificates, folder):
         ("postgres", f"CREATE ROLE {USER} LOGIN PASSWORD '{USER}'"),
         ("postgres", f"CREATE DATABASE {DATABASE} OWNER {USER}"),
     ):
-        run(*as_owner(f"{programs}/postgres", "--single", *settings, "-D", str(data), database), given=statement + "\n")
+        run(*as_owner(f"{programs}/postgres", "--single", *settings, "-D", str(data), database), given=f"{statement}\n".encode())
     with open(data / "pg_hba.conf", "a", encoding="utf-8") as file:
         file.write(f"host {DATABASE} {USER} all scram-sha-256\n")
     settings += ["-c", f"listen_addresses={','.join(addresses)}", "-c", "ssl=on"]
@@ -39,9 +38,3 @@ def configure(world, certificates, folder):
 
 def as_owner(*command):
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
-
-
-def run(*command, given=None):
-    ended = subprocess.run(command, input=given, capture_output=True, text=True, check=False, cwd="/")
-    if ended.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}: {ended.stdout}{ended.stderr}")

@@ -2,8 +2,9 @@
 import pathlib
 import shutil
 
-from certificates import SHARED
-from database import DATABASE, USER, run
+from certificates import give_shared
+from commands import run
+from database import DATABASE, USER
 
 OWNER = "mysql"
 
@@ -16,8 +17,7 @@ def configure(world, certificates, folder):
     folder = pathlib.Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for kind in ("pem", "key"):
-        shutil.copy(f"{certificates}/{SHARED}.{kind}", folder / f"server.{kind}")
+    give_shared(certificates, folder)
     (folder / "first.sql").write_text(
         f"CREATE DATABASE IF NOT EXISTS {DATABASE};\n"
         f"CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{USER}';\n"

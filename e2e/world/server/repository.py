@@ -1,8 +1,8 @@
 """Repositories of git, and the account `visitor` through which they are reached: over SSH without a password, and behind the web."""
 import pathlib
 import shutil
-import subprocess
 
+from commands import run
 from hosts import PORTS
 
 FOLDER = "/srv/git"
@@ -59,10 +59,3 @@ def make(data):
 
 def git(*arguments, given=None):
     return run(*AS_OWNER, "git", *arguments, given=given)
-
-
-def run(*command, given=None):
-    ended = subprocess.run(command, input=given, capture_output=True, check=False, cwd="/")
-    if ended.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}: {(ended.stdout + ended.stderr).decode(errors='replace')}")
-    return ended.stdout.decode(errors="replace").strip()
