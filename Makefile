@@ -113,6 +113,7 @@ e2e: cluster-up ## Scenarios on the test cluster, which stays up: make e2e SCENA
 
 .PHONY: e2e-long
 e2e-long: long-images cluster-up ## Long scenarios on the test cluster, which stays up: make e2e-long SCENARIO=policy_change
+	e2e/cluster load moreclients
 	cargo test --quiet $(workspace) --test scenarios_long --no-run
 	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_long -- --test-threads=1 $(SCENARIO)
 

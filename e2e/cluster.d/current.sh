@@ -11,7 +11,7 @@ current() {
     kubectl get --raw /readyz >/dev/null || die "the API server of KUBECONFIG does not answer"
     say "$(kubectl config current-context); scenarios that need the world will not be run"
     ;;
-  "load 0") say "images have to be where the cluster pulls them from; SHEKARA_IMAGES is a file with their names" ;;
+  "load "*) say "images have to be where the cluster pulls them from; SHEKARA_IMAGES is a file with their names" ;;
   "install 0") upgrade env "${SHEKARA_NETWORKS:-}" ;;
   "kubeconfig 0") echo "${KUBECONFIG:-$HOME/.kube/config}" ;;
   "down 0")
