@@ -15,10 +15,12 @@ import yaml
 
 CHART = pathlib.Path(__file__).parent / "shekara"
 VERSIONS = ["1.31", "1.33", "1.36", "1.37"]
+MONITORING = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
+KINDS = (*(f"monitoring.coreos.com/v1/{kind}" for kind in MONITORING), "shekara.dev/v1alpha1/SovereigntyStandard")
 CASES = sorted(path.stem for path in (CHART / "ci").glob("*.yaml"))
 
 
-def helm(*values, namespace="shekara-system", kinds=("monitoring.coreos.com/v1/ServiceMonitor", "shekara.dev/v1alpha1/SovereigntyStandard")):
+def helm(*values, namespace="shekara-system", kinds=KINDS):
     """Renders the chart with files of values, for a cluster that knows these kinds too; the outcome of the process."""
     files = [argument for value in values for argument in ("--values", str(value))]
     command = [os.environ["HELM"], "template", "shekara", str(CHART), "--namespace", namespace, *files]
@@ -50,7 +52,7 @@ class Rendered(unittest.TestCase):
     def test_every_object_is_valid_in_every_version(self):
         for case in CASES:
             for document in objects(case):
-                if document["kind"] in ("ServiceMonitor", "SovereigntyStandard"):  # not of Kubernetes itself
+                if document["kind"] in (*MONITORING, "SovereigntyStandard"):  # not of Kubernetes itself
                     continue
                 for version in VERSIONS:
                     with self.subTest(case=case, kind=document["kind"], name=document["metadata"]["name"], version=version):
@@ -58,7 +60,7 @@ class Rendered(unittest.TestCase):
 
     def test_what_can_be_left_out_is(self):
         kinds = {document["kind"] for document in objects("without")}
-        absent = {"CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "NetworkPolicy", "ServiceMonitor"}
+        absent = {"CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "NetworkPolicy", *MONITORING}
         self.assertEqual(kinds & absent, set())
         self.assertEqual([role["metadata"]["name"] for role in objects("without", "ClusterRole")], ["shekara-operator"])
         self.assertEqual({document["kind"] for document in objects("full")} & absent, absent)
@@ -156,6 +158,48 @@ class Operator(unittest.TestCase):
                 self.assertEqual(rule["resourceNames"], ["shekara-tls", "shekara-keys"])
             if rule["resources"] == ["mutatingwebhookconfigurations"]:
                 self.assertEqual(rule["resourceNames"], ["zz-shekara-sidecar-injector"])
+
+
+class Monitoring(unittest.TestCase):
+    """Alerts and dashboard ask for what operator and sidecar really count."""
+
+    def rules(self):
+        return [rule for group in named("full", "PrometheusRule", "shekara")["spec"]["groups"] for rule in group["rules"]]
+
+    def dashboard(self):
+        return json.loads(named("full", "ConfigMap", "shekara-dashboard")["data"]["shekara.json"])
+
+    def test_every_metric_that_is_asked_for_exists(self):
+        sources = {
+            prefix: (CHART.parents[1] / crate / "src/metrics.rs").read_text()
+            for prefix, crate in (("shekara_operator_", "operator"), ("shekara_", "sidecar"))
+        }
+        asked = [rule["expr"] for rule in self.rules()]
+        asked += [target["expr"] for panel in self.dashboard()["panels"] for target in panel["targets"]]
+        asked.append(self.dashboard()["templating"]["list"][1]["query"]["query"])
+        names = {name for text in asked for name in re.findall(r"shekara_\w+", text)}
+        self.assertGreater(len(names), 20)
+        for name in names:
+            prefix = next(prefix for prefix in sources if name.startswith(prefix))
+            with self.subTest(name=name):
+                self.assertIn(f'"{name.removeprefix(prefix)}"', sources[prefix])
+
+    def test_every_alert_says_what_it_means_and_is_in_the_guide(self):
+        guide = (CHART.parents[1] / "docs/guides/platform-teams.md").read_text()
+        for rule in self.rules():
+            with self.subTest(alert=rule["alert"]):
+                self.assertIn(rule["labels"]["severity"], ("page", "ticket"))
+                self.assertTrue(rule["annotations"]["summary"] and rule["annotations"]["description"].endswith((".", "?")))
+                expression = rule["expr"].replace("|", "\\|")
+                self.assertIn(f"| `{rule['alert']}` | `{expression}`", guide)
+
+    def test_panels_have_places_of_their_own(self):
+        taken = set()
+        for panel in self.dashboard()["panels"]:
+            place = panel["gridPos"]
+            cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+            self.assertFalse(cells & taken or max(x for x, _ in cells) > 23, panel["title"])
+            taken |= cells
 
 
 class Standards(unittest.TestCase):
