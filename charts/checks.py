@@ -120,6 +120,15 @@ class Operator(unittest.TestCase):
         template = named("full", "Deployment", "shekara-operator")["spec"]["template"]["metadata"]
         self.assertEqual((template["labels"]["team"], template["annotations"]["example.kz/owner"]), ("platform", "platform"))
 
+    def test_replicas_are_spread_and_kept(self):
+        spread = [constraint["topologyKey"] for constraint in operator("minimal")["topologySpreadConstraints"]]
+        self.assertEqual(spread, ["kubernetes.io/hostname", "topology.kubernetes.io/zone"])
+        self.assertEqual(objects("minimal", "PodDisruptionBudget"), [], "the only replica must be able to leave its node")
+        budget = named("full", "PodDisruptionBudget", "shekara-operator")["spec"]
+        self.assertEqual((budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]), (1, "AlwaysAllow"))
+        labels = named("full", "Deployment", "shekara-operator")["spec"]["template"]["metadata"]["labels"]
+        self.assertLessEqual(budget["selector"]["matchLabels"].items(), labels.items())
+
     def test_its_services_lead_to_its_ports(self):
         ports = {port["name"]: port["containerPort"] for port in operator("minimal")["containers"][0]["ports"]}
         services = {
