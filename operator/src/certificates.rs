@@ -49,6 +49,7 @@ pub(crate) struct Certificates {
     serving: Arc<Serving>,
     bundle: Bundle,
     counting: watch::Sender<Vec<String>>,
+    paths: watch::Sender<Vec<String>>,
 }
 
 /// The serving certificate of the moment.
@@ -76,28 +77,39 @@ impl Certificates {
     pub(crate) async fn establish(client: Client, config: &Config) -> Result<Self, CertificatesError> {
         let kept = Kept::new(client.clone(), &config.namespace, &config.tls_secret);
         let authorities = authorities_of(&kept).await?;
+        Self::of(client, config, kept, authorities)
+    }
+
+    fn of(client: Client, config: &Config, kept: Kept, authorities: Authorities) -> Result<Self, CertificatesError> {
         let (names, plan) = (names(config), Plan { age: config.authority_age, overlap: config.key_overlap });
         let served = serve(&authorities, &plan, &names, Timestamp::now())?;
-        let counting = watch::Sender::new(authorities.pems());
-        let bundle = Bundle::new(client, &config.webhook_configuration);
-        Ok(Self { authorities, kept, plan, names, serving: Arc::new(Serving { current: RwLock::new(served) }), bundle, counting })
+        Ok(Self {
+            counting: watch::Sender::new(authorities.pems()),
+            paths: watch::Sender::new(authorities.webhook_paths()),
+            bundle: Bundle::new(client, &config.webhook_configuration),
+            serving: Arc::new(Serving { current: RwLock::new(served) }),
+            authorities,
+            kept,
+            plan,
+            names,
+        })
     }
 
     /// Those of a replica of a test, of a new authority.
     #[cfg(test)]
     pub(crate) fn of_a_test(client: Client, config: &Config) -> Self {
-        let (kept, authorities) =
-            (Kept::new(client.clone(), &config.namespace, &config.tls_secret), Authorities::create(Timestamp::now()).unwrap());
-        let (names, plan) = (names(config), Plan { age: config.authority_age, overlap: config.key_overlap });
-        let served = serve(&authorities, &plan, &names, Timestamp::now()).unwrap();
-        let counting = watch::Sender::new(authorities.pems());
-        let bundle = Bundle::new(client, &config.webhook_configuration);
-        Self { authorities, kept, plan, names, serving: Arc::new(Serving { current: RwLock::new(served) }), bundle, counting }
+        let kept = Kept::new(client.clone(), &config.namespace, &config.tls_secret);
+        Self::of(client, config, kept, Authorities::create(Timestamp::now()).unwrap()).unwrap()
     }
 
     /// The certificates of the authorities that count, in PEM, now and from now on.
     pub(crate) fn authorities(&self) -> watch::Receiver<Vec<String>> {
         self.counting.subscribe()
+    }
+
+    /// The paths at which the API server may ask the webhook, now and from now on.
+    pub(crate) fn webhook_paths(&self) -> watch::Receiver<Vec<String>> {
+        self.paths.subscribe()
     }
 
     /// The configuration of both servers.
@@ -119,7 +131,8 @@ impl Certificates {
                 other => other?,
             }
             self.look_at_serving()?;
-            let written = self.bundle.write(&self.authorities.pems().concat()).await;
+            let path = self.authorities.issuer(&self.plan, Timestamp::now()).webhook_path();
+            let written = self.bundle.write(&self.authorities.pems().concat(), &path).await;
             match &written {
                 Ok(()) => {
                     gate = gate.and_then(|gate| {
@@ -142,8 +155,7 @@ impl Certificates {
             // the replica that leads replaces authorities, and the others take what it has put there
             if let Some(there) = there.filter(|there| there.pems() != self.authorities.pems()) {
                 info!(authorities = there.pems().len(), "other certificate authorities were adopted");
-                self.authorities = there;
-                self.counting.send_if_modified(|counting| std::mem::replace(counting, self.authorities.pems()) != *counting);
+                self.change(there);
             }
             return Ok(());
         }
@@ -159,10 +171,15 @@ impl Certificates {
         // written before anybody hears of it
         if self.kept.write(&next.data(), present.as_ref()).await? {
             info!(stepped, authorities = next.pems().len(), "the Secret of the certificate authority was written");
-            self.authorities = next;
-            self.counting.send_if_modified(|counting| std::mem::replace(counting, self.authorities.pems()) != *counting);
+            self.change(next);
         }
         Ok(())
+    }
+
+    fn change(&mut self, authorities: Authorities) {
+        self.authorities = authorities;
+        self.counting.send_if_modified(|counting| std::mem::replace(counting, self.authorities.pems()) != *counting);
+        self.paths.send_if_modified(|paths| std::mem::replace(paths, self.authorities.webhook_paths()) != *paths);
     }
 
     fn look_at_serving(&self) -> Result<(), CertificatesError> {

@@ -188,7 +188,8 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     })?;
     let tls = certificates.server_config();
     supervisor.start("policy API", serve::tls(listen(POLICY_PORT).await?, policy.router(), Arc::clone(&tls), stop.clone()));
-    let trust = Distributed { authorities: certificates.authorities(), keys, documents };
+    let (authorities, paths) = (certificates.authorities(), certificates.webhook_paths());
+    let trust = Distributed { authorities, paths, keys, documents };
     let admission = Admission::new(client, &config, &caches, trust, notices, &metrics);
     supervisor.start("webhook", serve::tls(listen(WEBHOOK_PORT).await?, admission.router(), tls, stop));
     supervisor.start("certificates", certificates.run(Some(bundle), resumed.clone()));

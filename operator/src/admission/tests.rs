@@ -1,9 +1,14 @@
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::events;
 use crate::fixtures::{caches, client, config, holding, namespace, published};
+
+/// The path that the API server knows.
+const PATH: &str = "/mutate/secret";
 
 fn admission() -> (Admission, events::Events) {
     let objects = [namespace("cameras", json!({"shekara.dev/protect": "true"})), holding("faces", "recognizer")];
@@ -12,7 +17,8 @@ fn admission() -> (Admission, events::Events) {
     let documents = Arc::new(Documents::default());
     documents.publish("cameras", "faces", Some(published("faces", "recognizer", "sha256:1")));
     let authorities = watch::channel(vec!["PEM".to_owned()]).1;
-    let distributed = Distributed { authorities, keys: Keys::of_test(), documents };
+    let paths = watch::channel(vec![PATH.to_owned()]).1;
+    let distributed = Distributed { authorities, paths, keys: Keys::of_test(), documents };
     (Admission::new(client(), &config, &Arc::new(caches(&objects)), distributed, notices, &metrics), events)
 }
 
@@ -93,4 +99,20 @@ async fn a_namespace_that_nobody_can_read_is_no_answer() {
     review.request.as_mut().unwrap().namespace = Some("elsewhere".into());
     let (status, _) = answer(admission().0, review).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn who_does_not_know_the_path_is_not_answered_whatever_he_sends() {
+    let webhook = TowerToHyperService::new(admission().0.router());
+    let ask = async |path: &str, body: String| {
+        let request = axum::http::Request::post(path).header("content-type", "application/json");
+        webhook.call(request.body(axum::body::Body::from(body)).unwrap()).await.unwrap()
+    };
+    let good = serde_json::to_string(&review(pod("recognizer"))).unwrap();
+    assert_eq!(ask(PATH, good.clone()).await.status(), StatusCode::OK);
+    assert_eq!(ask(PATH, "no review".into()).await.status(), StatusCode::BAD_REQUEST);
+    for path in ["/mutate", "/", "/mutate/other", "/mutate/secret/", "/mutate/secret2", "/mutate/%73ecret"] {
+        assert_eq!(ask(path, good.clone()).await.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(ask(path, "no review".into()).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
 }

@@ -73,6 +73,11 @@ impl Authorities {
         all.map(|authority| authority.certificate_pem().to_owned()).collect()
     }
 
+    /// The paths at which the API server may ask the webhook, the newest first.
+    pub(super) fn webhook_paths(&self) -> Vec<String> {
+        std::iter::once(&self.newest).chain(&self.previous).map(Authority::webhook_path).collect()
+    }
+
     /// Who issues serving certificates now.
     pub(super) fn issuer(&self, plan: &Plan, now: Timestamp) -> &Authority {
         self.previous.as_ref().filter(|_| !self.is_older(plan.overlap / 2, now)).unwrap_or(&self.newest)
@@ -124,6 +129,21 @@ mod tests {
         assert!(authorities.step(&PLAN, false, at(1100)).unwrap());
         assert_eq!(authorities.pems(), both[..1]);
         assert!(authorities.step(&PLAN, true, at(1101)).unwrap(), "whoever asks need not wait for its age");
+    }
+
+    #[test]
+    fn the_path_of_the_webhook_is_that_of_the_key_and_outlives_its_replacement() {
+        let mut authorities = Authorities::create(at(0)).unwrap();
+        let [first] = &authorities.webhook_paths()[..] else { panic!() };
+        let first = first.clone();
+        assert!(first.starts_with("/mutate/") && first.len() == "/mutate/".len() + 64, "{first}");
+        assert_eq!(Authorities::read(&authorities.data(), at(5)).unwrap().unwrap().webhook_paths(), [first.clone()]);
+        authorities.step(&PLAN, true, at(10)).unwrap();
+        let both = authorities.webhook_paths();
+        assert!(both.len() == 2 && both[0] != first && both[1] == first, "{both:?}");
+        // every replica knows it before it is asked for
+        assert_eq!(authorities.issuer(&PLAN, at(50)).webhook_path(), first);
+        assert_eq!(authorities.issuer(&PLAN, at(60)).webhook_path(), both[0]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use rcgen::{
 };
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
+use sha2::{Digest as _, Sha256};
 use x509_parser::pem::parse_x509_pem;
 
 /// How long the authority lasts: longer than any pod that pins it.
@@ -81,6 +82,14 @@ impl Authority {
     /// The key, in PEM.
     pub(super) fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
+    }
+
+    /// The path of the webhook, which nobody can tell who has neither the key nor the webhook's configuration. The API server shows no
+    /// certificate to webhooks unless whoever runs it says so: by the path it is told from everybody else who reaches the port.
+    pub(super) fn webhook_path(&self) -> String {
+        let digest = Sha256::new().chain_update("shekara webhook\n").chain_update(self.key_pem()).finalize();
+        let secret: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("/mutate/{secret}")
     }
 
     /// A serving certificate for these names, and when it is to be renewed.

@@ -36,7 +36,8 @@ impl Fixture {
             signing.publish("cameras", name, Some(published(name, "web", "sha256:2")));
         });
         let authorities = watch::channel(vec!["PEM".to_owned()]).1;
-        let distributed = Distributed { authorities, keys: Keys::of_test(), documents };
+        let paths = watch::channel(vec![]).1;
+        let distributed = Distributed { authorities, paths, keys: Keys::of_test(), documents };
         let admission = Admission::new(client, &config, &caches, distributed, notices, &metrics);
         Self { server, admission, _events: events }
     }
