@@ -13,6 +13,7 @@ pub mod declaration;
 pub mod definitions;
 pub mod draft;
 pub mod duration;
+pub mod injection;
 pub mod key;
 pub mod narrowing;
 pub mod network;

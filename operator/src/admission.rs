@@ -1,13 +1,7 @@
 //! Admission: the API server asks about each new pod, and the answer puts the sidecar into those that a holding covers, refuses
 //! those that could lead round it, and leaves the others as they are.
 
-pub(crate) mod containers;
-mod cover;
 mod draft;
-mod forbidden;
-mod inject;
-mod probes;
-mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -28,6 +22,7 @@ use kube::api::Api;
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use kube::{Client, ResourceExt as _};
+use shekara_crds::injection::{Refusal, Settings, covering, inject};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION};
 use shekara_policy::PolicyDocument;
@@ -45,8 +40,6 @@ use crate::events::{Notice, Notices};
 use crate::keys::Keys;
 use crate::metrics::{self, Metrics};
 use crate::watch::{Key, Owner};
-use containers::Settings;
-use refusal::Refusal;
 
 /// The largest review that is read. The API server takes requests of 3 MiB, and may write each of their bytes as an escape of six;
 /// a review that was cut off would leave a pod to the policies of the API server alone.
@@ -220,8 +213,8 @@ impl Admission {
     /// The holdings that cover a pod, as far as the caches know.
     fn covering(&self, arriving: &Arriving<'_>) -> Result<BTreeSet<String>, Refusal> {
         let holdings = self.caches.holdings.in_namespace(arriving.namespace);
-        let holdings: Vec<_> = holdings.into_iter().map(|(_, holding)| holding).collect();
-        cover::covering(arriving.labels, arriving.pod.labels(), arriving.pod.annotations(), &holdings)
+        let holdings = holdings.iter().map(|(_, holding)| &**holding);
+        covering(arriving.labels, arriving.pod.labels(), arriving.pod.annotations(), holdings)
     }
 
     /// Puts the sidecar into a pod of these holdings, which it knows by the stamps.
@@ -237,7 +230,7 @@ impl Admission {
         let observe_until = PolicyDocument::observed_until(&documents).filter(|until| *until > Timestamp::now());
         let Datagrams { endpoints, left_out } = datagrams(&documents);
         let settings = self.settings(arriving.uid.to_owned(), stamps, observe_until, endpoints)?;
-        Ok(match inject::inject(&pod, &holdings, &settings) {
+        Ok(match inject(&pod, &holdings, &settings) {
             Ok(patch) => Outcome::Injected { holdings, patch, warning: warning.or_else(|| unopened(&left_out)) },
             Err(refusal) => Outcome::Refused(refusal),
         })

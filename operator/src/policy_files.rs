@@ -13,6 +13,7 @@ use kube::core::Status;
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use shekara_crds::DataHolding;
+use shekara_crds::injection::{ENTRY, file_name};
 use shekara_policy::signed::{Bundle, LONGEST_BUNDLE};
 use tracing::{debug, info, warn};
 
@@ -22,13 +23,11 @@ use crate::documents::{Documents, Published};
 use crate::keys::Keys;
 use crate::ledger::store::Resumed;
 use crate::metrics::{Metrics, Write};
-use crate::signer::{file_key, file_name};
+use crate::signer::file_key;
 use crate::watch::{Cached, Key, Kind};
 
 /// The label of every file.
 const LABEL: &str = "shekara.dev/policy-file";
-/// The entry of a file, which pods mount under the name of the holding.
-pub(crate) const ENTRY: &str = "document.json";
 /// Under this name the operator owns the fields of a file.
 const FIELD_MANAGER: &str = "shekara-operator";
 

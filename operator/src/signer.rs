@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use shekara_crds::injection::file_name;
 use shekara_policy::PolicyDocument;
 use shekara_policy::signed::{Bundle, Expected, SignError, SignedDocument};
 
@@ -134,18 +135,6 @@ impl Signer {
 /// The ConfigMap of a holding: not longer than a name may be, whatever the holding is called.
 pub(crate) fn file_key(holding: &Key) -> Key {
     Key::new(&*holding.namespace, file_name(&holding.name))
-}
-
-/// Its name.
-pub(crate) fn file_name(holding: &str) -> String {
-    const LONGEST: usize = 253;
-    let name = format!("shekara-policy-{holding}");
-    if name.len() <= LONGEST {
-        return name;
-    }
-    use sha2::Digest as _;
-    let digest = sha2::Sha256::digest(holding);
-    digest.iter().fold(String::from("shekara-policy-"), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn lasts(lasts: Duration) -> SignedDuration {

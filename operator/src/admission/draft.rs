@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 use shekara_crds::draft::{categories, not_held};
+use shekara_crds::injection::{Fault, Refusal};
 use shekara_crds::{DATA_ANNOTATION, cover};
 use shekara_policy::Category;
 use shekara_policy::signed::Stamp;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::refusal::{Fault, Refusal};
 use super::{Admission, AdmissionError, Arriving, Outcome};
 use crate::drafts::keeper::differs;
 use crate::drafts::{DraftsError, Subject};

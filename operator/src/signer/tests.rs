@@ -156,10 +156,3 @@ fn a_replica_that_does_not_lead_gives_on_no_older_document_that_was_put_back() {
     let leading = Fixture { signer: follower, ..leader };
     assert!(leading.sign(1, hours(-5)).serial > second.serial);
 }
-
-#[test]
-fn names_of_files_are_names() {
-    assert_eq!(file_name("faces"), "shekara-policy-faces");
-    let (long, longer) = (file_name(&"a".repeat(250)), file_name(&"a".repeat(251)));
-    assert!(long.len() <= 253 && longer.len() <= 253 && long != longer);
-}

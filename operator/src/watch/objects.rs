@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt as _;
 pub(crate) use shekara_crds::pods::Proof;
+use shekara_crds::injection::{DOCUMENTS_VARIABLE, ROOT_VARIABLE};
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, cover, pods};
 use shekara_policy::signed::Stamp;
 
 use super::{Cached, Kind};
-use crate::admission::containers::{DOCUMENTS_VARIABLE, ROOT_VARIABLE};
 
 /// The labels of a namespace, and its UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,8 +6,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 use shekara_policy::probes::{Ask, HOOK, MOST_SECONDS, PORT, PROBE, Probe, Probes};
 
-use super::containers::{PROBES_VARIABLE, PROXY, RESERVED};
+use super::containers::{PROBES_VARIABLE, RESERVED};
 use super::refusal::Faults;
+use crate::pods::PROXY;
 
 /// Seconds that a hook after the start may take: the kubelet itself sets no limit.
 const POST_START: u32 = 60;

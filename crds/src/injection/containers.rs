@@ -8,32 +8,31 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
-pub(crate) use shekara_crds::pods::{HOLDINGS_VARIABLE, INIT, OBSERVE_VARIABLE, PROXY, VERIFY};
 use shekara_policy::Limits;
 use shekara_policy::probes::{HOOK, PORT, Probes};
 use shekara_policy::signed::{Fingerprint, Stamp};
 
-use crate::policy_files::ENTRY;
-use crate::signer::file_name;
+use super::files::{ENTRY, file_name};
+use crate::pods::{HOLDINGS_VARIABLE, INIT, OBSERVE_VARIABLE, PROXY, VERIFY};
 
 /// What the names of our containers and volumes begin with. Nobody else's may.
-pub(crate) const RESERVED: &str = "shekara-";
+pub(super) const RESERVED: &str = "shekara-";
 /// The volume with the token by which the sidecar shows which pod it is in.
-pub(crate) const TOKEN_VOLUME: &str = "shekara-token";
+pub(super) const TOKEN_VOLUME: &str = "shekara-token";
 /// The variable of the proxy with the fingerprint of the root key.
-pub(crate) const ROOT_VARIABLE: &str = "SHEKARA_ROOT";
+pub const ROOT_VARIABLE: &str = "SHEKARA_ROOT";
 /// The variable of the proxy with the UIDs of its holdings and the lowest serials.
-pub(crate) const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
+pub const DOCUMENTS_VARIABLE: &str = "SHEKARA_DOCUMENTS";
 /// The variable of the proxy with the lowest version of the key set.
 const KEY_SET_VARIABLE: &str = "SHEKARA_KEY_SET";
 /// The variable of packet filter and proxy with the addresses and ports that are open for datagrams; absent where none is.
-pub(crate) const DATAGRAMS_VARIABLE: &str = "SHEKARA_UDP";
+const DATAGRAMS_VARIABLE: &str = "SHEKARA_UDP";
 /// The variable of the proxy with what it asks the application in the kubelet's place; absent where that is nothing.
-pub(crate) const PROBES_VARIABLE: &str = "SHEKARA_PROBES";
+pub(super) const PROBES_VARIABLE: &str = "SHEKARA_PROBES";
 /// The variable of the proxy with the addresses of the pod's node, which the kubelet fills in; absent where there are no hooks.
 const NODE_VARIABLE: &str = "SHEKARA_NODE";
 /// The volume with the signed documents as they were last written beside the holdings.
-pub(crate) const FILES_VOLUME: &str = "shekara-policy";
+pub(super) const FILES_VOLUME: &str = "shekara-policy";
 
 /// Where the API server's own admission mounts the token of the service account.
 const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -47,30 +46,35 @@ const START: u32 = 300;
 
 /// What admission needs to know to build the containers.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) image: String,
-    pub(crate) pull_policy: String,
-    pub(crate) resources: ResourceRequirements,
-    pub(crate) log: String,
+pub struct Settings {
+    /// The sidecar's image.
+    pub image: String,
+    /// When nodes pull it.
+    pub pull_policy: String,
+    /// The resources of each container.
+    pub resources: ResourceRequirements,
+    /// What the sidecar logs.
+    pub log: String,
     /// What the sidecar holds at once.
-    pub(crate) limits: Limits,
+    pub limits: Limits,
     /// `host:port` of the policy API.
-    pub(crate) policy_api: String,
+    pub policy_api: String,
     /// The certificate of the authority that signs the policy API's, in PEM.
-    pub(crate) authority: String,
-    pub(crate) resolvers: Vec<SocketAddr>,
+    pub authority: String,
+    /// The resolvers of the cluster.
+    pub resolvers: Vec<SocketAddr>,
     /// What the pod trusts for life.
-    pub(crate) root: Fingerprint,
+    pub root: Fingerprint,
     /// The version of the key set of the moment: no older one counts.
-    pub(crate) key_set: u64,
+    pub key_set: u64,
     /// The UID of the pod's namespace.
-    pub(crate) namespace_uid: String,
+    pub namespace_uid: String,
     /// Its holdings, each with the serial of the document of the moment: no older one counts.
-    pub(crate) stamps: Vec<Stamp>,
+    pub stamps: Vec<Stamp>,
     /// Until when all of them observe.
-    pub(crate) observe_until: Option<Timestamp>,
+    pub observe_until: Option<Timestamp>,
     /// The addresses and ports that their documents list for datagrams, each of which gets a port of its own.
-    pub(crate) datagrams: Vec<SocketAddr>,
+    pub datagrams: Vec<SocketAddr>,
 }
 
 /// The three containers, in their order. `asked` is what the kubelet asks the sidecar for.

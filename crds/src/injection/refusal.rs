@@ -5,21 +5,21 @@ use std::fmt;
 
 /// Everything for which a pod is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// The names of the holdings that cover the pod; empty where it asks for one that does not exist.
-    pub(super) holdings: BTreeSet<String>,
+    pub holdings: BTreeSet<String>,
     /// What is wrong, never empty.
-    pub(super) faults: Vec<Fault>,
+    pub faults: Vec<Fault>,
 }
 
 /// A field that a covered pod may not have, or not so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {sentence}")]
-pub(crate) struct Fault {
+pub struct Fault {
     /// The path of the field.
-    pub(super) field: String,
+    pub field: String,
     /// What is wrong with it and what can be done, without a full stop.
-    pub(super) sentence: String,
+    pub sentence: String,
 }
 
 impl std::error::Error for Refusal {}

@@ -1,7 +1,8 @@
 use rstest::rstest;
 
 use super::*;
-use crate::admission::containers::{FILES_VOLUME, INIT, PROXY, TOKEN_VOLUME, VERIFY, files_volume};
+use crate::injection::containers::{FILES_VOLUME, TOKEN_VOLUME, files_volume};
+use crate::pods::{INIT, PROXY, VERIFY};
 
 fn settings() -> Settings {
     Settings {

@@ -1,23 +1,21 @@
 //! Which holdings cover a new pod.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use shekara_crds::{DataHolding, HOLDING_ANNOTATION, cover};
 
 use super::refusal::{Fault, Refusal};
+use crate::{DataHolding, HOLDING_ANNOTATION, cover};
 
 /// The names of the holdings that cover a pod with these labels and annotations; none for a pod that is nobody's.
 ///
 /// # Errors
 /// When the pod asks for a holding that does not exist: it would start without the protection that it asks for.
-pub(super) fn covering(
+pub fn covering<'a>(
     namespace: &BTreeMap<String, String>,
     labels: &BTreeMap<String, String>,
     annotations: &BTreeMap<String, String>,
-    holdings: &[Arc<DataHolding>],
+    holdings: impl IntoIterator<Item = &'a DataHolding>,
 ) -> Result<BTreeSet<String>, Refusal> {
-    cover::covering(namespace, labels, annotations, holdings.iter().map(|holding| &**holding)).map_err(|missing| {
+    cover::covering(namespace, labels, annotations, holdings).map_err(|missing| {
         let field = format!("metadata.annotations[{HOLDING_ANNOTATION}]");
         Refusal { holdings: BTreeSet::new(), faults: vec![Fault { field, sentence: missing.to_string() }] }
     })
@@ -27,16 +25,16 @@ pub(super) fn covering(
 mod tests {
     use rstest::rstest;
     use serde_json::json;
-    use shekara_crds::PROTECT_LABEL;
 
     use super::*;
+    use crate::PROTECT_LABEL;
 
-    fn holding(name: &str, app: &str) -> Arc<DataHolding> {
+    fn holding(name: &str, app: &str) -> DataHolding {
         let holding = json!({
             "apiVersion": "shekara.dev/v1alpha1", "kind": "DataHolding", "metadata": {"name": name, "namespace": "n"},
             "spec": {"title": "t", "controller": {"name": "c", "country": "KZ"}, "workloadSelector": {"matchLabels": {"app": app}}, "data": []}
         });
-        Arc::new(serde_json::from_value(holding).unwrap())
+        serde_json::from_value(holding).unwrap()
     }
 
     fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -75,7 +73,7 @@ mod tests {
     #[case("a", "one")]
     #[case("b", "")]
     fn a_pod_that_says_what_it_holds_is_matched_anywhere(#[case] app: &str, #[case] expected: &str) {
-        let annotations = map(&[(shekara_crds::DATA_ANNOTATION, "vehicle.location")]);
+        let annotations = map(&[(crate::DATA_ANNOTATION, "vehicle.location")]);
         let covering = covering(&BTreeMap::new(), &map(&[("app", app)]), &annotations, &[holding("one", "a")]);
         assert_eq!(covering.unwrap().into_iter().collect::<Vec<_>>().join(","), expected);
     }

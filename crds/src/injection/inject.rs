@@ -6,12 +6,12 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use serde_json::{Map, Value, json};
-use shekara_crds::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 
 use super::containers::{FILES_VOLUME, Settings, containers, files_volume, same, token_volume};
 use super::forbidden;
 use super::probes::{self, Rewritten};
 use super::refusal::{Fault, Faults, Refusal};
+use crate::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 
 /// The capabilities that no application keeps: with the first two it could leave past the sidecar, with the third it could take
 /// them. The others stay, so that images which start as root and change their user run as before.
@@ -21,7 +21,7 @@ const DROPPED: [&str; 3] = ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"];
 ///
 /// # Errors
 /// When the pod has what a covered pod may not have; every such field is named.
-pub(crate) fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> Result<Patch, Refusal> {
+pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> Result<Patch, Refusal> {
     let typed: Pod = serde_json::from_value(pod.clone()).map_err(|problem| unreadable(holdings, problem))?;
     let spec = typed.spec.unwrap_or_default();
     let mut faults = Faults::default();

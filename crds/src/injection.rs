@@ -1,0 +1,16 @@
+//! What admission makes of a covered pod: the sidecar in it, or a refusal that names each field. It is a pure function of the pod, its
+//! holdings and what the operator tells its pods, so that whoever asks before a pod is created gets the same answer.
+
+mod containers;
+mod covering;
+mod files;
+mod forbidden;
+mod inject;
+mod probes;
+mod refusal;
+
+pub use containers::{DOCUMENTS_VARIABLE, ROOT_VARIABLE, Settings};
+pub use covering::covering;
+pub use files::{ENTRY, file_name};
+pub use inject::inject;
+pub use refusal::{Fault, Refusal};
