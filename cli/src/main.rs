@@ -1,6 +1,7 @@
 //! `kubectl shekara`: a plugin of kubectl for holdings, and the builder of geo tables.
 
 mod arguments;
+mod check;
 mod completion;
 mod cover;
 mod explain;
@@ -45,6 +46,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Say whether a flow would leave, and by which rule; nothing is sent
     Simulate(simulate::Arguments),
+    /// Say whether manifests would be admitted, and what would be put into their pods; no cluster is needed
+    Check(check::Arguments),
     /// Draft recipients and transfers from what was seen
     Propose(propose::Arguments),
     /// Build and read geo tables
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Inventory(arguments) => inventory::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Propose(arguments) => propose::run(&arguments),
         Command::Geo(command) => geo::run(command).map(|()| ExitCode::SUCCESS),
         Command::Completion(arguments) => completion::run(&arguments),

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod files;
+mod workloads;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
 
 use crate::arguments::Common;
 pub(crate) use crate::network::{Asked, Network};
+pub(crate) use workloads::Workload;
 
 /// The name of the operator's Deployment.
 pub(crate) const OPERATOR: &str = "shekara-operator";
@@ -29,6 +31,8 @@ pub(crate) struct Objects {
     pub(crate) namespaces: Vec<Namespace>,
     /// The pods; none where they could not be read.
     pub(crate) pods: Option<Vec<Pod>>,
+    /// The workloads of manifests, whatever is in a cluster.
+    pub(crate) workloads: Vec<Workload>,
     pub(crate) services: Vec<Service>,
     pub(crate) operator: Option<Deployment>,
     /// Whether standards and recipients were read: without them nothing can be compiled.
@@ -56,6 +60,8 @@ pub(crate) struct Needs {
     pub(crate) surroundings: bool,
     /// Who is where in the cluster, as far as files say it.
     pub(crate) network: bool,
+    /// The workloads of files.
+    pub(crate) workloads: bool,
 }
 
 /// How much a command needs something.

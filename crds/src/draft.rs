@@ -154,6 +154,21 @@ pub fn not_held<'a>(data: &BTreeSet<Category>, holdings: impl IntoIterator<Item 
     data.iter().filter(|category| !held.contains(category.as_str())).copied().collect()
 }
 
+/// That an annotation names categories which these holdings do not hold, and what to do.
+#[must_use]
+pub fn differs(
+    missing: impl Iterator<Item = impl std::fmt::Display>,
+    holdings: impl Iterator<Item = impl std::fmt::Display>,
+) -> String {
+    let list = |names: Vec<String>| names.join(", ");
+    let missing = list(missing.map(|category| category.to_string()).collect());
+    let holdings = list(holdings.map(|name| name.to_string()).collect());
+    format!(
+        "it says that the workload holds {missing}, which the DataHolding that covers it ({holdings}) does not hold: add that to its \
+         spec.data, or take it out of the annotation (DataNotHeld)"
+    )
+}
+
 fn title(marked: &Marked<'_>) -> String {
     format!("{PLACEHOLDER} ({} {})", marked.kind, marked.name).chars().take(TITLE).collect()
 }

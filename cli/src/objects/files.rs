@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shekara_crds::closed;
 
-use super::{OPERATOR, Objects, Request};
+use super::{OPERATOR, Objects, Request, Workload};
 use crate::arguments::Common;
 
 /// The endings of files that are read of a folder.
@@ -23,6 +23,9 @@ pub(super) fn read(common: &Common, request: &Request) -> Result<Objects> {
             let text = text(&file).with_context(|| format!("{shown} cannot be read"))?;
             let documents = documents(&text).with_context(|| format!("{shown} is neither YAML nor JSON"))?;
             for document in documents.into_iter().flat_map(items) {
+                if request.needs.workloads {
+                    objects.workloads.extend(Workload::of(&document));
+                }
                 take(&mut objects, document, common.namespace.as_deref()).with_context(|| shown.clone())?;
             }
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::ResourceExt as _;
-use shekara_crds::draft::{categories, not_held};
+use shekara_crds::draft::{categories, differs, not_held};
 use shekara_crds::injection::{Fault, Refusal};
 use shekara_crds::{DATA_ANNOTATION, cover};
 use shekara_policy::Category;
@@ -15,7 +15,6 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::{Admission, AdmissionError, Arriving, Outcome};
-use crate::drafts::keeper::differs;
 use crate::drafts::{DraftsError, Subject};
 use crate::watch::{Key, Owner};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Client, ResourceExt as _};
-use shekara_crds::draft::{categories, not_held};
+use shekara_crds::draft::{categories, differs, not_held};
 use shekara_crds::{DATA_ANNOTATION, DataHolding};
 use tracing::warn;
 
@@ -213,20 +213,6 @@ impl Keeper {
         self.templates.insert(uid.clone(), (workload.generation, Arc::clone(&template)));
         Ok(Some(template))
     }
-}
-
-/// That an annotation names categories which these holdings do not hold, and what to do.
-pub(crate) fn differs(
-    missing: impl Iterator<Item = impl std::fmt::Display>,
-    holdings: impl Iterator<Item = impl std::fmt::Display>,
-) -> String {
-    let list = |names: Vec<String>| names.join(", ");
-    let missing = list(missing.map(|category| category.to_string()).collect());
-    let holdings = list(holdings.map(|name| name.to_string()).collect());
-    format!(
-        "it says that the workload holds {missing}, which the DataHolding that covers it ({holdings}) does not hold: add that to its \
-         spec.data, or take it out of the annotation (DataNotHeld)"
-    )
 }
 
 #[cfg(test)]

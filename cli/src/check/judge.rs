@@ -1,0 +1,89 @@
+//! What admission would say of a workload's pods, by the operator's own rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
+use kube::ResourceExt as _;
+use serde_json::Value;
+use shekara_crds::draft::{categories, differs, not_held};
+use shekara_crds::injection::{Fault, Refusal, Settings, covering, inject};
+use shekara_crds::{DATA_ANNOTATION, DataHolding, cover};
+use shekara_policy::Limits;
+use shekara_policy::signed::Stamp;
+
+use crate::objects::Workload;
+
+/// What would become of the pods.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// Nobody's: they stay as they are.
+    Untouched,
+    /// They get the sidecar by these holdings; none where the annotation would make a draft first.
+    Covered { holdings: BTreeSet<String>, patch: Value, warning: Option<String> },
+    /// They are not admitted.
+    Refused(Refusal),
+}
+
+/// Judges the pods of a workload in a namespace with these labels and holdings.
+pub(super) fn judge(workload: &Workload, labels: &BTreeMap<String, String>, holdings: &[&DataHolding]) -> Result<Outcome> {
+    let pod: Pod = serde_json::from_value(workload.pod.clone()).with_context(|| format!("{workload} has no pod template"))?;
+    let covering = match covering(labels, pod.labels(), pod.annotations(), holdings.iter().copied()) {
+        Ok(covering) => covering,
+        Err(refusal) => return Ok(Outcome::Refused(refusal)),
+    };
+    let Some(data) = pod.annotations().get(DATA_ANNOTATION) else {
+        return Ok(if covering.is_empty() { Outcome::Untouched } else { cover(workload, covering, None) });
+    };
+    let refused = |holdings: &BTreeSet<String>, sentence: String| {
+        let field = format!("metadata.annotations[{DATA_ANNOTATION}]");
+        Outcome::Refused(Refusal { holdings: holdings.clone(), faults: vec![Fault { field, sentence }] })
+    };
+    let data = match categories(data) {
+        Ok(data) => data,
+        Err(problem) => return Ok(refused(&covering, problem.to_string())),
+    };
+    if covering.is_empty() {
+        return Ok(cover(workload, covering, Some("a draft of a DataHolding would be made for them".into())));
+    }
+    let claiming = holdings.iter().copied().filter(|holding| covering.contains(&holding.name_any()));
+    let missing = not_held(&data, claiming);
+    if missing.is_empty() {
+        return Ok(cover(workload, covering, None));
+    }
+    let sentence = differs(missing.iter(), covering.iter());
+    Ok(if cover::is_protected(labels) { refused(&covering, sentence) } else { cover(workload, covering, Some(sentence)) })
+}
+
+fn cover(workload: &Workload, holdings: BTreeSet<String>, warning: Option<String>) -> Outcome {
+    // a draft is called after its workload; here its name changes nothing
+    let named = if holdings.is_empty() { [workload.name.clone()].into() } else { holdings.clone() };
+    match inject(&workload.pod, &named, &settings(&named)) {
+        Ok(patch) => Outcome::Covered { holdings, patch: serde_json::to_value(patch).unwrap_or_default(), warning },
+        Err(refusal) => Outcome::Refused(Refusal { holdings, ..refusal }),
+    }
+}
+
+/// What the operator would tell the pods, as far as it can be said without one.
+fn settings(holdings: &BTreeSet<String>) -> Settings {
+    let stamp = |name: &String| Stamp { name: name.clone(), uid: UNKNOWN.into(), serial: 0 };
+    Settings {
+        image: "shekara-sidecar".into(),
+        pull_policy: "IfNotPresent".into(),
+        resources: ResourceRequirements::default(),
+        log: "info".into(),
+        limits: Limits::default(),
+        policy_api: UNKNOWN.into(),
+        authority: UNKNOWN.into(),
+        root: Default::default(),
+        key_set: 0,
+        namespace_uid: UNKNOWN.into(),
+        stamps: holdings.iter().map(stamp).collect(),
+        observe_until: None,
+        datagrams: vec![],
+        resolvers: vec![],
+    }
+}
+
+/// What the operator alone knows.
+const UNKNOWN: &str = "unknown";
