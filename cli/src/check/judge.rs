@@ -33,7 +33,7 @@ pub(super) fn judge(workload: &Workload, labels: &BTreeMap<String, String>, hold
         Err(refusal) => return Ok(Outcome::Refused(refusal)),
     };
     let Some(data) = pod.annotations().get(DATA_ANNOTATION) else {
-        return Ok(if covering.is_empty() { Outcome::Untouched } else { cover(workload, covering, None) });
+        return if covering.is_empty() { Ok(Outcome::Untouched) } else { cover(workload, covering, None) };
     };
     let refused = |holdings: &BTreeSet<String>, sentence: String| {
         let field = format!("metadata.annotations[{DATA_ANNOTATION}]");
@@ -44,30 +44,30 @@ pub(super) fn judge(workload: &Workload, labels: &BTreeMap<String, String>, hold
         Err(problem) => return Ok(refused(&covering, problem.to_string())),
     };
     if covering.is_empty() {
-        return Ok(cover(workload, covering, Some("a draft of a DataHolding would be made for them".into())));
+        return cover(workload, covering, Some("a draft of a DataHolding would be made for them".into()));
     }
     let claiming = holdings.iter().copied().filter(|holding| covering.contains(&holding.name_any()));
     let missing = not_held(&data, claiming);
     if missing.is_empty() {
-        return Ok(cover(workload, covering, None));
+        return cover(workload, covering, None);
     }
     let sentence = differs(missing.iter(), covering.iter());
-    Ok(if cover::is_protected(labels) { refused(&covering, sentence) } else { cover(workload, covering, Some(sentence)) })
+    if cover::is_protected(labels) { Ok(refused(&covering, sentence)) } else { cover(workload, covering, Some(sentence)) }
 }
 
-fn cover(workload: &Workload, holdings: BTreeSet<String>, warning: Option<String>) -> Outcome {
+fn cover(workload: &Workload, holdings: BTreeSet<String>, warning: Option<String>) -> Result<Outcome> {
     // a draft is called after its workload; here its name changes nothing
     let named = if holdings.is_empty() { [workload.name.clone()].into() } else { holdings.clone() };
-    match inject(&workload.pod, &named, &settings(&named)) {
-        Ok(patch) => Outcome::Covered { holdings, patch: serde_json::to_value(patch).unwrap_or_default(), warning },
+    Ok(match inject(&workload.pod, &named, &settings(&named)?) {
+        Ok(patch) => Outcome::Covered { holdings, patch: serde_json::to_value(patch)?, warning },
         Err(refusal) => Outcome::Refused(Refusal { holdings, ..refusal }),
-    }
+    })
 }
 
 /// What the operator would tell the pods, as far as it can be said without one.
-fn settings(holdings: &BTreeSet<String>) -> Settings {
+fn settings(holdings: &BTreeSet<String>) -> Result<Settings> {
     let stamp = |name: &String| Stamp { name: name.clone(), uid: UNKNOWN.into(), serial: 0 };
-    Settings {
+    Ok(Settings {
         image: "shekara-sidecar".into(),
         pull_policy: "IfNotPresent".into(),
         resources: ResourceRequirements::default(),
@@ -75,14 +75,14 @@ fn settings(holdings: &BTreeSet<String>) -> Settings {
         limits: Limits::default(),
         policy_api: UNKNOWN.into(),
         authority: UNKNOWN.into(),
-        root: Default::default(),
+        root: "0".repeat(64).parse()?,
         key_set: 0,
         namespace_uid: UNKNOWN.into(),
         stamps: holdings.iter().map(stamp).collect(),
         observe_until: None,
         datagrams: vec![],
         resolvers: vec![],
-    }
+    })
 }
 
 /// What the operator alone knows.
