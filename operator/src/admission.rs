@@ -22,13 +22,13 @@ use kube::api::Api;
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use kube::{Client, ResourceExt as _};
+use sha2::{Digest as _, Sha256};
 use shekara_crds::injection::{Refusal, Settings, covering, inject};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION};
 use shekara_policy::PolicyDocument;
 use shekara_policy::datagrams::{Datagrams, MOST, WIDEST, datagrams};
 use shekara_policy::signed::Stamp;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use kube::ResourceExt as _;
 use serde::Serialize;
 use serde_json::Value;
 use shekara_crds::{DataHolding, PROTECT_LABEL};

@@ -407,9 +407,9 @@ fn clients(fixture: &mut Fixture, client: Value) {
 fn only_a_standard_asks_for_lists_and_a_client_abroad_is_barred() {
     let mut fixture = fixture();
     fixture.holding["spec"]["clients"] = json!([{"network": "192.0.2.0/24", "data": ["biometric.face"]}]);
-    assert_eq!(fixture.with(|holding, around| compile(holding, around)).document.inbound, None);
+    assert_eq!(fixture.with(compile).document.inbound, None);
     clients(&mut fixture, json!({"network": "192.0.2.0/24", "country": "KZ", "ports": [443], "data": ["biometric.face"]}));
-    let compiled = fixture.with(|holding, around| compile(holding, around));
+    let compiled = fixture.with(compile);
     let inbound = compiled.document.inbound.unwrap();
     let [terms] = inbound.standards.as_slice() else { panic!("{inbound:?}") };
     let from: Vec<_> = terms.from.iter().map(|source| (source.name.as_str(), source.pods, source.networks.len())).collect();
@@ -419,10 +419,10 @@ fn only_a_standard_asks_for_lists_and_a_client_abroad_is_barred() {
     let mut open = fixture.standards[0].clone();
     (open["metadata"]["name"], open["spec"]["inbound"]) = (json!("open"), Value::Null);
     fixture.standards.push(open);
-    let inbound = fixture.with(|holding, around| compile(holding, around)).document.inbound.unwrap();
+    let inbound = fixture.with(compile).document.inbound.unwrap();
     assert_eq!((inbound.standards.len(), inbound.clients[0].constraints.len()), (1, 2));
     fixture.holding["spec"]["clients"][0]["country"] = json!("DE");
-    let compiled = fixture.with(|holding, around| compile(holding, around));
+    let compiled = fixture.with(compile);
     assert_eq!(compiled.document.inbound.unwrap().clients[0].barred, Some(Reason::InboundCrossBorder));
     let problem = &compiled.problems[0];
     assert_eq!((problem.field.as_str(), problem.code), ("spec.clients[0].country", ProblemCode::CrossBorder));
@@ -442,7 +442,7 @@ fn a_client_that_cannot_be_read_opens_nothing_and_is_named(
 ) {
     let mut fixture = fixture();
     clients(&mut fixture, client);
-    let compiled = fixture.with(|holding, around| compile(holding, around));
+    let compiled = fixture.with(compile);
     assert!(compiled.problems.iter().any(|problem| problem.field == field), "{:?}", compiled.problems);
     let inbound = compiled.document.inbound.unwrap();
     match inbound.clients.first() {
@@ -455,6 +455,6 @@ fn a_client_that_cannot_be_read_opens_nothing_and_is_named(
 fn a_standard_that_cannot_be_read_lets_no_source_of_the_platform_in() {
     let mut fixture = fixture();
     fixture.standards[0]["spec"]["homeCountries"] = json!(["??"]);
-    let inbound = fixture.with(|holding, around| compile(holding, around)).document.inbound.unwrap();
+    let inbound = fixture.with(compile).document.inbound.unwrap();
     assert_eq!(inbound.standards[0].from, []);
 }

@@ -57,8 +57,10 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     )
     .await?;
     for server in [&covered, &free] {
-        until(&format!("{} answers", server.name), SOON, async || Ok(Seen::some_or(ask(&scraper, server, 1, 1).await.ok(), "not yet")))
-            .await?;
+        until(&format!("{} answers", server.name), SOON, async || {
+            Ok(Seen::some_or(ask(&scraper, server, 1, 1).await.ok(), "not yet"))
+        })
+        .await?;
     }
     let (mut with, mut without) = (Totals::default(), Totals::default());
     for _ in 0..ROUNDS {
@@ -89,7 +91,8 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 
 async fn ask(from: &Client, server: &Client, connections: usize, bytes: u64) -> Result<Round> {
     let program = include_str!("../../clients/ask.py");
-    let command = ["python3", "-c", program, &server.v4()?.to_string(), &PORT.to_string(), &connections.to_string(), &bytes.to_string()];
+    let command =
+        ["python3", "-c", program, &server.v4()?.to_string(), &PORT.to_string(), &connections.to_string(), &bytes.to_string()];
     Ok(serde_json::from_str(&from.run_within(LIMIT, &command).await?.success()?)?)
 }
 

@@ -85,10 +85,11 @@ async fn application(tasks: &mut JoinSet<()>, said: &'static [u8]) -> (u16, Arc<
     let (port, heard) = (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<String>>>::default());
     let hearing = heard.clone();
     tasks.spawn(async move {
+        let mut answers = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let hearing = hearing.clone();
-            tokio::spawn(async move {
+            answers.spawn(async move {
                 let head = answer(stream, said).await;
                 hearing.lock().unwrap().push(head);
             });
@@ -162,10 +163,11 @@ async fn over_tls_any_certificate_will_do_and_no_tls_will_not() {
     let port = listener.local_addr().unwrap().port();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
     tasks.spawn(async move {
+        let mut answers = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             if let Ok(stream) = acceptor.accept(stream).await {
-                tokio::spawn(answer(stream, b"HTTP/1.1 200 OK\r\n\r\n"));
+                answers.spawn(answer(stream, b"HTTP/1.1 200 OK\r\n\r\n"));
             }
         }
     });
@@ -214,10 +216,11 @@ async fn a_service_that_says_by_grpc_that_it_serves_succeeds_and_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tasks.spawn(async move {
+        let mut answers = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            tokio::spawn(server.serve_connection(TokioIo::new(stream), service_fn(health)));
+            answers.spawn(server.serve_connection(TokioIo::new(stream), service_fn(health)));
         }
     });
     let asking = async |service: &str| Asking::at(port, &Ask::Grpc { service: service.into() }, &[]).await;
