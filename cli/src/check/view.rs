@@ -71,7 +71,9 @@ impl Check {
         workloads.sort_by(|one, other| (&one.namespace, &one.kind, &one.name).cmp(&(&other.namespace, &other.kind, &other.name)));
         let mut warnings: Vec<String> = unknown
             .into_iter()
-            .map(|namespace| format!("the namespace {namespace} is not in the files: it is taken for one with the label {PROTECT_LABEL}=true"))
+            .map(|namespace| {
+                format!("the namespace {namespace} is not in the files: it is taken for one with the label {PROTECT_LABEL}=true")
+            })
             .collect();
         if objects.holdings.is_empty() {
             warnings.push("no DataHolding is in the files, so none covers anything".into());
@@ -90,7 +92,12 @@ impl Check {
             let tone = if workload.faults.is_empty() { Tone::Good } else { Tone::Bad };
             let holdings = workload.holdings.iter().map(String::as_str).collect::<Vec<_>>().join(",");
             let name = format!("{} {}", workload.kind, workload.name);
-            vec![workload.namespace.clone().into(), name.into(), Cell::new(workload.outcome, tone), or_dash(Some(&holdings)).to_owned().into()]
+            vec![
+                workload.namespace.clone().into(),
+                name.into(),
+                Cell::new(workload.outcome, tone),
+                or_dash(Some(&holdings)).to_owned().into(),
+            ]
         };
         let rows = self.workloads.iter().map(row).collect();
         text.table(&["NAMESPACE", "WORKLOAD", "OUTCOME", "HOLDINGS"], rows);
@@ -165,9 +172,11 @@ fn changes(pod: &Value, patch: &Value) -> Vec<String> {
             ["spec", list, index, "securityContext", "capabilities", "drop", "-"] => {
                 Some(format!("{} loses NET_ADMIN, NET_RAW and SYS_ADMIN where it had them", container(pod, list, index)))
             }
-            ["spec", list, index, fields @ .., "httpGet"] => {
-                Some(format!("{} of {} asks the sidecar, which asks the application", fields.join("."), container(pod, list, index)))
-            }
+            ["spec", list, index, fields @ .., "httpGet"] => Some(format!(
+                "{} of {} asks the sidecar, which asks the application",
+                fields.join("."),
+                container(pod, list, index)
+            )),
             _ => None,
         };
         changes.extend(change.filter(|change| !changes.contains(change)));

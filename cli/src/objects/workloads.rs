@@ -37,7 +37,9 @@ impl Workload {
         let name = text("/metadata/name").or(text("/metadata/generateName")).unwrap_or_default();
         let at = |field: &str| object.pointer(&format!("/{}", format!("{template}{field}").replace('.', "/"))).cloned();
         let mut metadata = at("metadata").unwrap_or_default();
-        if template.is_empty() && let Some(fields) = metadata.as_object_mut() {
+        if template.is_empty()
+            && let Some(fields) = metadata.as_object_mut()
+        {
             // of a pod that runs already, which would be created anew
             for settled in ["uid", "resourceVersion", "creationTimestamp", "managedFields"] {
                 fields.remove(settled);
@@ -85,7 +87,8 @@ mod tests {
 
     #[test]
     fn what_another_object_made_and_what_makes_no_pods_is_none() {
-        let owned = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "ownerReferences": [{"controller": true}]}});
+        let owned =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "ownerReferences": [{"controller": true}]}});
         let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}});
         assert!(Workload::of(&owned).is_none() && Workload::of(&service).is_none());
     }

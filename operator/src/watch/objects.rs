@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt as _;
-pub(crate) use shekara_crds::pods::Proof;
 use shekara_crds::injection::{DOCUMENTS_VARIABLE, ROOT_VARIABLE};
+pub(crate) use shekara_crds::pods::Proof;
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, cover, pods};
 use shekara_policy::signed::Stamp;
 
