@@ -5,7 +5,8 @@ It needs nothing but Python's standard library. TARGETS is JSON:
 
 listed        {"name", "v4", "v6"}: a party that the pod may reach over TLS on 443 and HTTP on 80
 unlisted      a name that nobody lists; labels are put before it
-strangers_v4  a network of documentation addresses where nobody is, and strangers_v6: each way has an address of its own there
+strangers_v4  a network of documentation addresses where nobody is, and strangers_v6: each way that is seen by its address has one of its own
+              there, and the others have the last together
 resolver      the cluster's resolver; foreign_resolver: another one
 own           the pod's own addresses: {"v4", "v6"}
 opaque        [address, port] of a party that is listed by name, and that this pod has not looked up
@@ -48,11 +49,13 @@ def way(row, name, sees=(), inside=None):
 class Try:
     """One attempt: its targets, its own addresses, and a marker that nothing else carries."""
 
-    def __init__(self, targets, number):
+    def __init__(self, targets, number, sees):
         self.__dict__.update(targets)
         self.marker = f"adversary-{number:03d}"
-        self.v4 = str(ipaddress.ip_network(self.strangers_v4)[number + 1])
-        self.v6 = str(ipaddress.ip_network(self.strangers_v6)[number + 1])
+        own = {4, 6} & set(sees)
+        place = sum(bool({4, 6} & set(other[2])) for other in WAYS[:number]) + 1 if own else -2
+        self.v4 = str(ipaddress.ip_network(self.strangers_v4)[place])
+        self.v6 = str(ipaddress.ip_network(self.strangers_v6)[place])
         self.question = f"{self.marker}.{self.unlisted}"
 
     @property
@@ -885,7 +888,7 @@ def main():
     for number, (row, name, sees, inside, function) in enumerate(WAYS):
         if inside is not None and inside not in targets.get("inside", {}) and inside not in targets:
             continue
-        t = Try(targets, number)
+        t = Try(targets, number, sees)
         line = {"row": row, "way": name, **seen_by(t, name, sees)}
         if len(running) == AT_ONCE:
             finish(*running.pop(0))
