@@ -95,7 +95,7 @@ async fn a_bound_closes_its_flows_to_the_byte_and_the_next_one_is_denied() {
     first.write_all(&[1]).await.unwrap();
     is_closed(&mut first).await;
     // whoever is refused at once may hear of it while connecting
-    if let Ok(mut third) = place.dial(MAPS.v4, COUNTED).await {
+    if let Some(mut third) = place.dial_unless_reset(MAPS.v4, COUNTED).await {
         is_closed(&mut third).await;
     }
     let record = place.record(|record| record.end == End::Refused && record.port == COUNTED).await;
