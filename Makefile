@@ -115,7 +115,7 @@ e2e: cluster-up ## Scenarios on the test cluster, which stays up: make e2e SCENA
 e2e-long: long-images cluster-up ## Long scenarios on the test cluster, which stays up: make e2e-long SCENARIO=policy_change
 	e2e/cluster load moreclients
 	cargo test --quiet $(workspace) --test scenarios_long --no-run
-	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_long -- --test-threads=1 $(SCENARIO)
+	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_long -- --test-threads=2 $(SCENARIO)
 
 .PHONY: long-images
 long-images: ## Build the images that the long scenarios alone need

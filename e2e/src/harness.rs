@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use futures::FutureExt as _;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::scenario::Scenario;
@@ -26,6 +27,9 @@ pub enum Needs {
     Own,
 }
 
+/// Held by the scenario that has its turn, where one runs after the other. Fair: the order is the one in which they are listed.
+static TURN: Mutex<()> = Mutex::const_new(());
+
 /// A scenario for [`run`].
 pub fn scenario<F>(name: &'static str, needs: Needs, body: F) -> Trial
 where
@@ -39,16 +43,18 @@ pub fn scenario_within<F>(limit: Duration, name: &'static str, needs: Needs, bod
 where
     F: AsyncFnOnce(&Scenario) -> Result<()> + Send + 'static,
 {
-    Trial::ignorable_test(name, move || {
-        if needs != Needs::Cluster && environment::world()?.is_none() {
-            return Ok(Completion::ignored_with("not run: needs the world"));
-        }
-        if needs == Needs::Own && environment::is_current() {
-            return Ok(Completion::ignored_with("not run: it would disturb an installation that is not the tests' own"));
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(conduct(name, limit, body))?;
-        Ok(Completion::Completed)
+    trial(name, needs, move || conduct(name, limit, body))
+}
+
+/// A scenario that runs after the one before it of this kind has ended, however many run at once: others may run beside it, if
+/// they leave the processors and the installation alone.
+pub fn scenario_in_turn<F>(limit: Duration, name: &'static str, needs: Needs, body: F) -> Trial
+where
+    F: AsyncFnOnce(&Scenario) -> Result<()> + Send + 'static,
+{
+    trial(name, needs, move || {
+        let _turn = TURN.blocking_lock();
+        conduct(name, limit, body)
     })
 }
 
@@ -58,7 +64,25 @@ pub fn run(scenarios: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), scenarios).exit_code()
 }
 
-async fn conduct(name: &str, limit: Duration, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<(), Failed> {
+fn trial(name: &'static str, needs: Needs, conduct: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if needs != Needs::Cluster && environment::world()?.is_none() {
+            return Ok(Completion::ignored_with("not run: needs the world"));
+        }
+        if needs == Needs::Own && environment::is_current() {
+            return Ok(Completion::ignored_with("not run: it would disturb an installation that is not the tests' own"));
+        }
+        conduct()?;
+        Ok(Completion::Completed)
+    })
+}
+
+fn conduct(name: &str, limit: Duration, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(conclude(name, limit, body))
+}
+
+async fn conclude(name: &str, limit: Duration, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<(), Failed> {
     let scenario = Scenario::begin(name).await.map_err(explain)?;
     let ended = AssertUnwindSafe(timeout(limit, body(&scenario))).catch_unwind().await;
     let outcome = match ended {
