@@ -56,6 +56,26 @@ struct Entry {
     earlier: Totals,
 }
 
+/// What a sidecar said last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// The digests of the documents that it enforces.
+    pub(crate) documents: Vec<String>,
+    /// How sure it is of them.
+    pub(crate) standing: Standing,
+    /// Why it refused what it was given last.
+    pub(crate) refused: Option<Reason>,
+    /// Whether its packet filter is proven no more.
+    pub(crate) unproven: bool,
+}
+
+impl Heard {
+    /// Whether it enforces the document with this digest.
+    pub(crate) fn enforces(&self, digest: &str) -> bool {
+        self.documents.iter().any(|enforced| enforced == digest)
+    }
+}
+
 /// What became of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recorded {
@@ -136,19 +156,12 @@ impl Ledger {
         self.lock().forget(holding);
     }
 
-    /// The digests of the documents that the sidecar of a pod enforces; absent before its first checkpoint.
-    pub(crate) fn loaded(&self, pod: &PodSummary) -> Option<Vec<String>> {
+    /// What the sidecar of a pod said last; absent before its first checkpoint.
+    pub(crate) fn heard(&self, pod: &PodSummary) -> Option<Heard> {
         let state = self.lock();
         let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid && entry.heard)?;
-        Some(entry.newest.documents.clone())
-    }
-
-    /// How sure the sidecar of a pod is of its documents, and why it refused what it was given last; absent before its first
-    /// checkpoint.
-    pub(crate) fn standing(&self, pod: &PodSummary) -> Option<(Standing, Option<Reason>)> {
-        let state = self.lock();
-        let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid && entry.heard)?;
-        Some((entry.newest.standing, entry.newest.refused))
+        let Checkpoint { documents, standing, refused, unproven, .. } = &entry.newest;
+        Some(Heard { documents: documents.clone(), standing: *standing, refused: *refused, unproven: *unproven })
     }
 
     /// What all pods of a holding have counted.

@@ -18,8 +18,8 @@ use crate::caches::Caches;
 use crate::config::Config;
 use crate::controllers::holding::{LATE, LOADING, State as Coverage, state};
 use crate::documents::{Documents, Published};
-use crate::ledger::Ledger;
 use crate::ledger::store::Resumed;
+use crate::ledger::{Heard, Ledger};
 use crate::policy_api::holdings;
 use crate::watch::{Key, Kind, PodSummary};
 use watching::Watching;
@@ -188,10 +188,10 @@ impl Peers {
 
     /// The holdings that cover a pod; none where the operator has just started and the pod's sidecar has not been heard.
     fn covers(&self, key: &Key, pod: &PodSummary, again: &mut Option<Duration>) -> Option<BTreeSet<Cover>> {
-        let loaded = self.ledger.loaded(pod);
+        let heard = self.ledger.heard(pod);
         if let Some(rest) = self.settled.checked_sub(self.resumed.elapsed())
             && pod.is_proven()
-            && loaded.is_none()
+            && heard.is_none()
         {
             sooner(again, rest);
             return None;
@@ -201,7 +201,7 @@ impl Peers {
         for (name, published) in holdings(pod, &documents) {
             // a holding without a document protects nothing
             let Some(published) = published else { continue };
-            let enforcing = self.enforces(key, pod, &name, &published, loaded.as_deref(), again);
+            let enforcing = self.enforces(key, pod, &name, &published, heard.as_ref(), again);
             let holding = Key::new(&*pod.namespace, &*name);
             let declared = self.caches.holdings.get(&holding);
             covers.insert(network::cover(&holding, declared.as_deref(), &published.document.data, pod.created(), enforcing));
@@ -215,11 +215,11 @@ impl Peers {
         pod: &PodSummary,
         holding: &str,
         published: &Published,
-        loaded: Option<&[String]>,
+        heard: Option<&Heard>,
         again: &mut Option<Duration>,
     ) -> bool {
         let mut enforced = lock(&self.enforced);
-        match (state(pod, loaded, &published.digest), LOADING.checked_sub(published.since.elapsed())) {
+        match (state(pod, heard, &published.digest), LOADING.checked_sub(published.since.elapsed())) {
             (Coverage::Enforcing, _) => {
                 let (uid, holdings) = enforced.entry(key.clone()).or_default();
                 if *uid != pod.uid {

@@ -99,20 +99,10 @@ impl Parts {
         let (client, metrics) = (crate::fixtures::client(), Arc::new(Metrics::new().unwrap()));
         let (config, caches, documents) = (Arc::new(config), Arc::new(caches), Arc::new(documents));
         let (ledger, keys, resumed) = (Arc::new(Ledger::default()), Keys::of_test(), Resumed::always());
-        let controllers = crate::controllers::Controllers::new(
-            client.clone(),
-            &config,
-            &caches,
-            &documents,
-            &keys,
-            &ledger,
-            &metrics,
-            resumed.clone(),
-        );
         Self {
             authorities: watch::channel(vec![]).1,
             peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger, resumed.clone())),
-            queues: controllers.queues(),
+            queues: Arc::default(),
             client,
             config,
             caches,
@@ -231,11 +221,11 @@ async fn checkpoint(State(api): State<Arc<PolicyApi>>, request: Request) -> Resu
         .inspect_err(|_| api.metrics.checkpoint(CheckpointOutcome::Unsigned))?;
     let key = Key::new(&*pod.namespace, &*pod.name);
     let present = || api.caches.pods.get(&key).is_some_and(|now| now.uid == pod.uid);
-    let before = api.ledger.loaded(&pod);
+    let before = api.ledger.heard(&pod);
     match api.ledger.record(&pod, checkpoint, present) {
         Recorded::Accepted => {
             api.metrics.checkpoint(CheckpointOutcome::Accepted);
-            if api.ledger.loaded(&pod) != before {
+            if api.ledger.heard(&pod) != before {
                 api.peers.pod_heard(&key);
             }
             for (holding, _) in stream::holdings(&pod, &api.documents.of(&pod.namespace)) {

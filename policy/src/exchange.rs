@@ -125,6 +125,9 @@ pub struct Checkpoint {
     pub standing: Standing,
     /// Why what it was given last was refused; absent once something was accepted.
     pub refused: Option<Reason>,
+    /// Whether the packet filter of the pod is no longer proven: a way out was seen open, or not seen closed, again and again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
     /// The digest of the geo table in use.
     pub geo: Option<String>,
     /// Flows by what they have in common; at most 1,000 entries, the rest counted under the same reason with no destination.

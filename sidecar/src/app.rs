@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::flow::dial::Dialler;
 use crate::flow::listener::{Origin, original_destination};
 use crate::policy::Enforced;
+use crate::proof::again;
 use crate::{admin, datagrams, dns, flow, geo, mark, policy, sink, spending};
 
 /// How long living flows may go on after the sidecar was told to stop. The application has ended before it is told, so what
@@ -54,7 +55,11 @@ pub fn run(mut config: Config) -> anyhow::Result<()> {
     runtime.block_on(async {
         let stop = told_to_stop()?;
         let app = App::bind(config, Dialler::new(), std::io::stdout(), original_destination).await?;
-        app.run(stop).await
+        let context = app.context();
+        tokio::select! {
+            ended = app.run(stop) => ended,
+            failed = again::keep_proving(context) => failed.map(|never| match never {}),
+        }
     })
 }
 

@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::policy::Enforced;
 use crate::probes;
+use crate::proof::{self, again::Proven};
 use crate::readiness::Readiness;
 use crate::record::Records;
 use crate::sink::Sink;
@@ -58,6 +59,8 @@ pub struct Context {
     pub associations: Bound,
     /// The questions that wait for a resolver.
     pub waiting: Bound,
+    /// The proofs that are answered: an application that uses all places of flows is proven nonetheless.
+    pub proofs: Bound,
     /// The probes under way for others than the node.
     pub probes: Bound,
     /// What applications have said in names below wildcards.
@@ -78,6 +81,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The UDP that went nowhere.
     pub sink: Sink,
+    /// Whether the packet filter is still proven.
+    pub proven: Proven,
     /// Whether the pod may start.
     pub readiness: Readiness,
 }
@@ -108,6 +113,8 @@ impl Context {
             half_open: Bound::new(config.limits.half_open),
             associations: Bound::new(config.limits.associations),
             waiting: Bound::new(config.limits.questions),
+            proofs: Bound::new(proof::AT_ONCE),
+            proven: Proven::default(),
             probes: Bound::new(probes::AT_ONCE),
             labels: Labels::default(),
             resolved: Resolved::default(),

@@ -90,6 +90,8 @@ pub struct Metrics {
     pub geo_refused: IntCounter,
     /// Records that standard output did not take in time.
     pub records_lost: IntCounter,
+    /// 1 while the packet filter is proven to leave no other way out.
+    pub filter_proven: IntGauge,
     /// 1 while the policy stream is open.
     pub policy_connected: IntGauge,
 }
@@ -117,6 +119,9 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
+        let filter_proven = gauge("filter_proven", "1 while the packet filter is proven to leave no other way out")?;
+        // nothing starts before the first proof
+        filter_proven.set(1);
         let bytes = counters("bytes_total", "Bytes that flows have carried that the pod began", &["direction"])?;
         let inbound_bytes = counters("inbound_bytes_total", "Bytes that flows of clients have carried", &["direction"])?;
         Ok(Self {
@@ -151,6 +156,7 @@ impl Metrics {
             questions_asked: counter("dns_questions_asked_total", "DNS questions that were asked of the resolvers")?,
             geo_refused: counter("geo_refused_total", "Tables of countries that were refused, upon which the earlier one stays")?,
             records_lost: counter("records_lost_total", "Records that standard output did not take in time")?,
+            filter_proven,
             policy_connected: gauge("policy_connected", "1 while the policy stream is open")?,
             registry,
         })

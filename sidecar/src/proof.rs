@@ -1,5 +1,7 @@
 //! The proxy's side of the proof: it answers flows to addresses where nobody is, and says where they were meant to go.
 
+pub mod again;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -18,6 +20,9 @@ pub const DESTINATIONS: [SocketAddr; 2] = [
 
 /// What the answer begins with.
 pub const ANSWER: &str = "SHEKARA-PROOF";
+
+/// Proofs that are answered at once: one needs two, and whoever takes all of them keeps the pod from being proven.
+pub const AT_ONCE: u32 = 16;
 
 /// A proof is one line each way: whoever takes longer is not proving anything.
 const WITHIN: Duration = Duration::from_secs(5);

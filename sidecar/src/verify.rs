@@ -11,6 +11,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use attempt::Outcome;
 use jiff::Timestamp;
 
@@ -19,17 +20,20 @@ use crate::observe;
 /// How long the sidecar is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The same while the pod runs: the sidecar itself asks then.
+const PATIENCE_AGAIN: Duration = Duration::from_secs(2);
+
 /// Where the kubelet looks for the last words of a container.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
-/// A way out is open, or nothing proves that it is closed; the pod must not start.
+/// A way out is open, or nothing proves that it is closed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// These ways were seen open, or not seen closed.
-    #[error("the pod must not start: {}", .0.join("; "))]
+    #[error("{}", .0.join("; "))]
     NotClosed(Vec<String>),
     /// The pod has no address to prove anything with.
-    #[error("the pod must not start: it has a route over neither IPv4 nor IPv6, so nothing was proven")]
+    #[error("the pod has a route over neither IPv4 nor IPv6, so nothing was proven")]
     NothingTried,
 }
 
@@ -81,22 +85,38 @@ const WAYS: [Way; 9] = [
 /// When a way is open, or nothing proves that it is closed.
 pub fn run() -> anyhow::Result<()> {
     let observing = observe::still(Timestamp::now())?;
-    let mut deadline = Instant::now() + PATIENCE;
-    let outcomes = WAYS.map(|way| {
+    let outcomes = try_all(WAYS.into_iter(), PATIENCE, observing);
+    for (way, outcome) in &outcomes {
+        println!("{way}: {outcome}");
+    }
+    let verdict = judge(&outcomes).map_err(|error| anyhow!("the pod must not start: {error}"));
+    leave_behind(&verdict.as_ref().map_or_else(ToString::to_string, |()| proven(observing)));
+    verdict
+}
+
+/// Tries them again, from within the sidecar and while the application runs: all but the mark, which the sidecar may take.
+///
+/// # Errors
+/// When a way is open, or nothing proves that it is closed.
+pub fn again() -> anyhow::Result<()> {
+    let ways = WAYS.into_iter().filter(|way| *way != Way::Mark);
+    Ok(judge(&try_all(ways, PATIENCE_AGAIN, observe::still(Timestamp::now())?))?)
+}
+
+fn try_all(ways: impl Iterator<Item = Way>, patience: Duration, observing: Option<Timestamp>) -> Vec<(Way, Outcome)> {
+    let mut deadline = Instant::now() + patience;
+    let attempt = |way: Way| {
         let outcome = match observing {
             Some(_) if way.is_open_in_observe() => Outcome::Observed,
             _ => attempt::attempt(way, deadline),
         };
-        println!("{way}: {outcome}");
         if outcome.is_failure() {
-            // The pod will not start in any case: the other ways are tried once, for whoever reads this.
+            // It has failed in any case: the other ways are tried once, for whoever reads this.
             deadline = Instant::now();
         }
         (way, outcome)
-    });
-    let verdict = judge(&outcomes);
-    leave_behind(&verdict.as_ref().map_or_else(ToString::to_string, |()| proven(observing)));
-    Ok(verdict?)
+    };
+    ways.map(attempt).collect()
 }
 
 fn proven(observing: Option<Timestamp>) -> String {

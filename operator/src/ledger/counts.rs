@@ -212,7 +212,7 @@ mod tests {
         let after = Ledger::default();
         after.restore("cameras", &kept, |key| Some(format!("uid-of-{}", key.name))).unwrap();
         assert_eq!(flows(&after), 10);
-        assert_eq!(after.loaded(&pod("a")), None, "what an earlier operator heard proves nothing now");
+        assert_eq!(after.heard(&pod("a")), None, "what an earlier operator heard proves nothing now");
         // what the sidecar says again replaces what was kept of it
         assert_eq!(after.record(&pod("a"), checkpoint("2", NOON, 1, 3), || true), Recorded::Old);
         assert_eq!(after.record(&pod("a"), checkpoint("2", NOON, 2, 4), || true), Recorded::Accepted);

@@ -81,6 +81,7 @@ impl Fixture {
             standing: Standing::default(),
             questions: QuestionTotals::default(),
             refused: None,
+            unproven: false,
             geo: None,
             totals: vec![],
             datagrams_denied: 0,

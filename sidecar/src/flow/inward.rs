@@ -76,7 +76,7 @@ fn begin(flows: &mut JoinSet<()>, stream: TcpStream, client: SocketAddr, origin:
         // Nobody led it here: the proof asks, or somebody dialled this very port.
         (Ok(own), _) | (Err(_), Ok(own)) if own.ip().is_loopback() => {
             // the pod itself dialled it, so it takes no place of a client
-            match context.flows.take() {
+            match context.proofs.take() {
                 Some(place) => drop(flows.spawn(async move {
                     if proof::answer(stream, own, &context.sink).await.is_err() {
                         Story::inbound(context, client, own).refused(&Denial::of(Reason::SelfConnection));

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::carry::{carry, is_exhausted, refuse};
 use crate::context::Context;
+use crate::proof;
 
 /// Before the next try to accept, after the kernel had nothing left to accept with.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
@@ -60,14 +61,17 @@ pub async fn serve(listener: TcpListener, origin: Origin, context: Arc<Context>,
 fn begin(flows: &mut JoinSet<()>, stream: TcpStream, origin: Origin, context: &Arc<Context>) {
     let context = context.clone();
     match (origin(&stream), stream.local_addr()) {
-        (Ok(destination), Ok(own)) if destination != own => match context.flows.take() {
-            Some(place) => drop(flows.spawn(async move {
-                carry(context, stream, destination).await;
-                // kept until the last word to the client, since its socket is
-                drop(place);
-            })),
-            None => refuse(context, stream, destination, Reason::LimitReached),
-        },
+        (Ok(destination), Ok(own)) if destination != own => {
+            let places = if proof::DESTINATIONS.contains(&destination) { &context.proofs } else { &context.flows };
+            match places.take() {
+                Some(place) => drop(flows.spawn(async move {
+                    carry(context, stream, destination).await;
+                    // kept until the last word to the client, since its socket is
+                    drop(place);
+                })),
+                None => refuse(context, stream, destination, Reason::LimitReached),
+            }
+        }
         // Nobody redirected it: the application dialled this very port.
         (Ok(own), _) | (Err(_), Ok(own)) => refuse(context, stream, own, Reason::SelfConnection),
         (Err(error), Err(_)) => tracing::debug!(%error, "a connection was gone before it was accepted"),
@@ -191,17 +195,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn proofs_are_flows_too() {
+    async fn proofs_have_places_of_their_own() {
         let mut place =
             Place::configured(Config { limits: Limits { flows: 1, ..Limits::default() }, ..config() }, document(), []);
+        let flow = place.context.flows.take().unwrap();
+        assert!(place.context.flows.take().is_none());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let front = listener.local_addr().unwrap();
         let (context, stop) = (place.context.clone(), CancellationToken::new());
-        place.begin(async { serve(listener, |_| Ok(crate::proof::DESTINATIONS[0]), context, stop).await.unwrap() });
-        let mut first = TcpStream::connect(front).await.unwrap();
+        place.begin(async { serve(listener, |_| Ok(proof::DESTINATIONS[0]), context, stop).await.unwrap() });
+        let mut asking = Vec::new();
+        for _ in 0..proof::AT_ONCE {
+            asking.push(TcpStream::connect(front).await.unwrap());
+        }
         assert_eq!(heard(front).await, io::ErrorKind::ConnectionReset);
         assert_eq!(place.record().await.reason, Some(Reason::LimitReached));
-        first.write_all(b"SHEKARA-VERIFY a\n").await.unwrap();
-        assert!(first.read_u8().await.is_ok());
+        for mut stream in asking {
+            stream.write_all(b"SHEKARA-VERIFY a\n").await.unwrap();
+            assert!(stream.read_u8().await.is_ok());
+        }
+        drop(flow);
     }
 }

@@ -77,12 +77,13 @@ impl Checkpoints {
         self.due = Instant::now();
     }
 
-    /// Waits until one is due: by time, or because a denial of a new kind was counted.
+    /// Waits until one is due: by time, or because a denial of a new kind was counted, or the packet filter is proven no more.
     pub(super) async fn due(&self, context: &Context) {
         sleep_until(self.not_before).await;
         tokio::select! {
             () = sleep_until(self.due) => {}
             () = context.ledger.news() => {}
+            () = context.proven.news() => {}
         }
     }
 
@@ -119,6 +120,7 @@ impl Checkpoints {
             serials: enforced.serials(),
             standing: enforced.standing,
             refused: enforced.refused,
+            unproven: context.proven.fails(),
             geo: context.geo.digest(),
             totals: context.ledger.snapshot(),
             datagrams_denied: context.sink.datagrams(),

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -26,7 +27,7 @@ use crate::authority::{Authority, authority};
 use crate::namespace::Namespace;
 use crate::peers::{self, Known};
 use crate::signing::{event, line};
-use crate::wait::within;
+use crate::wait::{PATIENCE, as_long_as, within};
 use crate::world::{POLICY_API, POLICY_API_NAME, listen};
 
 /// The port of the policy API.
@@ -104,9 +105,14 @@ impl PolicyApi {
 
     /// Waits for a checkpoint like this.
     pub(crate) async fn checkpoint(&self, like: impl Fn(&Checkpoint) -> bool) -> Checkpoint {
+        self.checkpoint_in(PATIENCE, like).await
+    }
+
+    /// The same for one that takes longer.
+    pub(crate) async fn checkpoint_in(&self, longest: Duration, like: impl Fn(&Checkpoint) -> bool) -> Checkpoint {
         let mut checkpoints = self.shared.checkpoints.subscribe();
         let found = checkpoints.wait_for(|checkpoints| checkpoints.iter().any(&like));
-        let found = within("a checkpoint", found).await.unwrap();
+        let found = as_long_as(longest, "a checkpoint", found).await.unwrap();
         found.iter().rev().find(|checkpoint| like(checkpoint)).unwrap().clone()
     }
 

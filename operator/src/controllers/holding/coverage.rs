@@ -9,6 +9,7 @@ use shekara_crds::data_holding::status::{Coverage, UncoveredPod};
 use shekara_policy::Reason;
 use shekara_policy::exchange::Standing;
 
+use crate::ledger::Heard;
 use crate::watch::{PodSummary, Proof};
 
 /// How many uncovered pods are named.
@@ -20,7 +21,7 @@ pub(crate) enum State {
     /// It has no sidecar.
     Bare,
     /// It was admitted with another root key or for another holding of the name, and obeys nothing that is signed now; or it was
-    /// admitted to observe, and the holding enforces.
+    /// admitted to observe, and the holding enforces; or its packet filter is proven no more.
     RestartNeeded,
     /// Its sidecar refuses what it is given, or goes by a document that was not confirmed or has ended.
     Stale,
@@ -62,23 +63,18 @@ pub(super) struct Survey {
     pub(super) unheard: usize,
 }
 
-/// How sure a sidecar is of its documents, and why it refused what it was given last.
-pub(crate) type Stands = (Standing, Option<Reason>);
-
 /// What is known of the signatures that pods obey.
-pub(super) struct Trust<'a> {
+pub(super) struct Trust {
     /// The fingerprint of the root key.
     pub(super) root: String,
     /// Until when the holding observes.
     pub(super) observe_until: Option<Timestamp>,
     pub(super) now: Timestamp,
-    /// What the sidecar of a pod says of its documents; absent before its first checkpoint.
-    pub(super) standing: &'a (dyn Fn(&PodSummary) -> Option<Stands> + Sync),
 }
 
-impl Trust<'_> {
-    /// The state of a pod, given what it would be if every signature were obeyed, and why its sidecar refused what it got.
-    fn look(&self, holding: &DataHolding, pod: &PodSummary, state: State) -> (State, Option<Why>) {
+impl Trust {
+    /// The state of a pod, given what it would be if every signature were obeyed and what its sidecar said last, and why it is so.
+    fn look(&self, holding: &DataHolding, pod: &PodSummary, state: State, heard: Option<&Heard>) -> (State, Option<Why>) {
         let (name, uid) = (holding.name_any(), holding.uid().unwrap_or_default());
         let other = pod.trust.stamps.iter().any(|stamp| stamp.name == name && stamp.uid != uid);
         if state == State::Bare {
@@ -87,8 +83,11 @@ impl Trust<'_> {
         if pod.trust.root != self.root || other {
             return (State::RestartNeeded, None);
         }
-        match (self.standing)(pod) {
-            Some((standing, refused)) if state != State::Starting && (standing == Standing::Unconfirmed || refused.is_some()) => {
+        match heard {
+            Some(heard) if heard.unproven => (State::RestartNeeded, Some(Why::Unproven)),
+            Some(Heard { standing, refused, .. })
+                if state != State::Starting && (*standing == Standing::Unconfirmed || refused.is_some()) =>
+            {
                 (State::Stale, refused.map(Why::Refused))
             }
             _ if state == State::Observing => match pod.trust.observes_until.min(self.observe_until) {
@@ -109,6 +108,8 @@ pub(super) enum Why {
     Observes(Timestamp),
     /// It was admitted to observe, and does so no more.
     Observed,
+    /// Its packet filter is proven no more.
+    Unproven,
 }
 
 /// A pod in scope.
@@ -122,21 +123,20 @@ pub(super) struct Surveyed {
 }
 
 impl Survey {
-    /// Looks at the pods of the holding's namespace, given the digest of its present document and what each sidecar enforces.
+    /// Looks at the pods of the holding's namespace, given the digest of its present document and what each sidecar said last.
     pub(super) fn of<'a>(
         holding: &DataHolding,
         digest: &str,
         pods: impl Iterator<Item = &'a PodSummary>,
-        loaded: impl Fn(&PodSummary) -> Option<Vec<String>>,
-        trust: &Trust<'_>,
+        heard: impl Fn(&PodSummary) -> Option<Heard>,
+        trust: &Trust,
     ) -> Self {
         let mut survey = Self::default();
         for pod in pods.filter(|pod| pod.is_of(holding)) {
-            let enforced = loaded(pod);
-            survey.loaded +=
-                usize::from(enforced.as_ref().is_some_and(|digests| digests.iter().any(|enforced| enforced == digest)));
-            survey.unheard += usize::from(pod.is_proven() && enforced.is_none());
-            let (state, why) = trust.look(holding, pod, state(pod, enforced.as_deref(), digest));
+            let heard = heard(pod);
+            survey.loaded += usize::from(heard.as_ref().is_some_and(|heard| heard.enforces(digest)));
+            survey.unheard += usize::from(pod.is_proven() && heard.is_none());
+            let (state, why) = trust.look(holding, pod, state(pod, heard.as_ref(), digest), heard.as_ref());
             let failed = if let Proof::Failed(code) = pod.proof { Some(code) } else { None };
             survey.pods.push(Surveyed { state, name: pod.name.clone(), failed, why });
         }
@@ -187,11 +187,12 @@ impl Survey {
     }
 }
 
-/// The state of a pod, given what its sidecar enforces and the digest of the holding's present document.
-pub(crate) fn state(pod: &PodSummary, enforced: Option<&[String]>, digest: &str) -> State {
-    let present = enforced.map(|digests| digests.iter().any(|enforced| enforced == digest));
+/// The state of a pod, given what its sidecar said last and the digest of the holding's present document.
+pub(crate) fn state(pod: &PodSummary, heard: Option<&Heard>, digest: &str) -> State {
+    let present = heard.map(|heard| heard.enforces(digest));
     match (pod.injected, pod.is_proven(), present) {
         (false, _, _) => State::Bare,
+        (true, true, _) if heard.is_some_and(|heard| heard.unproven) => State::RestartNeeded,
         (true, true, Some(true)) if pod.trust.observes_until.is_some() => State::Observing,
         (true, true, Some(true)) => State::Enforcing,
         (true, true, Some(false)) => State::Outdated,

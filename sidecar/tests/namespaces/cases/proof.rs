@@ -1,9 +1,14 @@
 //! `shekara-verify`: it proves what is closed, and fails when anything is not.
 
+use std::time::Duration;
+
 use crate::actor::Actor;
 use crate::document::document;
 use crate::namespace::ip;
 use crate::place::Place;
+
+/// Longer than it takes until two proofs have failed or one has not.
+const A_FEW_PROOFS: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn every_way_is_proven_closed() {
@@ -49,6 +54,26 @@ async fn without_the_filter_it_fails() {
     assert!(said.out.contains("ping over IPv4: open (an echo request was let out)"), "{said:?}");
     assert!(said.out.contains("TCP over IPv4: not proven closed"), "{said:?}");
     assert!(said.error.contains("the pod must not start"), "{said:?}");
+}
+
+/// Whoever has the node's rights changes the packet filter of a pod that runs: the sidecar finds out, and says so.
+#[tokio::test]
+async fn it_goes_on_while_the_pod_runs() {
+    let mut place = Place::open();
+    place.enforce(&[document()]).await;
+    assert!(!place.checkpoint(|_| true).await.unproven);
+    place.remove_filter().await;
+    place.api().checkpoint_in(A_FEW_PROOFS, |checkpoint| checkpoint.unproven).await;
+    let metrics = place.curl(&["http://127.0.0.1:15020/metrics"]).await.out;
+    assert!(metrics.contains("shekara_filter_proven 0"), "{metrics}");
+    let before = place.checkpoint(|checkpoint| checkpoint.unproven).await.sequence;
+    place.init().await;
+    place.api().checkpoint_in(A_FEW_PROOFS, |checkpoint| checkpoint.sequence > before && !checkpoint.unproven).await;
+    assert!(
+        place.sidecar().said().contains("ping over IPv4 is open (an echo request was let out)"),
+        "{}",
+        place.sidecar().said()
+    );
 }
 
 #[tokio::test]
