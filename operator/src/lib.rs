@@ -34,6 +34,7 @@ mod readiness;
 pub mod run;
 mod serve;
 mod signer;
+mod trust;
 mod watch;
 
 pub use config::Config;

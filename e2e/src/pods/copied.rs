@@ -45,3 +45,16 @@ pub fn with_variable(pod: &Pod, variable: &Value) -> Result<Pod> {
     }
     Ok(serde_json::from_value(pod)?)
 }
+
+/// The pod with another value of a variable of the first three containers.
+///
+/// # Errors
+/// When none of them has it.
+pub fn with_value(pod: &Pod, name: &str, value: &str) -> Result<Pod> {
+    let mut pod = pod.clone();
+    let ours = pod.spec.iter_mut().flat_map(|spec| spec.init_containers.iter_mut().flatten()).take(OURS);
+    let mut variables = ours.flat_map(|container| container.env.iter_mut().flatten());
+    let variable = variables.find(|variable| variable.name == name).with_context(|| format!("no container has {name}"))?;
+    variable.value = Some(value.to_owned());
+    Ok(pod)
+}

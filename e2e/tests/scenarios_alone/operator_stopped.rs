@@ -16,7 +16,7 @@ use shekara_e2e::cluster::without_operator;
 use shekara_e2e::holdings::{CONDITION, FACE, with};
 use shekara_e2e::live::{ECHO_PORT, LiveFlow};
 use shekara_e2e::pods::Client;
-use shekara_e2e::pods::copied::{copy, with_variable};
+use shekara_e2e::pods::copied::{copy, with_value, with_variable};
 use shekara_e2e::pods::workload::{Cover, Workload};
 use shekara_e2e::records::is_denial;
 use shekara_e2e::scenario::{Border, Scenario};
@@ -69,7 +69,7 @@ async fn stands(scenario: &Scenario, border: &Border, live: &mut LiveFlow) -> Re
     scenario.client("bystander", Cover::Free).await.context("a pod that no holding covers").map(drop)
 }
 
-/// A copy of a covered pod is as good as the pod; told to observe, it would let everything leave.
+/// A copy of a covered pod is as good as the pod; told to observe, to obey another root or to ask other resolvers, it is not.
 async fn made_by_hand(scenario: &Scenario, border: &Border) -> Result<()> {
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     let pods = scenario.api::<Pod>();
@@ -82,6 +82,13 @@ async fn made_by_hand(scenario: &Scenario, border: &Border) -> Result<()> {
             Err(kube::Error::Api(status)) if status.message.contains("shekara-covered-pods") => {}
             Err(error) => return Err(error).with_context(|| format!("{variable}: refused for another reason")),
             Ok(_) => bail!("{variable}: the pod that observes without leave was created"),
+        }
+    }
+    for (name, value) in [("SHEKARA_ROOT", "0".repeat(64)), ("SHEKARA_RESOLVERS", "192.0.2.53:53".to_owned())] {
+        match pods.create(&dry, &with_value(&copied, name, &value)?).await {
+            Err(kube::Error::Api(status)) if status.message.contains("shekara-genuine-pods") => {}
+            Err(error) => return Err(error).with_context(|| format!("{name}: refused for another reason")),
+            Ok(_) => bail!("{name}: the pod that obeys somebody else was created"),
         }
     }
     Ok(())
