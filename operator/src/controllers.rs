@@ -18,6 +18,7 @@ use tracing::warn;
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::documents::Documents;
+use crate::events::Notices;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
 use crate::ledger::store::Resumed;
@@ -26,6 +27,8 @@ use crate::queue::Queue;
 use crate::run::Supervisor;
 use crate::watch::Key;
 use apply::ApplyError;
+pub(crate) use holding::claims::Marked;
+pub(crate) use holding::restart::Pace;
 
 /// How often the status of one object is written at most.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -46,20 +49,20 @@ pub(crate) struct Queues {
 }
 
 /// What every controller stands on.
-struct Context {
-    client: Client,
-    config: Arc<Config>,
-    caches: Arc<Caches>,
-    documents: Arc<Documents>,
-    keys: Arc<Keys>,
-    ledger: Arc<Ledger>,
-    metrics: Arc<Metrics>,
-    queues: Arc<Queues>,
-    resumed: Resumed,
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) config: Arc<Config>,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) documents: Arc<Documents>,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) notices: Notices,
+    pub(crate) pace: Pace,
+    pub(crate) marked: Marked,
+    pub(crate) resumed: Resumed,
 }
-
-/// The controllers, before they are started.
-pub(crate) struct Controllers(Arc<Context>);
 
 /// Whose turn it is.
 #[derive(Clone, Copy)]
@@ -79,51 +82,28 @@ enum Visited {
     Gone,
 }
 
-impl Controllers {
-    #[allow(clippy::too_many_arguments, reason = "each is one part that the controllers join")]
-    pub(crate) fn new(
-        client: Client,
-        config: &Arc<Config>,
-        caches: &Arc<Caches>,
-        documents: &Arc<Documents>,
-        keys: &Arc<Keys>,
-        ledger: &Arc<Ledger>,
-        metrics: &Arc<Metrics>,
-        resumed: Resumed,
-    ) -> Self {
-        let queues = Queues {
+impl Default for Queues {
+    fn default() -> Self {
+        Self {
             holdings: Queue::new(INTERVAL),
             recipients: Queue::new(INTERVAL),
             standards: Queue::new(INTERVAL),
             files: Queue::new(INTERVAL),
             documents: Queue::new(INTERVAL),
             drafts: Queue::new(INTERVAL),
-        };
-        Self(Arc::new(Context {
-            client,
-            config: Arc::clone(config),
-            caches: Arc::clone(caches),
-            documents: Arc::clone(documents),
-            keys: Arc::clone(keys),
-            ledger: Arc::clone(ledger),
-            metrics: Arc::clone(metrics),
-            queues: Arc::new(queues),
-            resumed,
-        }))
+        }
     }
+}
 
-    /// Where visits are asked for.
-    pub(crate) fn queues(&self) -> Arc<Queues> {
-        Arc::clone(&self.0.queues)
-    }
-
+impl Context {
     /// Starts every controller.
     pub(crate) fn start(self, supervisor: &mut Supervisor) {
+        let context = Arc::new(self);
         for _ in 0..WORKERS {
-            supervisor.start("controller of holdings", work(Arc::clone(&self.0), Line::Holdings));
+            supervisor.start("controller of holdings", work(Arc::clone(&context), Line::Holdings));
         }
-        supervisor.start("controller of recipients", work(Arc::clone(&self.0), Line::Recipients));
-        supervisor.start("controller of standards", work(self.0, Line::Standards));
+        supervisor.start("controller of recipients", work(Arc::clone(&context), Line::Recipients));
+        supervisor.start("controller of standards", work(context, Line::Standards));
     }
 }
 

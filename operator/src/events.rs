@@ -42,6 +42,8 @@ enum NoticeKind {
     Refused,
     DraftCreated,
     DraftRefused,
+    Restarted,
+    RestartFailed,
 }
 
 impl Notice {
@@ -73,12 +75,30 @@ impl Notice {
         Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::DraftRefused, sentence }
     }
 
+    /// A workload was restarted, so that its pods get the sidecar.
+    pub(crate) fn restarted(namespace: &str, owner: Owner, holding: &str) -> Self {
+        let sentence = format!(
+            "It is restarted: the DataHolding {holding} covers its pods, some of them lack the sidecar or have one that cannot be put right, and a SovereigntyStandard asks for it (spec.rollout.restartUncovered)"
+        );
+        Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::Restarted, sentence }
+    }
+
+    /// A workload was restarted, and its pods are no better.
+    pub(crate) fn not_restarted(namespace: &str, owner: Owner, holding: &str) -> Self {
+        let sentence = format!(
+            "It was restarted for the DataHolding {holding}, and pods of it still lack the sidecar, or were not replaced: see its rollout, the label shekara.dev/protect of the namespace, and the webhook zz-shekara-sidecar-injector. It is not restarted again"
+        );
+        Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::RestartFailed, sentence }
+    }
+
     fn event(&self) -> Event {
         let (type_, reason, action) = match self.kind {
             NoticeKind::Injected => (EventType::Normal, "Injected", "Admission"),
             NoticeKind::Refused => (EventType::Warning, "Refused", "Admission"),
             NoticeKind::DraftCreated => (EventType::Normal, "DraftCreated", "Draft"),
             NoticeKind::DraftRefused => (EventType::Warning, "DraftRefused", "Draft"),
+            NoticeKind::Restarted => (EventType::Normal, "Restarted", "Restart"),
+            NoticeKind::RestartFailed => (EventType::Warning, "RestartFailed", "Restart"),
         };
         Event { type_, reason: reason.into(), note: Some(cut(&self.sentence, NOTE)), action: action.into(), secondary: None }
     }

@@ -15,7 +15,7 @@ use crate::admission::{Admission, Distributed};
 use crate::caches::Caches;
 use crate::certificates::{Certificates, CertificatesError};
 use crate::config::Config;
-use crate::controllers::Controllers;
+use crate::controllers::{Context as Controllers, Marked, Pace, Queues};
 use crate::dispatch::Dispatcher;
 use crate::documents::Documents;
 use crate::drafts::keeper::Keeper as Drafter;
@@ -30,6 +30,7 @@ use crate::policy_api::{self, PolicyApi};
 use crate::policy_files::PolicyFiles;
 use crate::readiness::Readiness;
 use crate::signer::Signer;
+use crate::trust::Trust;
 use crate::{admin, events, serve};
 
 /// The port of the policy API.
@@ -134,7 +135,21 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
     supervisor.start("events", events.run());
 
-    let controllers = Controllers::new(client.clone(), &config, &caches, &documents, &keys, &ledger, &metrics, resumed.clone());
+    let queues = Arc::new(Queues::default());
+    let controllers = Controllers {
+        client: client.clone(),
+        config: Arc::clone(&config),
+        caches: Arc::clone(&caches),
+        documents: Arc::clone(&documents),
+        keys: Arc::clone(&keys),
+        ledger: Arc::clone(&ledger),
+        metrics: Arc::clone(&metrics),
+        queues: Arc::clone(&queues),
+        notices: notices.clone(),
+        pace: Pace::default(),
+        marked: Marked::default(),
+        resumed: resumed.clone(),
+    };
     let dispatcher = Dispatcher {
         config: Arc::clone(&config),
         caches: Arc::clone(&caches),
@@ -143,12 +158,11 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         ledger: Arc::clone(&ledger),
         signer: Arc::new(Signer::new(Arc::clone(&keys), Arc::clone(&caches))),
         keys: Arc::clone(&keys),
-        queues: controllers.queues(),
+        queues: Arc::clone(&queues),
         notices: notices.clone(),
         resumed: resumed.clone(),
     };
     supervisor.start("dispatcher", dispatcher.run(changes, synced));
-    let queues = controllers.queues();
     controllers.start(supervisor);
     let annotated = Arc::new(Workloads::default());
     for kind in workloads::Kind::ALL {
@@ -166,6 +180,14 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         metrics: Arc::clone(&metrics),
         resumed: resumed.clone(),
     });
+    let trust = Trust {
+        client: client.clone(),
+        config: Arc::clone(&config),
+        caches: Arc::clone(&caches),
+        keys: Arc::clone(&keys),
+        resumed: resumed.clone(),
+    };
+    supervisor.start("trust", trust.run());
     for _ in 0..FILE_WRITERS {
         supervisor.start("policy files", Arc::clone(&files).run());
     }

@@ -1,9 +1,11 @@
 //! Holdings: what the caches hold of one, its compilation, what its pods and sidecars show, and the status that says so.
 
+pub(super) mod claims;
 mod closing;
 mod coverage;
 mod flows;
 mod inbound;
+pub(super) mod restart;
 mod said;
 mod status;
 
@@ -22,9 +24,10 @@ use shekara_policy::{Category, PolicyDocument};
 use super::{ApplyError, Context, Visited, apply};
 use crate::caches::Caches;
 use crate::config::Config;
-use crate::watch::{Key, Kind, NamespaceLabels};
+use crate::watch::{Key, Kind, NamespaceLabels, PodSummary};
 pub(crate) use coverage::{State, state};
 use coverage::{Survey, Trust};
+use restart::Restarts;
 use status::View;
 
 /// How long the sidecars may take to load a new document before the holding counts as not enforced.
@@ -107,7 +110,10 @@ fn oldest(holding: &DataHolding, caches: &Caches) -> Option<Timestamp> {
 
 pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, ApplyError> {
     let caches = &context.caches;
-    let Some(holding) = caches.holdings.get(key) else { return Ok(closing::visit(context, key, Timestamp::now())) };
+    let Some(holding) = caches.holdings.get(key) else {
+        context.pace.forget(key);
+        return Ok(closing::visit(context, key, Timestamp::now()));
+    };
     if let Some(before) = context.ledger.is_there(&holding, Timestamp::now()) {
         closing::close(context, &before);
     }
@@ -122,14 +128,9 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
         context.queues.documents.push(key.clone());
     }
     let pods = caches.pods.in_namespace(&key.namespace);
-    let trust = Trust {
-        root: context.keys.current().root.to_string(),
-        observe_until: compiled.document.observe_until,
-        now,
-        standing: &|pod| context.ledger.standing(pod),
-    };
-    let pods = pods.iter().map(|(_, pod)| &**pod);
-    let survey = Survey::of(&holding, &published.digest, pods, |pod| context.ledger.loaded(pod), &trust);
+    let trust = Trust { root: context.keys.current().root.to_string(), observe_until: compiled.document.observe_until, now };
+    let pods: Vec<&PodSummary> = pods.iter().map(|(_, pod)| &**pod).collect();
+    let survey = Survey::of(&holding, &published.digest, pods.iter().copied(), |pod| context.ledger.heard(pod), &trust);
 
     let settled = Duration::from_secs(context.config.checkpoint_interval.into()) + LATE;
     if let Some(rest) = settled.checked_sub(context.resumed.elapsed())
@@ -147,6 +148,7 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
         missing: &missing(&subject.holding, subject.around(now)),
         digest: &published.digest,
         survey: &survey,
+        shared: &claims::shared(&holding, &pods),
         totals: &context.ledger.totals(key),
         protected: shekara_crds::cover::is_protected(&subject.namespace.0),
         loading: loading.is_some(),
@@ -156,8 +158,16 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
         apply::status::<DataHolding>(context, Kind::DataHolding, &holding.metadata, &status).await?;
     }
     let loading = loading.filter(|_| survey.outdated() > 0);
+    context.marked.mark(&context.client, &holding, &pods).await;
+    let restarts = Restarts { client: &context.client, notices: &context.notices, pace: &context.pace };
+    let protected = shekara_crds::cover::is_protected(&subject.namespace.0);
+    let restarted = match compiled.restarts {
+        // elsewhere a new pod would have no sidecar either
+        Some(at_once) if protected => restarts.look(&holding, at_once, &survey, &pods, now).await,
+        _ => None,
+    };
     let settled = narrowing::next_change(subject.held(), now).map(|settled| until(settled, now));
-    let next = [next_change(&compiled.document, &holding.spec, now), settled, loading].into_iter().flatten().min();
+    let next = [next_change(&compiled.document, &holding.spec, now), settled, loading, restarted].into_iter().flatten().min();
     Ok(next.map_or(Visited::Done, Visited::Again))
 }
 

@@ -4,7 +4,7 @@ use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::controllers::Controllers;
+use crate::controllers::Queues;
 use crate::events;
 use crate::fixtures::{caches, client, config, covered_pod, holding, namespace};
 use crate::metrics::Metrics;
@@ -23,8 +23,7 @@ impl Fixture {
         let (caches, documents, ledger) =
             (Arc::new(caches(&objects)), Arc::new(Documents::default()), Arc::new(Ledger::default()));
         let keys = Keys::of_test();
-        let queues =
-            Controllers::new(client(), &config, &caches, &documents, &keys, &ledger, &metrics, Resumed::always()).queues();
+        let queues = Arc::new(Queues::default());
         let (notices, events) = events::channel(client(), &config, metrics);
         let dispatcher = Dispatcher {
             peers: Arc::new(Peers::new(&config, &caches, &documents, &ledger, Resumed::always())),

@@ -1,5 +1,7 @@
 //! The conditions of a holding: what they are, and a sentence on which a person can act.
 
+use std::collections::BTreeSet;
+
 use shekara_crds::PROTECT_LABEL;
 use shekara_crds::declaration::Missing;
 use shekara_policy::Reason;
@@ -12,8 +14,8 @@ const DECLARATIONS: usize = 2048;
 /// The longest list of pods in a sentence, in bytes.
 const PODS: usize = 400;
 
-/// `Covered`: whether every pod in scope has the sidecar.
-pub(super) fn covered(survey: &Survey, protected: bool) -> Said {
+/// `Covered`: whether every pod in scope has the sidecar, and nobody else mounts their claims. `shared` are pods that do, each with the claim.
+pub(super) fn covered(survey: &Survey, shared: &BTreeSet<(String, String)>, protected: bool) -> Said {
     let say = |status, reason, message: String| Said::new("Covered", status, reason, message);
     let (all, bare) = (survey.pods.len(), survey.count(State::Bare));
     let label = format!("Label the namespace {PROTECT_LABEL}=true, so that the sidecar is put into new pods");
@@ -23,6 +25,13 @@ pub(super) fn covered(survey: &Survey, protected: bool) -> Said {
     }
     if all == 0 {
         return say(Status::True, "NoPods", "No pod is in scope.".into());
+    }
+    if bare == 0 && !shared.is_empty() {
+        let pods = listed(shared.iter().map(|(pod, claim)| format!("{pod} ({claim})")), ", ", PODS);
+        let message = format!(
+            "Pods without the sidecar mount claims of pods in scope, and what is there leaves by them: {pods}. Let a DataHolding cover them, or give them other claims."
+        );
+        return say(Status::False, "SharedClaims", message);
     }
     if bare == 0 {
         return say(Status::True, "AllPods", format!("All pods in scope ({all}) have the sidecar."));
@@ -49,7 +58,15 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
         let message = format!("{} have no sidecar; the condition Covered says what to do.", of(State::Bare));
         return say(Status::False, "BarePods", message);
     }
-    let observed = survey.in_state(State::RestartNeeded).filter(|pod| pod.why == Some(Why::Observed)).count();
+    let for_reason = |why| survey.in_state(State::RestartNeeded).filter(move |pod| pod.why == Some(why));
+    let (observed, unproven) = (for_reason(Why::Observed).count(), for_reason(Why::Unproven).count());
+    if unproven > 0 {
+        let pods = names(for_reason(Why::Unproven));
+        let message = format!(
+            "{unproven} of {all} pods in scope have a packet filter that is not proven any more, so they may have other ways out: {pods}. Somebody with the rights of their node has changed it, or their sidecar has nothing left to prove it with: the log of shekara-proxy says which way was not seen closed. Delete them, and their owners create them again."
+        );
+        return say(Status::False, "ProofFailed", message);
+    }
     if survey.count(State::RestartNeeded) > observed {
         let (which, pods) = (of(State::RestartNeeded), names(survey.in_state(State::RestartNeeded)));
         let message = format!(

@@ -1,5 +1,7 @@
 //! The status of a holding: a pure function of what was found.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use shekara_crds::data_holding::Mode;
 use shekara_crds::data_holding::status::{HeldCategory, Policy};
@@ -29,6 +31,8 @@ pub(super) struct View<'a> {
     /// The digest of the document that was published.
     pub(super) digest: &'a str,
     pub(super) survey: &'a Survey,
+    /// The pods of others that mount a claim of pods in scope, each with the claim.
+    pub(super) shared: &'a BTreeSet<(String, String)>,
     pub(super) totals: &'a Totals,
     /// Whether the pods of its namespace are matched against its holdings.
     pub(super) protected: bool,
@@ -46,7 +50,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
     };
     let mut said = vec![
         accepted(&view.compiled.problems, compiled),
-        covered(view.survey, view.protected),
+        covered(view.survey, view.shared, view.protected),
         enforcing(view.survey, view.loading),
     ];
     said.push(ready(&said));

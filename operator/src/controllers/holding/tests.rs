@@ -79,8 +79,9 @@ impl Found {
         let pods: Vec<Arc<PodSummary>> = self.caches.pods.in_namespace("cameras").into_iter().map(|(_, pod)| pod).collect();
         let digest = self.digest();
         let observe_until = compiled.document.observe_until;
-        let trust = Trust { root: String::new(), observe_until, now, standing: &|pod| self.ledger.standing(pod) };
-        let survey = Survey::of(&holding, &digest, pods.iter().map(|pod| &**pod), |pod| self.ledger.loaded(pod), &trust);
+        let trust = Trust { root: String::new(), observe_until, now };
+        let all: Vec<&PodSummary> = pods.iter().map(|pod| &**pod).collect();
+        let survey = Survey::of(&holding, &digest, all.iter().copied(), |pod| self.ledger.heard(pod), &trust);
         status::of(&View {
             holding: &holding,
             held: subject.held().to_vec(),
@@ -88,6 +89,7 @@ impl Found {
             missing: &missing(&holding, subject.around(now)),
             digest: &digest,
             survey: &survey,
+            shared: &claims::shared(&holding, &all),
             totals: &self.ledger.totals(&Self::key()),
             protected: self.protected,
             loading: self.loading,
@@ -114,7 +116,11 @@ fn message<'a>(status: &'a DataHoldingStatus, type_: &str) -> &'a str {
 }
 
 fn bare_pod(name: &str) -> Value {
-    let mut pod = covered_pod(name, "a", "");
+    bare_pod_of(name, "a")
+}
+
+fn bare_pod_of(name: &str, app: &str) -> Value {
+    let mut pod = covered_pod(name, app, "");
     pod["spec"]["initContainers"] = json!([]);
     pod
 }
@@ -249,6 +255,45 @@ fn a_sidecar_that_is_not_sure_of_its_documents_is_stale(
     let status = found.status();
     assert_eq!(status.coverage.as_ref().unwrap().states, BTreeMap::from([(state.to_owned(), 1)]));
     assert!(message(&status, "Enforcing").contains(words), "{}", message(&status, "Enforcing"));
+}
+
+#[test]
+fn a_pod_whose_packet_filter_is_proven_no_more_is_named_and_to_be_replaced() {
+    let found = Found::new(&[covered_pod("1", "a", "faces"), covered_pod("2", "a", "faces")]);
+    for (name, unproven) in [("1", true), ("2", false)] {
+        let pod = found.caches.pods.get(&Key::new("cameras", name)).unwrap();
+        let checkpoint = json!({
+            "instance": "i", "started": NOW, "sequence": 1, "documents": [found.digest()], "serials": [1], "standing": "Confirmed",
+            "refused": null, "unproven": unproven, "geo": null, "totals": [], "datagramsDenied": 0
+        });
+        found.ledger.record(&pod, serde_json::from_value(checkpoint).unwrap(), || true);
+    }
+    let status = found.status();
+    assert_eq!(said(&status)[2..], ["Enforcing=False/ProofFailed", "Ready=False/ProofFailed"]);
+    assert!(message(&status, "Enforcing").contains("1 of 2 pods in scope have a packet filter that is not proven any more"));
+    let states = BTreeMap::from([("Enforcing".to_owned(), 1), ("RestartNeeded".to_owned(), 1)]);
+    assert_eq!(status.coverage.as_ref().unwrap().states, states);
+}
+
+#[test]
+fn pods_of_others_that_mount_the_claims_of_covered_pods_are_named() {
+    let claim = |mut pod: Value, name: &str| {
+        pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": name}}]);
+        pod
+    };
+    let free = |name: &str, claimed: &str| claim(bare_pod_of(name, "other"), claimed);
+    let mut ended = free("ended", "faces");
+    ended["status"]["phase"] = json!("Succeeded");
+    let pods = [claim(covered_pod("1", "a", "faces"), "faces"), free("reader", "faces"), free("apart", "else"), ended];
+    let found = Found::new(&pods);
+    found.checkpoint("1", &found.digest(), json!([]));
+    let status = found.status();
+    assert_eq!(said(&status)[1], "Covered=False/SharedClaims");
+    assert!(
+        message(&status, "Covered").contains("what is there leaves by them: reader (faces)."),
+        "{}",
+        message(&status, "Covered")
+    );
 }
 
 #[rstest]
@@ -473,16 +518,20 @@ async fn when_the_last_pod_has_ended_that_was_there_before_a_narrowing_the_docum
     let (config, ledger, metrics) =
         (Arc::new(config()), Arc::new(Ledger::default()), Arc::new(crate::metrics::Metrics::new().unwrap()));
     let (client, keys) = (crate::fixtures::client(), crate::keys::Keys::of_test());
-    let resumed = crate::ledger::store::Resumed::always();
-    let controllers =
-        crate::controllers::Controllers::new(client, &config, &caches, &documents, &keys, &ledger, &metrics, resumed);
+    let (notices, _events) = crate::events::channel(client.clone(), &config, Arc::clone(&metrics));
+    let (queues, resumed) = (Arc::default(), crate::ledger::store::Resumed::always());
+    let (pace, marked) = (crate::controllers::Pace::default(), crate::controllers::Marked::default());
+    let context = Context { client, config, caches, documents, keys, ledger, metrics, queues, notices, pace, marked, resumed };
     // the status cannot be written, for there is no API server
-    drop(visit(&controllers.0, &Found::key()).await);
-    let asked = tokio::time::timeout(Duration::from_secs(60), controllers.0.queues.documents.next()).await;
+    drop(visit(&context, &Found::key()).await);
+    let asked = tokio::time::timeout(Duration::from_secs(60), context.queues.documents.next()).await;
     assert_eq!(asked.is_ok(), released);
-    let subject = dereference(&caches, &config, &Found::key()).unwrap();
-    let counting =
-        subject.counting(&documents.of("cameras")["faces"].document.data, &caches, "2026-06-04T10:00:00Z".parse().unwrap());
+    let subject = dereference(&context.caches, &context.config, &Found::key()).unwrap();
+    let counting = subject.counting(
+        &context.documents.of("cameras")["faces"].document.data,
+        &context.caches,
+        "2026-06-04T10:00:00Z".parse().unwrap(),
+    );
     assert_eq!(counting.held().iter().any(|held| held.removed_at.is_some()), !released);
 }
 

@@ -2,12 +2,8 @@ use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::controllers::Controllers;
-use crate::documents::Documents;
 use crate::events::{self, Events};
 use crate::fixtures::{ApiServer, apply, caches, config, covered_pod, delete, holding, namespace};
-use crate::keys::Keys;
-use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 
 struct Fixture {
@@ -26,12 +22,9 @@ impl Fixture {
         let caches = Arc::new(caches(&[namespace("cameras", json!({}))]));
         let learning = Arc::clone(&caches);
         server.on_creation(move |object| apply(&learning.holdings, object.clone()));
-        let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
-        let (documents, ledger, resumed) = (Arc::new(Documents::default()), Arc::new(Ledger::default()), Resumed::always());
-        let controllers =
-            Controllers::new(client.clone(), &config, &caches, &documents, &Keys::of_test(), &ledger, &metrics, resumed.clone());
+        let (notices, events) = events::channel(client.clone(), &config, metrics);
         let workloads = Arc::new(Workloads::default());
-        let keeper = Keeper::new(client, &caches, &workloads, &controllers.queues(), notices, resumed);
+        let keeper = Keeper::new(client, &caches, &workloads, &Arc::new(Queues::default()), notices, Resumed::always());
         Self { server, caches, workloads, keeper, events }
     }
 

@@ -1,0 +1,188 @@
+//! Workloads whose pods have no sidecar are restarted where a standard asks for it: a few at a time, and none whose pods a
+//! PodDisruptionBudget keeps.
+
+mod workload;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::{Client, ResourceExt as _};
+use shekara_crds::DataHolding;
+use shekara_crds::draft::is_draft;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::coverage::{State, Survey};
+use crate::events::{Notice, Notices};
+use crate::owners;
+use crate::watch::{Key, Owner, PodSummary};
+use workload::{Budgets, Restartable};
+
+/// Between two looks at the workloads of a holding.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long the pods of a workload may take to be replaced before the next workload has its turn all the same.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// When the workloads of each holding were looked at.
+#[derive(Default)]
+pub(crate) struct Pace(Mutex<HashMap<Key, Instant>>);
+
+impl Pace {
+    /// How long it is until the next look; nothing where it is due, which counts as the look.
+    fn rest(&self, key: &Key) -> Option<Duration> {
+        let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match looked.get(key).and_then(|last| LOOK.checked_sub(last.elapsed())) {
+            Some(rest) if !rest.is_zero() => Some(rest),
+            _ => {
+                looked.insert(key.clone(), Instant::now());
+                None
+            }
+        }
+    }
+
+    /// Forgets a holding that is gone.
+    pub(super) fn forget(&self, key: &Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// What restarts.
+pub(super) struct Restarts<'a> {
+    pub(super) client: &'a Client,
+    pub(super) notices: &'a Notices,
+    pub(super) pace: &'a Pace,
+}
+
+/// A workload, and its pods that have to be replaced.
+struct Uncovered<'a> {
+    workload: Restartable,
+    pods: Vec<Needy<'a>>,
+}
+
+/// A pod that has to be replaced, since it is in this state.
+type Needy<'a> = (&'a PodSummary, State);
+
+/// Where a workload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It was not restarted yet.
+    Waits,
+    /// It was, and its pods are being replaced.
+    Runs,
+    /// Its pods were replaced and are no better, or are not replaced.
+    Stuck,
+}
+
+impl Restarts<'_> {
+    /// Restarts as many workloads as may be, of those whose pods need it; how long it is until the next look, if any is needed.
+    /// What cannot be done now is tried again then.
+    pub(super) async fn look(
+        &self,
+        holding: &DataHolding,
+        at_once: usize,
+        survey: &Survey,
+        pods: &[&PodSummary],
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let needy = survey.pods.iter().filter(|pod| matches!(pod.state, State::Bare | State::RestartNeeded));
+        let states: HashMap<&str, State> = needy.map(|pod| (pod.name.as_str(), pod.state)).collect();
+        let uncovered: Vec<Needy<'_>> = pods.iter().filter_map(|pod| Some((*pod, *states.get(pod.name.as_str())?))).collect();
+        // an annotation cuts nothing off that runs
+        if uncovered.is_empty() || is_draft(holding) {
+            return None;
+        }
+        let key = Key::new(holding.namespace().unwrap_or_default(), holding.name_any());
+        if let Some(rest) = self.pace.rest(&key) {
+            return Some(rest);
+        }
+        if let Err(problem) = self.restart(&key, at_once, &uncovered, now).await {
+            warn!(holding = %key, %problem, "a workload could not be restarted; it is tried again");
+        }
+        Some(LOOK)
+    }
+
+    async fn restart(&self, key: &Key, at_once: usize, pods: &[Needy<'_>], now: Timestamp) -> Result<(), kube::Error> {
+        let workloads = self.workloads(&key.namespace, pods).await?;
+        let turn = |uncovered: &Uncovered<'_>| turn(uncovered.workload.restarted, &uncovered.pods, now);
+        let running = workloads.iter().filter(|workload| turn(workload) == Turn::Runs).count();
+        for stuck in workloads.iter().filter(|workload| turn(workload) == Turn::Stuck) {
+            self.notices.send(Notice::not_restarted(&key.namespace, stuck.workload.owner.clone(), &key.name));
+        }
+        let waiting = workloads.iter().filter(|workload| turn(workload) == Turn::Waits);
+        let mut free = at_once.saturating_sub(running);
+        let mut budgets = None;
+        for Uncovered { workload, pods } in waiting {
+            if free == 0 {
+                break;
+            }
+            let budgets = match &mut budgets {
+                Some(budgets) => budgets,
+                None => budgets.insert(Budgets::list(self.client, &key.namespace).await?),
+            };
+            if workload.paused || pods.iter().any(|(pod, _)| budgets.keep(&pod.labels)) {
+                continue;
+            }
+            if workload.restart(self.client, &key.namespace, now).await? {
+                free -= 1;
+                info!(
+                    namespace = key.namespace,
+                    kind = workload.owner.kind,
+                    name = workload.owner.name,
+                    "a workload is restarted"
+                );
+                self.notices.send(Notice::restarted(&key.namespace, workload.owner.clone(), &key.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// The workloads behind these pods that can be restarted, by name.
+    async fn workloads<'a>(&self, namespace: &str, pods: &[Needy<'a>]) -> Result<Vec<Uncovered<'a>>, kube::Error> {
+        let mut by_owner: HashMap<&Owner, Vec<Needy<'_>>> = HashMap::new();
+        for (pod, state) in pods {
+            if let Some(owner) = &pod.owner {
+                by_owner.entry(owner).or_default().push((pod, *state));
+            }
+        }
+        let mut found: BTreeMap<(String, String), Uncovered<'_>> = BTreeMap::new();
+        for (owner, pods) in by_owner {
+            // a ReplicaSet that is gone has no pods for long
+            let Some(behind) = gone(owners::workload(self.client, namespace, owner).await)? else { continue };
+            let name = (behind.kind.clone(), behind.name.clone());
+            if let Some(known) = found.get_mut(&name) {
+                known.pods.extend(pods);
+            } else if let Some(workload) = Restartable::read(self.client, namespace, behind).await? {
+                found.insert(name, Uncovered { workload, pods });
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+}
+
+fn gone<T>(read: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Where a workload stands, given when it was restarted and which of its pods need it.
+fn turn(restarted: Option<Timestamp>, pods: &[Needy<'_>], now: Timestamp) -> Turn {
+    let Some(at) = restarted else { return Turn::Waits };
+    let is_new = |pod: &PodSummary| pod.created() > at;
+    if pods.iter().any(|(pod, state)| *state == State::Bare && is_new(pod)) {
+        return Turn::Stuck;
+    }
+    if Duration::try_from(now.duration_since(at)).is_ok_and(|since| since < PATIENCE) {
+        return Turn::Runs;
+    }
+    // those that came of it were good for a while
+    if pods.iter().all(|(pod, _)| is_new(pod)) { Turn::Waits } else { Turn::Stuck }
+}
+
+#[cfg(test)]
+mod tests;
