@@ -12,6 +12,7 @@ mod problem;
 mod recipient;
 mod route;
 mod standard;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -74,6 +75,10 @@ pub struct Compiled {
     pub expires: Option<Timestamp>,
     /// How old the document may be, by the strictest of the standards that say it.
     pub max_staleness: Option<Duration>,
+    /// The drivers whose volumes workloads may mount; absent where no standard lists any.
+    pub storage: Option<BTreeSet<String>>,
+    /// How many workloads whose pods have no sidecar may be restarted at once; absent where no standard has any restarted.
+    pub restarts: Option<usize>,
     /// The recipients that the routes name, as far as there are such.
     pub parties: BTreeMap<String, Party>,
 }
@@ -120,6 +125,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
     declared::check(&holding.spec, &mut problems);
     let in_cluster = inside::listed(&holding.spec.in_cluster, &data, &standards, around.services, &mut problems);
     let inbound = inbound::compile(&holding.spec.clients, &named, &standards, &mut problems);
+    let storage = storage::drivers(&data, &standards);
     let document = PolicyDocument {
         version: VERSION,
         holding: reference,
@@ -136,6 +142,8 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
     Compiled {
         document,
         max_staleness: standards.iter().filter_map(|standard| standard.max_staleness).min(),
+        storage,
+        restarts: restarts(&standards),
         standards: standards.into_iter().map(|standard| standard.name).collect(),
         problems: problems.into_vec(),
         expires: routes.iter().filter_map(|routed| routed.expires).min(),
@@ -155,6 +163,12 @@ fn cluster_api(holding: &DataHolding, standards: &[Standard], problems: &mut Pro
         return false;
     }
     !standards.is_empty()
+}
+
+/// How many workloads may be restarted at once: one where no standard says how many.
+fn restarts(standards: &[Standard]) -> Option<usize> {
+    let at_once = standards.iter().filter_map(|standard| standard.restarts_at_once).min().unwrap_or(1);
+    standards.iter().any(|standard| standard.restarts).then_some(at_once)
 }
 
 fn reference(holding: &DataHolding) -> HoldingReference {

@@ -55,6 +55,9 @@ pub const DRAFT_OF_ANNOTATION: &str = "shekara.dev/draft-of";
 /// The annotation that admission writes: the names of the pod's holdings at that time, joined by commas.
 pub const HOLDINGS_ANNOTATION: &str = "shekara.dev/holdings";
 
+/// The annotation of a pod template that the operator writes to have its pods replaced: when it did so (RFC 3339).
+pub const RESTARTED_ANNOTATION: &str = "shekara.dev/restarted-at";
+
 /// The label that admission writes on covered pods: value `true`.
 pub const COVERED_LABEL: &str = "shekara.dev/covered";
 

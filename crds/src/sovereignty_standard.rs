@@ -1,8 +1,10 @@
 //! `SovereigntyStandard`: rules set by the regulator or the platform.
 
+pub mod access;
 pub mod inbound;
 pub mod operation;
 pub mod requirements;
+pub mod storage;
 pub mod transfers;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -11,9 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 use crate::selector::Selector;
+pub use access::{AccessMode, AccessRules};
 pub use inbound::{InboundMode, InboundRules, InboundSource, SourcePods};
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
+pub use storage::{StorageDriver, StorageMode, StorageRules};
 pub use transfers::{EmptyTransfer, EmptyTransfers, EncryptedClientHello, InClusterRule, MinTls, SharedTenancy, TransferRule};
 
 /// Rules for where data of certain categories may go. A standard binds by namespace and category, without being asked; of all
@@ -64,6 +68,12 @@ pub struct SovereigntyStandardSpec {
     /// it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbound: Option<InboundRules>,
+    /// Who may reach into the workloads by the Kubernetes API. When absent, whoever has the right in the cluster may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<AccessRules>,
+    /// Which volumes the workloads may mount. When absent, volumes of every driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageRules>,
     /// What becomes of routes that a holding declares to carry none of its data.
     #[serde(default)]
     pub empty_transfers: EmptyTransfers,
@@ -111,7 +121,8 @@ pub struct SovereigntyStandardSpec {
     /// How often reports are made, and how long they are kept. Not used yet: no reports are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reporting: Option<Reporting>,
-    /// Whether pods that were there before their holding are restarted. Not used yet: none are.
+    /// Whether pods that have no sidecar are replaced, such as those that were there before their holding. They are not, where no
+    /// standard that applies says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
     /// Which controls the standard asks for, and where each comes from.
@@ -203,6 +214,8 @@ impl SovereigntyStandard {
             min_sources: 1,
             transfers: vec![],
             inbound: None,
+            access: None,
+            storage: None,
             empty_transfers: EmptyTransfers::default(),
             max_empty_out_per_day: None,
             shared_tenancy: SharedTenancy::default(),

@@ -20,6 +20,7 @@ pub mod honest;
 pub mod live;
 pub mod measure;
 pub mod operator_metrics;
+pub mod people;
 pub mod pods;
 pub mod random_object;
 pub mod records;

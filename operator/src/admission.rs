@@ -2,6 +2,7 @@
 //! those that could lead round it, and leaves the others as they are.
 
 mod draft;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -111,6 +112,8 @@ enum AdmissionError {
     NoResolver(String, String),
     #[error("the DataHolding {0} has no policy document yet")]
     NoDocument(String),
+    #[error("what the volumes of the pod lead to cannot be read: {0}")]
+    Volumes(#[source] Box<kube::Error>),
     #[error("the answer cannot be written: {0}")]
     Answer(String),
 }
@@ -202,12 +205,16 @@ impl Admission {
             return self.marked(&arriving, data, covering).await;
         }
         if covering.is_empty() {
+            let faults = self.claims_of_others(&arriving).await?;
+            if !faults.is_empty() {
+                return Ok(Outcome::Refused(Refusal { holdings: BTreeSet::new(), faults }));
+            }
             let claims = pod.labels().contains_key(COVERED_LABEL);
             let warning = claims.then(|| format!("no DataHolding covers the pod, although its label {COVERED_LABEL} says so"));
             return Ok(Outcome::Untouched { warning });
         }
         let stamps = self.stamps(namespace, &covering)?;
-        self.cover(&arriving, covering, stamps, None)
+        self.cover(&arriving, covering, stamps, None).await
     }
 
     /// The holdings that cover a pod, as far as the caches know.
@@ -218,7 +225,7 @@ impl Admission {
     }
 
     /// Puts the sidecar into a pod of these holdings, which it knows by the stamps.
-    fn cover(
+    async fn cover(
         &self,
         arriving: &Arriving<'_>,
         holdings: BTreeSet<String>,
@@ -230,9 +237,14 @@ impl Admission {
         let observe_until = PolicyDocument::observed_until(&documents).filter(|until| *until > Timestamp::now());
         let Datagrams { endpoints, left_out } = datagrams(&documents);
         let settings = self.settings(arriving.uid.to_owned(), stamps, observe_until, endpoints)?;
+        let foreign = self.foreign_volumes(arriving, &holdings).await?;
         Ok(match inject(&pod, &holdings, &settings) {
+            Ok(_) if !foreign.is_empty() => Outcome::Refused(Refusal { holdings, faults: foreign }),
             Ok(patch) => Outcome::Injected { holdings, patch, warning: warning.or_else(|| unopened(&left_out)) },
-            Err(refusal) => Outcome::Refused(refusal),
+            Err(mut refusal) => {
+                refusal.faults.extend(foreign);
+                Outcome::Refused(refusal)
+            }
         })
     }
 

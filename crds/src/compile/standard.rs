@@ -43,9 +43,15 @@ pub(super) struct Standard {
     pub(super) leaves_cluster_api: bool,
     /// For how many days from its creation a holding may observe; 0 where it may not.
     pub(super) observe_days: i32,
+    /// Whether workloads are restarted whose pods have no sidecar.
+    pub(super) restarts: bool,
+    /// How many of them at once, where it says so.
+    pub(super) restarts_at_once: Option<usize>,
     pub(super) home: BTreeSet<Country>,
     /// The sources of the platform that may connect to workloads; none where clients need not be listed.
     pub(super) inbound: Option<Vec<PlatformSource>>,
+    /// The drivers whose volumes may be mounted, and where they keep them; none where every driver may.
+    pub(super) storage: Option<Vec<(String, Country)>>,
     bound: Vec<CategoryPattern>,
     rules: Vec<Rule>,
 }
@@ -133,6 +139,7 @@ impl Standard {
         let max_staleness = spec.max_staleness.as_deref();
         let max_staleness = max_staleness.and_then(|text| problems.check(&format!("{prefix}spec.maxStaleness"), staleness(text)));
         let inbound = super::inbound::sources(spec.inbound.as_ref(), prefix, problems);
+        let storage = super::storage::listed(spec.storage.as_ref(), prefix, problems);
         // what else cannot be read opens and closes nothing
         let broken = problems.len() > before;
         operation(spec, prefix, problems);
@@ -149,9 +156,12 @@ impl Standard {
             empty_abroad,
             broken,
             observe_days: spec.observe.as_ref().map_or(0, |observe| observe.max_days),
+            restarts: spec.rollout.as_ref().is_some_and(|rollout| rollout.restart_uncovered),
+            restarts_at_once: spec.rollout.as_ref().and_then(|rollout| usize::try_from(rollout.max_concurrent?).ok()),
             home,
-            // what one that cannot be read asks of clients is not known either
+            // what one that cannot be read asks of clients and volumes is not known either
             inbound: inbound.or(broken.then(Vec::new)),
+            storage: storage.or(broken.then(Vec::new)),
             bound,
             rules,
         }

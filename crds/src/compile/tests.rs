@@ -351,6 +351,41 @@ fn the_kubernetes_api_is_open_where_the_holding_says_so_and_every_standard_leave
 }
 
 #[test]
+fn a_driver_is_allowed_where_every_standard_lists_it_in_a_country_that_its_rules_allow() {
+    let mut fixture = fixture();
+    let names = |fixture: &Fixture| fixture.compile().storage.map(|names| names.into_iter().collect::<Vec<_>>().join(","));
+    assert_eq!(names(&fixture), None);
+    let drivers =
+        json!([{"name": "home", "country": "KZ"}, {"name": "abroad", "country": "DE"}, {"name": "lost", "country": "ZZ"}]);
+    fixture.standards[0]["spec"]["storage"] = json!({"mode": "Listed", "drivers": drivers});
+    assert_eq!(names(&fixture).as_deref(), Some("home"));
+    let mut other = fixture.standards[0].clone();
+    (other["metadata"]["name"], other["spec"]["storage"]) = (json!("other"), Value::Null);
+    fixture.standards.push(other);
+    assert_eq!(names(&fixture).as_deref(), Some("home"), "a standard that lists none asks for none");
+    fixture.standards[1]["spec"]["storage"] = json!({"mode": "Listed", "drivers": [{"name": "another", "country": "KZ"}]});
+    assert_eq!(names(&fixture).as_deref(), Some(""));
+    (fixture.standards[1]["spec"]["storage"], fixture.standards[1]["spec"]["homeCountries"]) = (Value::Null, json!(["ZZ"]));
+    assert_eq!(names(&fixture).as_deref(), Some(""), "what one that cannot be read asks for is not known");
+}
+
+#[test]
+fn workloads_are_restarted_where_a_standard_asks_for_it_as_many_at_once_as_all_allow() {
+    let mut fixture = fixture();
+    assert_eq!(fixture.compile().restarts, None);
+    fixture.standards[0]["spec"]["rollout"] = json!({"maxConcurrent": 3});
+    assert_eq!(fixture.compile().restarts, None);
+    let mut other = fixture.standards[0].clone();
+    (other["metadata"]["name"], other["spec"]["rollout"]) =
+        (json!("other"), json!({"restartUncovered": true, "maxConcurrent": 5}));
+    fixture.standards.push(other);
+    assert_eq!(fixture.compile().restarts, Some(3));
+    fixture.standards[0]["spec"]["rollout"] = Value::Null;
+    fixture.standards[1]["spec"]["rollout"] = json!({"restartUncovered": true});
+    assert_eq!(fixture.compile().restarts, Some(1));
+}
+
+#[test]
 fn a_document_lasts_as_long_as_the_strictest_standard_says() {
     let mut fixture = fixture();
     assert_eq!(fixture.compile().max_staleness, None);

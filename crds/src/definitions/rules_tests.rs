@@ -35,6 +35,8 @@ fn sound(kind: &str) -> Value {
                 {"name": "ingress", "pods": {"namespace": "ingress", "podSelector": {"matchLabels": {"app": "ingress"}}}},
                 {"name": "balancer", "networks": ["10.50.0.0/24", "2001:db8::/64"], "ports": [443]}
             ]},
+            "access": {"mode": "Listed", "groups": ["on-call"], "serviceAccounts": ["backup/agent"]},
+            "storage": {"mode": "Listed", "drivers": [{"name": "rancher.io/local-path", "country": "KZ"}]},
             "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi",
             "egressVia": [{"network": "10.20.0.5/32", "ports": [3128]}]
         }),
@@ -99,6 +101,24 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, Value)> {
             "SovereigntyStandard",
             "/spec/inbound/from/1/networks/1",
             json!("balancer"),
+        ),
+        (
+            "groups or service accounts are listed, and mode is Open: whoever has the right passes",
+            "SovereigntyStandard",
+            "/spec/access/mode",
+            json!("Open"),
+        ),
+        (
+            "a service account is written as namespace/name",
+            "SovereigntyStandard",
+            "/spec/access/serviceAccounts/0",
+            json!("system:serviceaccount:backup:agent"),
+        ),
+        (
+            "drivers are listed, and mode is Open: volumes of every driver pass",
+            "SovereigntyStandard",
+            "/spec/storage/mode",
+            json!("Open"),
         ),
         (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("10.40.0.0")),
         (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("2001:db8::/129")),

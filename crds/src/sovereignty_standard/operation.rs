@@ -93,14 +93,16 @@ pub struct Reporting {
     pub keep: Option<String>,
 }
 
-/// Whether pods that were there before their holding are restarted.
+/// Whether pods that have no sidecar, or one that is out of date for good, are replaced: their Deployment, StatefulSet or DaemonSet is
+/// restarted as by `kubectl rollout restart`, unless it is paused or a PodDisruptionBudget keeps its pods. What else owns pods, and
+/// workloads of drafts, are left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// Whether the owners of pods without a sidecar are told to restart them.
+    /// Whether workloads are restarted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restart_uncovered: bool,
-    /// How many workloads at once.
+    /// How many workloads of a holding at once: the lowest number of all standards that apply, or one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub max_concurrent: Option<i32>,

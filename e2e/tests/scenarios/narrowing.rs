@@ -5,16 +5,15 @@
 //! Closes the parts of 37 of the threat model that are edits of the declaration.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 use shekara_crds::DataHolding;
 use shekara_e2e::closed::closed;
 use shekara_e2e::cluster::within;
 use shekara_e2e::holdings::{CONDITION, with};
+use shekara_e2e::people::acting_as;
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::wait::{Seen, until};
 
@@ -26,9 +25,8 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let spec =
         with(spec, "/workloadSelector", json!({"matchLabels": {"app": "x", "part": "y"}, "matchExpressions": requirement}))?;
     scenario.holding_with("faces", spec).await?;
-    let owner = within::<DataHolding>(&acting_as(scenario, "owner").await?, &scenario.namespace);
-    let registrar = within::<DataHolding>(&acting_as(scenario, "registrar").await?, &scenario.namespace);
-    bind(scenario).await?;
+    let owner = within::<DataHolding>(&acting_as(scenario, "owner", &["edit"]).await?, &scenario.namespace);
+    let registrar = within::<DataHolding>(&acting_as(scenario, "registrar", &["shekara-registrar"]).await?, &scenario.namespace);
     shrinks(&owner).await?;
     grows(&owner).await?;
     match owner.delete("faces", &DeleteParams::default()).await {
@@ -74,27 +72,6 @@ async fn a_namespace_goes_with_its_holdings(scenario: &Scenario) -> Result<()> {
     let closed = closed(scenario, &uid(&made)?).await?;
     ensure!(closed.registered.namespace == name, "another holding: {closed:?}");
     Ok(())
-}
-
-/// A client with the rights of a service account of this name.
-async fn acting_as(scenario: &Scenario, name: &str) -> Result<Client> {
-    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-    scenario.api::<ServiceAccount>().create(&PostParams::default(), &account).await?;
-    let mut config = Config::from_custom_kubeconfig(Kubeconfig::read()?, &KubeConfigOptions::default()).await?;
-    config.auth_info.impersonate = Some(format!("system:serviceaccount:{}:{name}", scenario.namespace));
-    Ok(Client::try_from(config)?)
-}
-
-async fn bind(scenario: &Scenario) -> Result<()> {
-    let subject = |name: &str| json!([{"kind": "ServiceAccount", "name": name, "namespace": scenario.namespace}]);
-    let role = |name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
-    let edit: RoleBinding =
-        serde_json::from_value(json!({"metadata": {"name": "owner"}, "roleRef": role("edit"), "subjects": subject("owner")}))?;
-    scenario.api::<RoleBinding>().create(&PostParams::default(), &edit).await?;
-    let registrar: RoleBinding = serde_json::from_value(
-        json!({"metadata": {"name": "registrar"}, "roleRef": role("shekara-registrar"), "subjects": subject("registrar")}),
-    )?;
-    scenario.api::<RoleBinding>().create(&PostParams::default(), &registrar).await.map(drop).map_err(Into::into)
 }
 
 async fn merge(api: &Api<DataHolding>, spec: Value) -> kube::Result<DataHolding> {

@@ -30,6 +30,8 @@ pub(crate) struct PodSummary {
     pub(crate) addresses: Vec<IpAddr>,
     /// The annotations of the project alone.
     pub(crate) annotations: BTreeMap<String, String>,
+    /// The PersistentVolumeClaims that it mounts.
+    pub(crate) claims: BTreeSet<String>,
     pub(crate) service_account: String,
     /// Whether every container has ended for good.
     pub(crate) ended: bool,
@@ -176,7 +178,10 @@ impl Cached for PodSummary {
         let observes_until = pods::observes_until(&object);
         let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps, observes_until };
         let status = object.status.as_ref();
+        let volumes = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let claims = volumes.filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.clone())).collect();
         Self {
+            claims,
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),

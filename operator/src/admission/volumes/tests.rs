@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::super::tests::{answer, pod, review};
+use super::*;
+use crate::admission::Distributed;
+use crate::documents::Documents;
+use crate::events;
+use crate::fixtures::{ApiServer, caches, config, covered_pod, holding, namespace, published};
+use crate::keys::Keys;
+use crate::metrics::Metrics;
+
+/// A webhook in a cluster with these objects, whose standard lists the driver `home`.
+async fn admission(objects: Vec<(String, Value)>, pods: &[Value]) -> Admission {
+    let standard = json!({
+        "apiVersion": "shekara.dev/v1alpha1", "kind": "SovereigntyStandard", "metadata": {"name": "kz"},
+        "spec": {
+            "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"data": ["biometric.*"]}, "homeCountries": ["KZ"],
+            "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Contract"]}],
+            "storage": {"mode": "Listed", "drivers": [{"name": "home", "country": "KZ"}, {"name": "abroad", "country": "DE"}]}
+        }
+    });
+    let known = [namespace("cameras", json!({"shekara.dev/protect": "true"})), holding("faces", "recognizer"), standard];
+    let known: Vec<Value> = known.into_iter().chain(pods.iter().cloned()).collect();
+    let (_server, client) = ApiServer::start(objects).await;
+    // it answers as long as the test runs
+    std::mem::forget(_server);
+    let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
+    let (notices, _) = events::channel(client.clone(), &config, Arc::clone(&metrics));
+    let documents = Arc::new(Documents::default());
+    documents.publish("cameras", "faces", Some(published("faces", "recognizer", "sha256:1")));
+    let authorities = watch::channel(vec!["PEM".to_owned()]).1;
+    let paths = watch::channel(vec![]).1;
+    let distributed = Distributed { authorities, paths, keys: Keys::of_test(), documents };
+    Admission::new(client, &config, &Arc::new(caches(&known)), distributed, notices, &metrics)
+}
+
+fn claim(name: &str, spec: Value) -> (String, Value) {
+    let path = format!("/api/v1/namespaces/cameras/persistentvolumeclaims/{name}");
+    (path, json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "uid": "u"}, "spec": spec}))
+}
+
+fn volume(name: &str, annotations: Value, spec: Value) -> (String, Value) {
+    let path = format!("/api/v1/persistentvolumes/{name}");
+    (
+        path,
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name, "annotations": annotations}, "spec": spec}),
+    )
+}
+
+fn class(name: &str, provisioner: &str, annotations: Value) -> Value {
+    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name, "annotations": annotations}, "provisioner": provisioner})
+}
+
+fn cluster() -> Vec<(String, Value)> {
+    let classes = "/apis/storage.k8s.io/v1/storageclasses";
+    let default = class("usual", "home", json!({"storageclass.kubernetes.io/is-default-class": "true"}));
+    let list = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClassList", "metadata": {}, "items": [class("fast", "fast", json!({})), default]});
+    vec![
+        (classes.to_owned(), list),
+        (format!("{classes}/usual"), class("usual", "home", json!({}))),
+        (format!("{classes}/cloud"), class("cloud", "abroad", json!({}))),
+        claim("bound", json!({"volumeName": "v1", "storageClassName": "cloud"})),
+        volume("v1", json!({}), json!({"csi": {"driver": "home", "volumeHandle": "1"}})),
+        claim("made", json!({"volumeName": "v2"})),
+        volume("v2", json!({"pv.kubernetes.io/provisioned-by": "home"}), json!({"hostPath": {"path": "/a"}})),
+        claim("by-hand", json!({"volumeName": "v3"})),
+        volume("v3", json!({}), json!({"nfs": {"server": "192.0.2.1", "path": "/"}})),
+        claim("lost", json!({"volumeName": "v4"})),
+        claim("waits", json!({"storageClassName": "cloud"})),
+        claim("usual", json!({})),
+        claim("classless", json!({"storageClassName": ""})),
+    ]
+}
+
+/// A volume of a covered pod, and what the refusal says of it, if it is refused.
+#[rstest]
+#[case::bound(json!({"persistentVolumeClaim": {"claimName": "bound"}}), None)]
+#[case::made_by_a_provisioner(json!({"persistentVolumeClaim": {"claimName": "made"}}), None)]
+#[case::made_by_hand(json!({"persistentVolumeClaim": {"claimName": "by-hand"}}), Some("spec.volumes[0].persistentVolumeClaim.claimName: its driver is nfs"))]
+#[case::a_volume_that_is_gone(json!({"persistentVolumeClaim": {"claimName": "lost"}}), Some("nobody can say of which driver it is"))]
+#[case::not_bound_yet(json!({"persistentVolumeClaim": {"claimName": "waits"}}), Some("its driver is abroad"))]
+#[case::the_default_class(json!({"persistentVolumeClaim": {"claimName": "usual"}}), None)]
+#[case::for_a_volume_made_by_hand(json!({"persistentVolumeClaim": {"claimName": "classless"}}), Some("nobody can say"))]
+#[case::no_such_claim(json!({"persistentVolumeClaim": {"claimName": "none"}}), Some("nobody can say"))]
+#[case::csi(json!({"csi": {"driver": "s3.example.com"}}), Some("spec.volumes[0].csi.driver: its driver is s3.example.com"))]
+#[case::csi_at_home(json!({"csi": {"driver": "home"}}), None)]
+#[case::with_the_pod(json!({"ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "cloud"}}}}), Some("its driver is abroad"))]
+#[case::of_no_driver(json!({"emptyDir": {}}), None)]
+#[tokio::test]
+async fn a_volume_of_a_driver_that_no_standard_lists_is_refused(#[case] mut volume: Value, #[case] expected: Option<&str>) {
+    volume["name"] = json!("data");
+    let mut pod = pod("recognizer");
+    pod["spec"]["volumes"] = json!([volume]);
+    let (_, answer) = answer(admission(cluster(), &[]).await, review(pod)).await;
+    assert_eq!(answer["response"]["allowed"], json!(expected.is_none()), "{answer}");
+    let said = answer["response"]["status"]["message"].as_str().unwrap_or_default();
+    assert!(said.contains(expected.unwrap_or_default()), "{said}");
+}
+
+#[tokio::test]
+async fn a_claim_that_covered_pods_have_mounted_is_for_no_other_pod() {
+    let mut covered = covered_pod("1", "recognizer", "faces");
+    covered["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "now"}}]);
+    let mut before = claim("before", json!({}));
+    before.1["metadata"]["annotations"] = json!({"shekara.dev/holdings": "faces,plates"});
+    let objects = [vec![before, claim("free", json!({}))], cluster()].concat();
+    for (name, expected) in
+        [("now", Some("DataHoldings faces cover")), ("before", Some("DataHoldings faces,plates cover")), ("free", None)]
+    {
+        let mut pod = pod("other");
+        pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": name}}]);
+        let (_, answer) = answer(admission(objects.clone(), std::slice::from_ref(&covered)).await, review(pod)).await;
+        assert_eq!(answer["response"]["allowed"], json!(expected.is_none()), "{name}: {answer}");
+        let said = answer["response"]["status"]["message"].as_str().unwrap_or_default();
+        assert!(said.contains(expected.unwrap_or_default()), "{name}: {said}");
+    }
+}
