@@ -225,6 +225,14 @@ class Standards(unittest.TestCase):
             inbound = document["spec"]["inbound"]
             self.assertEqual((inbound["mode"], [source["name"] for source in inbound["from"]]), ("Listed", ["ingress"]))
 
+    def test_who_may_reach_into_pods_is_listed_and_the_platform_says_whom_it_lists(self):
+        for document in objects("full", "SovereigntyStandard"):
+            self.assertEqual(document["spec"]["access"], {"mode": "Listed", "groups": ["on-call"], "serviceAccounts": ["backup/agent"]})
+
+    def test_volumes_are_of_listed_drivers_and_the_platform_says_which(self):
+        for document in objects("full", "SovereigntyStandard"):
+            self.assertEqual(document["spec"]["storage"], {"mode": "Listed", "drivers": [{"name": "disks.example.kz", "country": "KZ"}]})
+
     def test_they_are_refused_where_they_would_be_left_out(self):
         outcome = helm(CHART / "ci/full.yaml", kinds=())
         self.assertNotEqual(outcome.returncode, 0)
@@ -279,21 +287,31 @@ class Admission(unittest.TestCase):
 
     def test_every_policy_is_bound_and_fails_closed(self):
         policies = {policy["metadata"]["name"]: policy["spec"] for policy in objects("minimal", "ValidatingAdmissionPolicy")}
-        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-narrowing", "shekara-tokens", "shekara-files", "shekara-drafts"})
+        self.assertEqual(set(policies), {"shekara-covered-pods", "shekara-annotated-pods", "shekara-fixed-pods", "shekara-exec", "shekara-access", "shekara-node-access", "shekara-narrowing", "shekara-tokens", "shekara-files", "shekara-drafts", "shekara-restarts", "shekara-genuine-pods", "shekara-claims"})
         self.assertEqual({spec["failurePolicy"] for spec in policies.values()}, {"Fail"})
         bindings = objects("minimal", "ValidatingAdmissionPolicyBinding")
         self.assertEqual({binding["spec"]["policyName"] for binding in bindings}, set(policies))
         self.assertEqual([binding["spec"]["validationActions"] for binding in bindings], [["Deny"]] * len(bindings))
         # a policy with parameters fails as a whole while its kind is unknown, so it sees protected namespaces alone
-        selector = policies["shekara-covered-pods"]["matchConstraints"]["namespaceSelector"]
-        self.assertEqual(selector["matchLabels"], {"shekara.dev/protect": "true"})
-        self.assertEqual([name for name, spec in policies.items() if "paramKind" in spec], ["shekara-covered-pods"])
+        for name in ("shekara-covered-pods", "shekara-access"):
+            selector = policies[name]["matchConstraints"]["namespaceSelector"]
+            self.assertEqual(selector["matchLabels"], {"shekara.dev/protect": "true"})
+        self.assertEqual([name for name, spec in policies.items() if "paramKind" in spec], ["shekara-access", "shekara-node-access", "shekara-covered-pods", "shekara-genuine-pods"])
 
     def test_the_operator_may_write_its_own_configmaps_and_no_others(self):
         expression = named("minimal", "ValidatingAdmissionPolicy", "shekara-files")["spec"]["validations"][0]["expression"]
         self.assertIn('request.name.startsWith("shekara-policy-")', expression)
-        own = 'request.namespace == "shekara-system" && (request.name.startsWith("shekara-counts-") || request.name == "shekara-closed")'
+        own = 'request.namespace == "shekara-system" && (request.name.startsWith("shekara-counts-") || request.name in ["shekara-closed", "shekara-trust"])'
         self.assertIn(own, " ".join(expression.split()))
+
+    def test_the_operator_restarts_workloads_and_changes_nothing_else_of_them(self):
+        rules = named("minimal", "ClusterRole", "shekara-operator")["rules"]
+        verbs = [verb for rule in rules if "deployments" in rule.get("resources", []) for verb in rule["verbs"]]
+        self.assertEqual(sorted(verbs), ["get", "list", "patch", "watch"])
+        policy = named("minimal", "ValidatingAdmissionPolicy", "shekara-restarts")["spec"]
+        self.assertEqual(set(policy["matchConstraints"]["resourceRules"][0]["resources"]), {"deployments", "statefulsets", "daemonsets"})
+        for part in ("spec.template.spec ==", "spec.selector ==", "replicas", "labels", "annotations"):
+            self.assertIn(part, policy["validations"][0]["expression"])
 
     def test_what_is_in_a_namespace_that_ends_may_end(self):
         # match conditions are not told of the namespace, so it must be asked for in the validations

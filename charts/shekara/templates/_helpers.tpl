@@ -60,6 +60,7 @@ matchExpressions:
     variables.placed && size(variables.observe) <= 1 && variables.observe.all(variable, has(variable.value)) && [0, 1, 2].all(index, variables.first[index].?image.orValue("") == {{ .Values.images.sidecar | quote }} &&
     variables.first[index].?command.orValue([]) == [["/shekara-sidecar", "init"], ["/shekara-sidecar", "run"], ["/shekara-sidecar", "verify"]][index] &&
     variables.first[index].?securityContext.capabilities.add.orValue([]) == [["NET_ADMIN"], ["NET_RAW"], []][index] &&
+    variables.first[index].?securityContext.runAsUser.orValue(-1) == [0, 0, 65532][index] &&
     !variables.first[index].?securityContext.privileged.orValue(false) &&
     variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/shekara.dev/policy", "/var/run/secrets/kubernetes.io/serviceaccount"] &&
     !has(mount.subPath) && !has(mount.subPathExpr)) &&
@@ -94,6 +95,11 @@ matchExpressions:
 container.?securityContext.capabilities.add.orValue([]).all(added, added in ["AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "SYS_NICE", "SYS_RESOURCE"])
 {{- end }}
 
+{{/* CEL, of a variable `volume`: it has a token by which its holder speaks for the sidecar. */}}
+{{- define "shekara.speaksForSidecar" -}}
+volume.?projected.sources.orValue([]).exists(source, source.?serviceAccountToken.audience.orValue("") == "shekara")
+{{- end }}
+
 {{/* The checks of a covered pod; the dictionary has `when` (CEL: whom they concern; all when absent) and `who` (a CEL string: why). */}}
 {{- define "shekara.podValidations" -}}
 - expression: "{{ with .when }}!{{ . }} || {{ end }}variables.injected"
@@ -112,4 +118,20 @@ container.?securityContext.capabilities.add.orValue([]).all(added, added in ["AU
   messageExpression: >-
     {{ .who }} + ": it may not share the network, processes or memory of the node or of its containers, mount the node's files, or have a port of the node"
   reason: Forbidden
+{{- end }}
+
+{{/* CEL, of a standard as parameter: whether it lists who may reach into pods, and whether it lists whoever asks. */}}
+{{- define "shekara.accessVariables" -}}
+- name: listed
+  expression: params.spec.?access.?mode.orValue("Open") == "Listed"
+- name: groups
+  expression: params.spec.?access.?groups.orValue([])
+- name: known
+  expression: >-
+    request.userInfo.?groups.orValue([]).exists(group, group in variables.groups) ||
+    params.spec.?access.?serviceAccounts.orValue([]).exists(account,
+    request.userInfo.?username.orValue("") == "system:serviceaccount:" + account.replace("/", ":"))
+- name: allowed
+  expression: >-
+    size(variables.groups) == 0 ? "nobody" : "only the groups " + variables.groups.join(", ")
 {{- end }}

@@ -2,10 +2,12 @@
 //!
 //! Each says what it promises and which ways out it closes, by their numbers in the threat model.
 
+mod access;
 mod adversary;
 mod bad_objects;
 mod bounded_map;
 mod carve_out;
+mod claims;
 mod command_line;
 mod cross_border;
 mod database;
@@ -27,6 +29,7 @@ mod observe;
 mod other_protocols;
 mod over_ipv6;
 mod peers;
+mod restarts;
 mod revocation;
 mod running_pod;
 mod stateful_peers;
@@ -71,6 +74,9 @@ fn main() -> ExitCode {
         scenario("command_line", World, command_line::run),
         scenario("forbidden_pod", Cluster, forbidden_pod::run),
         scenario("narrowed_pods", World, narrowed_pods::run),
+        scenario("restarts", Cluster, restarts::run),
+        scenario("claims", Cluster, claims::run),
+        scenario("access", Cluster, access::run),
         scenario("narrowing", Cluster, narrowing::run),
         scenario("bad_objects", Cluster, bad_objects::run),
         scenario("footprint", Cluster, footprint::run),
