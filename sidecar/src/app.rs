@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
+use rustix::process::{Resource, getrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::listen::Bound;
 use self::listen::Listeners;
+use crate::bound::flows_within;
 use crate::config::Config;
 use crate::context::Context;
 use crate::flow::dial::Dialler;
@@ -45,7 +47,7 @@ pub fn run(mut config: Config) -> anyhow::Result<()> {
     if let Err(error) = listen::raise_limit(config.limits) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
-    let flows = listen::flows_within_limit(config.limits);
+    let flows = flows_within(getrlimit(Resource::Nofile).current, config.limits.flows);
     if flows < config.limits.flows {
         tracing::warn!(flows, "the limit of open files leaves room for fewer flows than are configured");
         config.limits.flows = flows;

@@ -120,31 +120,3 @@ pub(super) fn raise_limit(limits: Limits) -> io::Result<()> {
     }
     Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })?)
 }
-
-/// How many flows there is room for in each direction, by the limit of open files: at least some, since each that finds no room is
-/// refused.
-pub(super) fn flows_within_limit(limits: Limits) -> u32 {
-    let Some(files) = getrlimit(Resource::Nofile).current else { return limits.flows };
-    flows_within(limits, files)
-}
-
-fn flows_within(limits: Limits, files: u64) -> u32 {
-    let others = wanted(Limits { flows: 0, ..limits }).min(files / 2);
-    u32::try_from((files - others) / 4).unwrap_or(u32::MAX).clamp(1, limits.flows.max(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case(1 << 20, 8192)]
-    #[case(40_000, 8192)]
-    #[case(1024, 128)]
-    #[case(0, 1)]
-    fn there_are_no_more_flows_than_there_is_room_for(#[case] files: u64, #[case] flows: u32) {
-        assert_eq!(flows_within(Limits::default(), files), flows);
-    }
-}
