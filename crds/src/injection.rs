@@ -8,9 +8,11 @@ mod forbidden;
 mod inject;
 mod probes;
 mod refusal;
+mod resources;
 
 pub use containers::{DOCUMENTS_VARIABLE, ROOT_VARIABLE, Settings};
 pub use covering::covering;
 pub use files::{ENTRY, file_name};
 pub use inject::inject;
 pub use refusal::{Fault, Refusal};
+pub use resources::Room;

@@ -1,4 +1,5 @@
-//! Sizes in bytes, as Kubernetes writes quantities: `50Mi`, `1.5Gi`, `2G`, `1e6`, `1048576`.
+//! Sizes in bytes, as Kubernetes writes quantities: `50Mi`, `1.5Gi`, `2G`, `1e6`, `1048576`; and amounts of any resource, also in
+//! parts: `250m`.
 
 /// A text that is not a size in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -6,6 +7,9 @@ pub enum QuantityError {
     /// Not a number with a suffix of Kubernetes.
     #[error("{0:?} is not a size in bytes, as in 50Mi, 1.5Gi or 2G")]
     Unreadable(String),
+    /// Not a number with a suffix of Kubernetes, for an amount of which there can be parts.
+    #[error("{0:?} is not a quantity of Kubernetes")]
+    NoAmount(String),
     /// A part of a byte.
     #[error("{0:?} is not a whole number of bytes")]
     Fraction(String),
@@ -22,11 +26,45 @@ const LARGEST: u128 = i64::MAX as u128;
 /// # Errors
 /// When the text is not a quantity, is negative, is not whole, or is larger than 8 `Ei`.
 pub fn bytes(text: &str) -> Result<u64, QuantityError> {
-    let unreadable = || QuantityError::Unreadable(text.to_owned());
+    let (scaled, divisor) = fraction(text, scale, || QuantityError::Unreadable(text.to_owned()))?;
+    if scaled % divisor != 0 {
+        return Err(QuantityError::Fraction(text.to_owned()));
+    }
+    let bytes = scaled / divisor;
+    u64::try_from(bytes).ok().filter(|_| bytes <= LARGEST).ok_or_else(|| QuantityError::TooLarge(text.to_owned()))
+}
+
+/// The number of thousandths, as 250 for `250m` and 1000 for `1`; parts of one are rounded up, as the API server does.
+///
+/// # Errors
+/// When the text is not a quantity, is negative, or is larger than 8 `Ei`.
+pub fn thousandths(text: &str) -> Result<u128, QuantityError> {
+    let scale = |suffix: &str| match suffix {
+        "n" | "u" | "m" => Some(1),
+        suffix => scale(suffix),
+    };
+    let (scaled, divisor) = fraction(text, scale, || QuantityError::NoAmount(text.to_owned()))?;
+    let parts = match text.as_bytes().last() {
+        Some(b'n') => 1_000_000_000,
+        Some(b'u') => 1_000_000,
+        Some(b'm') => 1000,
+        _ => 1,
+    };
+    let too_large = || QuantityError::TooLarge(text.to_owned());
+    let thousandths = scaled.checked_mul(1000).ok_or_else(too_large)?.div_ceil(divisor.checked_mul(parts).ok_or_else(too_large)?);
+    Some(thousandths).filter(|thousandths| *thousandths <= LARGEST * 1000).ok_or_else(too_large)
+}
+
+/// A quantity as a fraction, by what a suffix multiplies by.
+fn fraction(
+    text: &str,
+    scale: impl Fn(&str) -> Option<u128>,
+    unreadable: impl Fn() -> QuantityError,
+) -> Result<(u128, u128), QuantityError> {
     let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
-    let (number, suffix) = text.split_at_checked(end).ok_or_else(unreadable)?;
+    let (number, suffix) = text.split_at_checked(end).ok_or_else(&unreadable)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let scale = scale(suffix).ok_or_else(unreadable)?;
+    let scale = scale(suffix).ok_or_else(&unreadable)?;
     let is_number = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit()) && digits.len() <= 24;
     if whole.is_empty() || number.ends_with('.') || !is_number(whole) || !is_number(fraction) {
         return Err(unreadable());
@@ -35,12 +73,7 @@ pub fn bytes(text: &str) -> Result<u64, QuantityError> {
     let digits: u128 = format!("{whole}{fraction}").parse().map_err(|_| too_large())?;
     let places = u32::try_from(fraction.len()).map_err(|_| unreadable())?;
     let divisor = 10u128.checked_pow(places).ok_or_else(too_large)?;
-    let scaled = digits.checked_mul(scale).ok_or_else(too_large)?;
-    if scaled % divisor != 0 {
-        return Err(QuantityError::Fraction(text.to_owned()));
-    }
-    let bytes = scaled / divisor;
-    u64::try_from(bytes).ok().filter(|_| bytes <= LARGEST).ok_or_else(too_large)
+    Ok((digits.checked_mul(scale).ok_or_else(too_large)?, divisor))
 }
 
 /// What a suffix multiplies by. `m` is none: no part of a byte leaves.
@@ -89,6 +122,29 @@ mod tests {
     }
 
     #[rstest]
+    #[case("250m", 250)]
+    #[case("1", 1000)]
+    #[case("0.5", 500)]
+    #[case("1.5Mi", 1_572_864_000)]
+    #[case("1500u", 2)]
+    #[case("1n", 1)]
+    #[case("1e3", 1_000_000)]
+    fn amounts(#[case] text: &str, #[case] expected: u128) {
+        assert_eq!(thousandths(text), Ok(expected));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("m")]
+    #[case("-1m")]
+    #[case("1mm")]
+    #[case("many")]
+    #[case("99999999999999999999999")]
+    fn what_is_no_amount(#[case] text: &str) {
+        assert!(thousandths(text).is_err(), "{text}: {:?}", thousandths(text));
+    }
+
+    #[rstest]
     #[case("")]
     #[case("Mi")]
     #[case("-1")]
@@ -124,11 +180,12 @@ mod tests {
 
         #[test]
         fn no_text_is_more_than_a_reading_or_an_error(text in "\\PC{0,40}") {
-            let _ = bytes(&text);
+            let _ = (bytes(&text), thousandths(&text));
         }
 
         #[test]
         fn what_looks_like_a_size_never_panics(text in "[0-9.]{0,30}([kKMGTPEe]i?[0-9]{0,3})?") {
+            let _ = thousandths(&text);
             if let Ok(size) = bytes(&text) {
                 prop_assert!(u128::from(size) <= LARGEST);
             }

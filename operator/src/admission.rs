@@ -15,16 +15,17 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use futures::future::try_join;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use json_patch::Patch;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::Api;
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota};
+use kube::api::{Api, ListParams};
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use kube::{Client, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
-use shekara_crds::injection::{Refusal, Settings, covering, inject};
+use shekara_crds::injection::{Refusal, Room, Settings, covering, inject};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION};
 use shekara_policy::PolicyDocument;
@@ -112,6 +113,8 @@ enum AdmissionError {
     NoResolver(String, String),
     #[error("the DataHolding {0} has no policy document yet")]
     NoDocument(String),
+    #[error("what the LimitRanges and ResourceQuotas of the namespace ask cannot be read: {0}")]
+    Room(#[source] Box<kube::Error>),
     #[error("what the volumes of the pod lead to cannot be read: {0}")]
     Volumes(#[source] Box<kube::Error>),
     #[error("the answer cannot be written: {0}")]
@@ -236,7 +239,8 @@ impl Admission {
         let documents = self.documents(arriving.namespace, &holdings);
         let observe_until = PolicyDocument::observed_until(&documents).filter(|until| *until > Timestamp::now());
         let Datagrams { endpoints, left_out } = datagrams(&documents);
-        let settings = self.settings(arriving.uid.to_owned(), stamps, observe_until, endpoints)?;
+        let room = self.room(arriving.namespace).await?;
+        let settings = self.settings(arriving.uid.to_owned(), room, stamps, observe_until, endpoints)?;
         let foreign = self.foreign_volumes(arriving, &holdings).await?;
         Ok(match inject(&pod, &holdings, &settings) {
             Ok(_) if !foreign.is_empty() => Outcome::Refused(Refusal { holdings, faults: foreign }),
@@ -275,9 +279,20 @@ impl Admission {
         every.collect::<Option<Vec<_>>>().unwrap_or_default()
     }
 
+    /// What the namespace asks of the containers of its pods, as the API server has it in its cache.
+    async fn room(&self, namespace: &str) -> Result<Room, AdmissionError> {
+        let (ranges, quotas): (Api<LimitRange>, Api<ResourceQuota>) =
+            (Api::namespaced(self.client.clone(), namespace), Api::namespaced(self.client.clone(), namespace));
+        let list = ListParams::default().match_any();
+        let (ranges, quotas) =
+            try_join(ranges.list(&list), quotas.list(&list)).await.map_err(|problem| AdmissionError::Room(Box::new(problem)))?;
+        Ok(Room { limit_ranges: ranges.items, quotas: quotas.items })
+    }
+
     fn settings(
         &self,
         namespace_uid: String,
+        room: Room,
         stamps: Vec<Stamp>,
         observe_until: Option<Timestamp>,
         datagrams: Vec<SocketAddr>,
@@ -294,6 +309,7 @@ impl Admission {
             image: config.sidecar_image.clone(),
             pull_policy: config.sidecar_pull_policy.clone(),
             resources: config.sidecar_resources.clone(),
+            room,
             log: config.sidecar_log.clone(),
             limits: config.sidecar_limits,
             policy_api: format!("{service}.{namespace}.svc.{domain}:{POLICY_PORT}"),

@@ -13,6 +13,7 @@ use shekara_policy::probes::{HOOK, PORT, Probes};
 use shekara_policy::signed::{Fingerprint, Stamp};
 
 use super::files::{ENTRY, file_name};
+use super::resources::Room;
 use crate::pods::{HOLDINGS_VARIABLE, INIT, OBSERVE_VARIABLE, PROXY, VERIFY};
 
 /// What the names of our containers and volumes begin with. Nobody else's may.
@@ -51,8 +52,10 @@ pub struct Settings {
     pub image: String,
     /// When nodes pull it.
     pub pull_policy: String,
-    /// The resources of each container.
+    /// The resources of each container, before they are fitted to the pod and its namespace.
     pub resources: ResourceRequirements,
+    /// What the namespace asks of containers.
+    pub room: Room,
     /// What the sidecar logs.
     pub log: String,
     /// What the sidecar holds at once.

@@ -1,16 +1,17 @@
 //! What is changed in a covered pod, as a JSON patch: a pure function of the pod, its holdings and the settings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use serde_json::{Map, Value, json};
 
-use super::containers::{FILES_VOLUME, Settings, containers, files_volume, same, token_volume};
+use super::containers::{FILES_VOLUME, RESERVED, Settings, containers, files_volume, same, token_volume};
 use super::forbidden;
 use super::probes::{self, Rewritten};
 use super::refusal::{Fault, Faults, Refusal};
+use super::resources::fitted;
 use crate::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 
 /// The capabilities that no application keeps: with the first two it could leave past the sidecar, with the third it could take
@@ -26,6 +27,8 @@ pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> 
     let spec = typed.spec.unwrap_or_default();
     let mut faults = Faults::default();
     let Rewritten { asked, handlers } = probes::rewrite(&spec, &mut faults);
+    let annotations = typed.metadata.annotations.unwrap_or_default();
+    let settings = &Settings { resources: resources(settings, &spec, &annotations, &mut faults), ..settings.clone() };
     let ours = containers(settings, holdings, &asked);
     let standing = Standing::of(pod, &ours);
     check(&spec, &standing, &mut faults);
@@ -56,6 +59,18 @@ pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> 
     let names: Vec<&str> = holdings.iter().map(String::as_str).collect();
     edit.put("/metadata/annotations", HOLDINGS_ANNOTATION, json!(names.join(",")));
     edit.into_patch(pod).map_err(|problem| unreadable(holdings, problem))
+}
+
+/// What each of ours may use in this pod, by the containers that are its own.
+fn resources(
+    settings: &Settings,
+    spec: &PodSpec,
+    annotations: &BTreeMap<String, String>,
+    faults: &mut Faults,
+) -> ResourceRequirements {
+    let own = |container: &&Container| !container.name.starts_with(RESERVED);
+    let applications = spec.init_containers.iter().flatten().chain(&spec.containers).filter(own);
+    fitted(&settings.resources, applications, annotations, &settings.room, faults)
 }
 
 fn unreadable(holdings: &BTreeSet<String>, problem: impl std::fmt::Display) -> Refusal {

@@ -5,21 +5,22 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::events;
-use crate::fixtures::{caches, client, config, holding, namespace, published};
+use crate::fixtures::{ApiServer, caches, config, holding, namespace, published};
 
 /// The path that the API server knows.
 const PATH: &str = "/mutate/secret";
 
-fn admission() -> (Admission, events::Events) {
+async fn admission() -> (Admission, events::Events) {
+    let (_, client) = ApiServer::start(vec![]).await;
     let objects = [namespace("cameras", json!({"shekara.dev/protect": "true"})), holding("faces", "recognizer")];
     let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
-    let (notices, events) = events::channel(client(), &config, Arc::clone(&metrics));
+    let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
     let documents = Arc::new(Documents::default());
     documents.publish("cameras", "faces", Some(published("faces", "recognizer", "sha256:1")));
     let authorities = watch::channel(vec!["PEM".to_owned()]).1;
     let paths = watch::channel(vec![PATH.to_owned()]).1;
     let distributed = Distributed { authorities, paths, keys: Keys::of_test(), documents };
-    (Admission::new(client(), &config, &Arc::new(caches(&objects)), distributed, notices, &metrics), events)
+    (Admission::new(client, &config, &Arc::new(caches(&objects)), distributed, notices, &metrics), events)
 }
 
 pub(super) fn review(pod: Value) -> AdmissionReview<DynamicObject> {
@@ -47,10 +48,10 @@ pub(super) async fn answer(admission: Admission, review: AdmissionReview<Dynamic
 
 #[tokio::test]
 async fn a_covered_pod_is_patched_and_another_is_not() {
-    let (_, covered) = answer(admission().0, review(pod("recognizer"))).await;
+    let (_, covered) = answer(admission().await.0, review(pod("recognizer"))).await;
     assert_eq!((&covered["response"]["allowed"], &covered["response"]["uid"]), (&json!(true), &json!("r1")));
     assert_eq!(covered["response"]["patchType"], "JSONPatch");
-    let (_, free) = answer(admission().0, review(pod("free"))).await;
+    let (_, free) = answer(admission().await.0, review(pod("free"))).await;
     assert_eq!((&free["response"]["allowed"], &free["response"]["patch"]), (&json!(true), &Value::Null));
 }
 
@@ -58,7 +59,7 @@ async fn a_covered_pod_is_patched_and_another_is_not() {
 async fn a_refused_pod_is_told_why_by_field() {
     let mut pod = pod("recognizer");
     pod["spec"]["hostNetwork"] = json!(true);
-    let (_, refused) = answer(admission().0, review(pod)).await;
+    let (_, refused) = answer(admission().await.0, review(pod)).await;
     assert_eq!((&refused["response"]["allowed"], &refused["response"]["status"]["code"]), (&json!(false), &json!(403)));
     assert!(refused["response"]["status"]["message"].as_str().unwrap().contains("spec.hostNetwork: "), "{refused}");
 }
@@ -67,7 +68,7 @@ async fn a_refused_pod_is_told_why_by_field() {
 async fn a_label_that_lies_is_warned_of() {
     let mut pod = pod("free");
     pod["metadata"]["labels"]["shekara.dev/covered"] = json!("true");
-    let (_, warned) = answer(admission().0, review(pod)).await;
+    let (_, warned) = answer(admission().await.0, review(pod)).await;
     assert!(warned["response"]["warnings"][0].as_str().unwrap().contains("no DataHolding covers the pod"));
 }
 
@@ -81,13 +82,13 @@ async fn a_static_pod_is_left_alone_and_nobody_else_may_claim_to_be_one(#[case] 
     pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
     let mut review = review(pod);
     review.request.as_mut().unwrap().user_info.groups = Some(vec![group.into()]);
-    let (_, answer) = answer(admission().0, review).await;
+    let (_, answer) = answer(admission().await.0, review).await;
     assert_eq!(answer["response"].get("patch").is_some(), covered);
 }
 
 #[tokio::test]
 async fn nothing_is_said_before_the_caches_are_read() {
-    let (mut admission, _events) = admission();
+    let (mut admission, _events) = admission().await;
     admission.caches = Arc::new(Caches::default());
     let (status, _) = answer(admission, review(pod("recognizer"))).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
@@ -97,13 +98,13 @@ async fn nothing_is_said_before_the_caches_are_read() {
 async fn a_namespace_that_nobody_can_read_is_no_answer() {
     let mut review = review(pod("recognizer"));
     review.request.as_mut().unwrap().namespace = Some("elsewhere".into());
-    let (status, _) = answer(admission().0, review).await;
+    let (status, _) = answer(admission().await.0, review).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
 async fn who_does_not_know_the_path_is_not_answered_whatever_he_sends() {
-    let webhook = TowerToHyperService::new(admission().0.router());
+    let webhook = TowerToHyperService::new(admission().await.0.router());
     let ask = async |path: &str, body: String| {
         let request = axum::http::Request::post(path).header("content-type", "application/json");
         webhook.call(request.body(axum::body::Body::from(body)).unwrap()).await.unwrap()
@@ -115,4 +116,25 @@ async fn who_does_not_know_the_path_is_not_answered_whatever_he_sends() {
         assert_eq!(ask(path, good.clone()).await.status(), StatusCode::NOT_FOUND, "{path}");
         assert_eq!(ask(path, "no review".into()).await.status(), StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_resources_of_the_sidecar_fit_what_the_namespace_asks() {
+    let range = json!({"metadata": {"name": "r"}, "spec": {"limits": [{"type": "Container", "min": {"memory": "256Mi"}}]}});
+    let list = json!({"apiVersion": "v1", "kind": "LimitRangeList", "metadata": {}, "items": [range]});
+    let (mut admission, _events) = admission().await;
+    let (_, client) = ApiServer::start(vec![("/api/v1/namespaces/cameras/limitranges".into(), list)]).await;
+    admission.client = client;
+    let review = review(pod("recognizer"));
+    let response = admission.answer(&review.try_into().unwrap()).await.unwrap();
+    let patch = String::from_utf8(response.patch.unwrap()).unwrap();
+    assert!(patch.contains(r#""requests":{"memory":"256Mi"}"#), "{patch}");
+}
+
+#[tokio::test]
+async fn where_nobody_says_what_the_namespace_asks_there_is_no_answer() {
+    let (mut admission, _events) = admission().await;
+    admission.client = crate::fixtures::client();
+    let (status, _) = answer(admission, review(pod("recognizer"))).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
 }

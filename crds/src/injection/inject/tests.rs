@@ -1,6 +1,7 @@
 use rstest::rstest;
 
 use super::*;
+use crate::injection::Room;
 use crate::injection::containers::{FILES_VOLUME, TOKEN_VOLUME, files_volume};
 use crate::pods::{INIT, PROXY, VERIFY};
 
@@ -9,6 +10,7 @@ fn settings() -> Settings {
         image: "registry.example/shekara-sidecar@sha256:1".into(),
         pull_policy: "IfNotPresent".into(),
         resources: serde_json::from_value(json!({"limits": {"memory": "48Mi"}, "requests": {"memory": "48Mi"}})).unwrap(),
+        room: Room::default(),
         log: "info".into(),
         policy_api: "shekara-policy.shekara-system.svc.cluster.local:8443".into(),
         authority: "PEM".into(),

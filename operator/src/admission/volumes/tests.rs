@@ -25,9 +25,7 @@ async fn admission(objects: Vec<(String, Value)>, pods: &[Value]) -> Admission {
     });
     let known = [namespace("cameras", json!({"shekara.dev/protect": "true"})), holding("faces", "recognizer"), standard];
     let known: Vec<Value> = known.into_iter().chain(pods.iter().cloned()).collect();
-    let (_server, client) = ApiServer::start(objects).await;
-    // it answers as long as the test runs
-    std::mem::forget(_server);
+    let (_, client) = ApiServer::start(objects).await;
     let (config, metrics) = (Arc::new(config()), Arc::new(Metrics::new().unwrap()));
     let (notices, _) = events::channel(client.clone(), &config, Arc::clone(&metrics));
     let documents = Arc::new(Documents::default());

@@ -1,0 +1,93 @@
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+
+const PLATFORM: &str = r#"{"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}"#;
+
+/// What becomes of the platform's resources, or what is wrong.
+fn fit(application: Value, annotations: Value, limits: Value, hard: Value) -> Result<Value, String> {
+    let container: Container = serde_json::from_value(json!({"name": "app", "resources": application})).unwrap();
+    let range = json!({"metadata": {"name": "range"}, "spec": {"limits": limits}});
+    let quota = json!({"metadata": {"name": "quota"}, "spec": {"hard": hard}});
+    let room =
+        Room { limit_ranges: vec![serde_json::from_value(range).unwrap()], quotas: vec![serde_json::from_value(quota).unwrap()] };
+    let annotations = serde_json::from_value(annotations).unwrap();
+    let mut faults = Faults::default();
+    let platform = serde_json::from_str(PLATFORM).unwrap();
+    let fitted = fitted(&platform, std::iter::once(&container), &annotations, &room, &mut faults);
+    faults.into_result(&["faces".to_owned()].into()).map_err(|refusal| refusal.to_string())?;
+    Ok(serde_json::to_value(fitted).unwrap())
+}
+
+fn guaranteed() -> Value {
+    json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1000m", "memory": "1Gi"}})
+}
+
+#[test]
+fn without_wishes_it_is_as_the_platform_says() {
+    let platform: Value = serde_json::from_str(PLATFORM).unwrap();
+    assert_eq!(fit(json!({}), json!({}), json!([]), json!({})), Ok(platform.clone()));
+    // a LimitRange of pods or claims says nothing of containers
+    let others = json!([{"type": "Pod", "max": {"cpu": "1m"}}, {"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}}]);
+    assert_eq!(fit(json!({}), json!({}), others, json!({"pods": "3"})), Ok(platform));
+}
+
+#[rstest]
+#[case::more(json!({"shekara.dev/sidecar-cpu": "1", "shekara.dev/sidecar-memory": "256Mi"}), json!({"requests": {"cpu": "1", "memory": "256Mi"}, "limits": {"memory": "256Mi"}}))]
+#[case::no_more_than_the_limit(json!({"shekara.dev/sidecar-memory": "64Mi"}), json!({"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}))]
+#[case::less(json!({"shekara.dev/sidecar-cpu": "1m", "shekara.dev/sidecar-memory": "1Ki"}), serde_json::from_str(PLATFORM).unwrap())]
+fn an_annotation_raises_and_never_lowers(#[case] annotations: Value, #[case] expected: Value) {
+    assert_eq!(fit(json!({}), annotations, json!([]), json!({})), Ok(expected));
+}
+
+#[test]
+fn an_annotation_that_cannot_be_read_is_named() {
+    let said = fit(json!({}), json!({"shekara.dev/sidecar-cpu": "much"}), json!([]), json!({})).unwrap_err();
+    assert!(
+        said.contains("metadata.annotations[shekara.dev/sidecar-cpu]: \"much\" is not a quantity of Kubernetes; as in 500m"),
+        "{said}"
+    );
+}
+
+/// Requests and limits are equal where they are so in the pod's own containers, so that the pod keeps its class.
+#[rstest]
+#[case::as_it_was(guaranteed(), json!({}), json!({"cpu": "500m", "memory": "128Mi"}))]
+#[case::raised(guaranteed(), json!({"shekara.dev/sidecar-cpu": "750m"}), json!({"cpu": "750m", "memory": "128Mi"}))]
+#[case::requests_are_the_limits(json!({"limits": {"cpu": "1", "memory": "1Gi"}}), json!({}), json!({"cpu": "500m", "memory": "128Mi"}))]
+fn a_guaranteed_pod_stays_so(#[case] application: Value, #[case] annotations: Value, #[case] both: Value) {
+    assert_eq!(fit(application, annotations, json!([]), json!({})), Ok(json!({"requests": both, "limits": both})));
+}
+
+#[test]
+fn a_pod_that_is_not_guaranteed_does_not_become_so() {
+    for application in [
+        json!({"limits": {"memory": "1Gi"}}),
+        json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}}),
+    ] {
+        assert_eq!(fit(application, json!({}), json!([]), json!({})).unwrap()["limits"], json!({"memory": "128Mi"}));
+    }
+}
+
+#[rstest]
+#[case::least(json!({"min": {"cpu": "50m", "memory": "256Mi"}}), json!({"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}}))]
+#[case::most(json!({"max": {"cpu": "100m", "memory": "64Mi"}}), json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}))]
+#[case::ratio(json!({"maxLimitRequestRatio": {"cpu": "4", "memory": "2"}}), json!({"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "20m", "memory": "128Mi"}}))]
+#[case::all(json!({"min": {"cpu": "100m"}, "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "2"}}), json!({"requests": {"cpu": "500m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}}))]
+fn it_is_within_what_a_limit_range_asks(#[case] mut item: Value, #[case] expected: Value) {
+    item["type"] = json!("Container");
+    assert_eq!(fit(json!({}), json!({}), json!([item]), json!({})), Ok(expected));
+}
+
+#[test]
+fn a_limit_range_that_leaves_too_little_is_named() {
+    let said = fit(json!({}), json!({}), json!([{"type": "Container", "max": {"memory": "16Mi"}}]), json!({})).unwrap_err();
+    assert!(said.contains("leaves a container 16Mi of memory at most, and the sidecar needs 32Mi"), "{said}");
+}
+
+#[rstest]
+#[case::limits(json!({"limits.cpu": "4", "limits.memory": "4Gi"}), json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}}))]
+#[case::requests(json!({"cpu": "4", "requests.memory": "4Gi"}), serde_json::from_str(PLATFORM).unwrap())]
+fn what_a_quota_counts_is_said(#[case] hard: Value, #[case] expected: Value) {
+    assert_eq!(fit(json!({}), json!({}), json!([]), hard), Ok(expected));
+}
