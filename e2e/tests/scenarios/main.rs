@@ -29,6 +29,7 @@ mod observe;
 mod other_protocols;
 mod over_ipv6;
 mod peers;
+mod resources;
 mod restarts;
 mod revocation;
 mod running_pod;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         scenario("forbidden_pod", Cluster, forbidden_pod::run),
         scenario("narrowed_pods", World, narrowed_pods::run),
         scenario("restarts", Cluster, restarts::run),
+        scenario("resources", Cluster, resources::run),
         scenario("claims", Cluster, claims::run),
         scenario("access", Cluster, access::run),
         scenario("narrowing", Cluster, narrowing::run),
