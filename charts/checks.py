@@ -151,10 +151,10 @@ class Operator(unittest.TestCase):
                     before = [line for line in lines[:number] if not line.startswith(("  resources:", "  verbs:", "- apiGroups:"))]
                     self.assertRegex(before[-1], r"^# ")
 
-    def test_a_regulator_may_read_one_configmap_beside_the_kinds(self):
+    def test_a_regulator_may_read_two_configmaps_beside_the_kinds(self):
         rules = named("minimal", "ClusterRole", "shekara-regulator")["rules"]
         self.assertEqual([rule["apiGroups"] for rule in rules], [["shekara.dev"], [""]])
-        self.assertEqual((rules[1]["resources"], rules[1]["resourceNames"], rules[1]["verbs"]), (["configmaps"], ["shekara-closed"], ["get"]))
+        self.assertEqual((rules[1]["resources"], rules[1]["resourceNames"], rules[1]["verbs"]), (["configmaps"], ["shekara-closed", "shekara-none-held"], ["get"]))
 
     def test_it_may_read_two_secrets_and_change_one_webhook(self):
         rules = named("minimal", "Role", "shekara-operator")["rules"] + named("minimal", "ClusterRole", "shekara-operator")["rules"]

@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod completion;
 mod cover;
+mod discover;
 mod explain;
 mod geo;
 mod inventory;
@@ -42,6 +43,8 @@ enum Command {
     Status(status::Arguments),
     /// List what is held where, by whom, and who answers for it
     Inventory(inventory::Arguments),
+    /// Look for signs of systems that hold such data and that nobody has declared
+    Discover(discover::Arguments),
     /// Say why a pod has the sidecar or not, and what may leave it now
     Explain(explain::Arguments),
     /// Say whether a flow would leave, and by which rule; nothing is sent
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
     let result = completion::answer_kubectl().unwrap_or_else(|| match Arguments::parse().command {
         Command::Status(arguments) => status::run(&arguments),
         Command::Inventory(arguments) => inventory::run(&arguments),
+        Command::Discover(arguments) => discover::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),

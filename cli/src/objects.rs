@@ -1,10 +1,11 @@
 //! The objects that a command looks at, from a cluster or from files.
 
+mod answer;
 mod cluster;
 mod files;
 mod workloads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -15,6 +16,7 @@ use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
 
 use crate::arguments::Common;
 pub(crate) use crate::network::{Asked, Network};
+pub(crate) use answer::Answer;
 pub(crate) use workloads::Workload;
 
 /// The name of the operator's Deployment.
@@ -34,6 +36,8 @@ pub(crate) struct Objects {
     /// The workloads of manifests, whatever is in a cluster.
     pub(crate) workloads: Vec<Workload>,
     pub(crate) services: Vec<Service>,
+    /// What owners of namespaces have answered, as far as files say it; from a cluster [`answers`] reads it.
+    answers: BTreeMap<String, Answer>,
     pub(crate) operator: Option<Deployment>,
     /// Whether standards and recipients were read: without them nothing can be compiled.
     pub(crate) rules_known: bool,
@@ -62,6 +66,8 @@ pub(crate) struct Needs {
     pub(crate) network: bool,
     /// The workloads of files.
     pub(crate) workloads: bool,
+    /// Every pod, of whatever namespace: needed.
+    pub(crate) every_pod: bool,
 }
 
 /// How much a command needs something.
@@ -96,6 +102,15 @@ pub(crate) fn read(common: &Common, request: &Request) -> Result<Objects> {
 /// Reads from a cluster who is where in it, as far as it matters for what is asked.
 pub(crate) fn network(common: &Common, asked: &Asked<'_>) -> Result<Network> {
     cluster::network(common, asked)
+}
+
+/// What the owners of these namespaces have answered, and notes about what could not be read.
+pub(crate) fn answers(
+    common: &Common,
+    objects: &Objects,
+    namespaces: &BTreeSet<String>,
+) -> Result<(BTreeMap<String, Answer>, Vec<String>)> {
+    if common.is_offline() { Ok((objects.answers.clone(), vec![])) } else { cluster::answers(common, namespaces) }
 }
 
 /// Where a command looks, in words.

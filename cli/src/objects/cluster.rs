@@ -3,7 +3,7 @@
 mod connect;
 mod network;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, closed};
 
-use super::{Asked, Need, OPERATOR, Objects, Request};
+use super::answer;
+use super::{Answer, Asked, Need, OPERATOR, Objects, Request};
 use crate::arguments::Common;
 use crate::network::Network;
 use crate::place::Settings;
@@ -37,6 +38,11 @@ pub(super) fn read(common: &Common, request: &Request) -> Result<Objects> {
 /// Reads who is where, as far as it matters for what is asked.
 pub(super) fn network(common: &Common, asked: &Asked<'_>) -> Result<Network> {
     runtime()?.block_on(async { Ok(Reader::connect(common).await?.network(asked).await) })
+}
+
+/// Reads what the owners of these namespaces have answered.
+pub(super) fn answers(common: &Common, namespaces: &BTreeSet<String>) -> Result<(BTreeMap<String, Answer>, Vec<String>)> {
+    runtime()?.block_on(async { Ok(Reader::connect(common).await?.answers(namespaces).await) })
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -97,6 +103,9 @@ impl Reader {
             objects.namespaces = wanted(found, &mut objects.notes, "whether namespaces are protected is not known");
         }
         objects.pods = match needs.pods {
+            Need::No if needs.every_pod => {
+                Some(self.list("pods", &self.within(self.namespace.as_deref()), &ListParams::default()).await?)
+            }
             Need::No => None,
             Need::Wanted => self.pods(&mut objects).await,
             Need::Needed => Some(self.named_pods(request.pod.as_deref().unwrap_or_default()).await?),
@@ -153,6 +162,20 @@ impl Reader {
         if let Some(map) = found {
             objects.take_closed(map, self.namespace.as_deref());
         }
+    }
+
+    async fn answers(&self, namespaces: &BTreeSet<String>) -> (BTreeMap<String, Answer>, Vec<String>) {
+        let (mut answers, mut notes) = (BTreeMap::new(), Vec::new());
+        for namespace in namespaces {
+            let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+            let found = self.get(&api, "configmaps", answer::NAME).await;
+            let Some(map) = wanted(found, &mut notes, "what its owner has answered is not shown") else { continue };
+            match Answer::of(&map) {
+                Ok(answer) => drop(answers.insert(namespace.clone(), answer)),
+                Err(problem) => notes.push(format!("the ConfigMap {namespace}/{} is no answer: {problem}", answer::NAME)),
+            }
+        }
+        (answers, notes)
     }
 
     async fn namespaces(&self) -> Result<Vec<Namespace>, ReadError> {

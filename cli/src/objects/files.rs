@@ -4,12 +4,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shekara_crds::closed;
 
-use super::{OPERATOR, Objects, Request, Workload};
+use super::{Answer, OPERATOR, Objects, Request, Workload, answer};
 use crate::arguments::Common;
 
 /// The endings of files that are read of a folder.
@@ -110,7 +111,8 @@ fn take(objects: &mut Objects, object: Value, namespace: Option<&str>) -> Result
         bail!("a document has no kind");
     }
     let name = format!("{kind} {}", text("/metadata/name"));
-    let (is_operator, is_closed) = (text("/metadata/name") == OPERATOR, text("/metadata/name") == closed::NAME);
+    let is = |name: &str| text("/metadata/name") == name;
+    let (is_operator, is_closed, is_answer) = (is(OPERATOR), is(closed::NAME), is(answer::NAME));
     match (version.as_str(), kind.as_str()) {
         ("shekara.dev/v1alpha1", "DataHolding") => objects.holdings.push(parse(object, &name)?),
         ("shekara.dev/v1alpha1", "SovereigntyStandard") => objects.standards.push(parse(object, &name)?),
@@ -120,6 +122,13 @@ fn take(objects: &mut Objects, object: Value, namespace: Option<&str>) -> Result
         ("v1", "Service") => objects.services.push(parse(object, &name)?),
         ("v1", "Node") => objects.network.take_node(parse(object, &name)?),
         ("discovery.k8s.io/v1", "EndpointSlice") => objects.network.take_slice(parse(object, &name)?),
+        ("v1", "ConfigMap") if is_answer => {
+            let map: ConfigMap = parse(object, &name)?;
+            match Answer::of(&map) {
+                Ok(answer) => drop(objects.answers.insert(map.namespace().unwrap_or_default(), answer)),
+                Err(problem) => objects.notes.push(format!("{name} is no answer: {problem}")),
+            }
+        }
         ("v1", "ConfigMap") if is_closed => objects.take_closed(parse(object, &name)?, namespace),
         ("apps/v1", "Deployment") if is_operator => objects.operator = Some(parse(object, &name)?),
         _ => {}
