@@ -25,7 +25,7 @@ pub(super) struct Discovery {
 #[serde(rename_all = "camelCase")]
 struct Workload {
     namespace: String,
-    workload_kind: String,
+    kind: String,
     name: String,
     signs: Vec<Sign>,
     /// What the namespace's owner has answered; null where nobody has.
@@ -45,9 +45,9 @@ impl Discovery {
             let (kind, name) = workload(pod);
             found.entry((namespace, kind, name)).or_default().extend(signs);
         }
-        let workload = |((namespace, workload_kind, name), signs): ((String, String, String), BTreeSet<Sign>)| Workload {
+        let workload = |((namespace, kind, name), signs): ((String, String, String), BTreeSet<Sign>)| Workload {
             namespace,
-            workload_kind,
+            kind,
             name,
             signs: signs.into_iter().collect(),
             answer: None,
@@ -95,7 +95,7 @@ impl Workload {
         let row = |sign: &Sign| -> Vec<Cell> {
             vec![
                 self.namespace.clone().into(),
-                format!("{} {}", self.workload_kind, self.name).into(),
+                format!("{} {}", self.kind, self.name).into(),
                 sign.kind.sentence().into(),
                 sign.seen.clone().into(),
                 sign.suggests.into(),
