@@ -1,5 +1,6 @@
 //! `kubectl shekara`: a plugin of kubectl for holdings, and the builder of geo tables.
 
+mod access;
 mod arguments;
 mod check;
 mod completion;
@@ -43,6 +44,8 @@ enum Command {
     Status(status::Arguments),
     /// List what is held where, by whom, and who answers for it
     Inventory(inventory::Arguments),
+    /// Say who may come at what is held past the sidecars, and who may change what binds them
+    Access(access::Arguments),
     /// Look for signs of systems that hold such data and that nobody has declared
     Discover(discover::Arguments),
     /// Say why a pod has the sidecar or not, and what may leave it now
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
     let result = completion::answer_kubectl().unwrap_or_else(|| match Arguments::parse().command {
         Command::Status(arguments) => status::run(&arguments),
         Command::Inventory(arguments) => inventory::run(&arguments),
+        Command::Access(arguments) => access::run(&arguments),
         Command::Discover(arguments) => discover::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::ResourceExt;
 use shekara_crds::closed::{self, ClosedHolding};
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
@@ -38,6 +39,8 @@ pub(crate) struct Objects {
     pub(crate) services: Vec<Service>,
     /// What owners of namespaces have answered, as far as files say it; from a cluster [`answers`] reads it.
     answers: BTreeMap<String, Answer>,
+    /// Who may what, as far as files say it; from a cluster [`rights`] reads it.
+    rights: Rights,
     pub(crate) operator: Option<Deployment>,
     /// Whether standards and recipients were read: without them nothing can be compiled.
     pub(crate) rules_known: bool,
@@ -111,6 +114,20 @@ pub(crate) fn answers(
     namespaces: &BTreeSet<String>,
 ) -> Result<(BTreeMap<String, Answer>, Vec<String>)> {
     if common.is_offline() { Ok((objects.answers.clone(), vec![])) } else { cluster::answers(common, namespaces) }
+}
+
+/// Who may what in the cluster, and in the namespaces with holdings.
+pub(crate) fn rights(common: &Common, objects: &Objects) -> Result<Rights> {
+    if common.is_offline() { Ok(objects.rights.clone()) } else { cluster::rights(common) }
+}
+
+/// Roles and their bindings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rights {
+    pub(crate) cluster_roles: Vec<ClusterRole>,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) cluster_bindings: Vec<ClusterRoleBinding>,
+    pub(crate) bindings: Vec<RoleBinding>,
 }
 
 /// Where a command looks, in words.

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, closed};
 
 use super::answer;
-use super::{Answer, Asked, Need, OPERATOR, Objects, Request};
+use super::{Answer, Asked, Need, OPERATOR, Objects, Request, Rights};
 use crate::arguments::Common;
 use crate::network::Network;
 use crate::place::Settings;
@@ -43,6 +43,11 @@ pub(super) fn network(common: &Common, asked: &Asked<'_>) -> Result<Network> {
 /// Reads what the owners of these namespaces have answered.
 pub(super) fn answers(common: &Common, namespaces: &BTreeSet<String>) -> Result<(BTreeMap<String, Answer>, Vec<String>)> {
     runtime()?.block_on(async { Ok(Reader::connect(common).await?.answers(namespaces).await) })
+}
+
+/// Reads who may what.
+pub(super) fn rights(common: &Common) -> Result<Rights> {
+    runtime()?.block_on(async { Ok(Reader::connect(common).await?.rights().await?) })
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -162,6 +167,16 @@ impl Reader {
         if let Some(map) = found {
             objects.take_closed(map, self.namespace.as_deref());
         }
+    }
+
+    async fn rights(&self) -> Result<Rights, ReadError> {
+        let (all, namespace) = (ListParams::default(), self.namespace.as_deref());
+        Ok(Rights {
+            cluster_roles: self.whole("clusterroles").await?,
+            roles: self.list("roles", &self.within(namespace), &all).await?,
+            cluster_bindings: self.whole("clusterrolebindings").await?,
+            bindings: self.list("rolebindings", &self.within(namespace), &all).await?,
+        })
     }
 
     async fn answers(&self, namespaces: &BTreeSet<String>) -> (BTreeMap<String, Answer>, Vec<String>) {

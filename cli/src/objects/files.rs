@@ -16,6 +16,9 @@ use crate::arguments::Common;
 /// The endings of files that are read of a folder.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// The group of roles and bindings.
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
+
 pub(super) fn read(common: &Common, request: &Request) -> Result<Objects> {
     let mut objects = Objects { rules_known: true, ..Objects::default() };
     for path in &common.from {
@@ -122,6 +125,10 @@ fn take(objects: &mut Objects, object: Value, namespace: Option<&str>) -> Result
         ("v1", "Service") => objects.services.push(parse(object, &name)?),
         ("v1", "Node") => objects.network.take_node(parse(object, &name)?),
         ("discovery.k8s.io/v1", "EndpointSlice") => objects.network.take_slice(parse(object, &name)?),
+        (RBAC, "ClusterRole") => objects.rights.cluster_roles.push(parse(object, &name)?),
+        (RBAC, "Role") => objects.rights.roles.push(parse(object, &name)?),
+        (RBAC, "ClusterRoleBinding") => objects.rights.cluster_bindings.push(parse(object, &name)?),
+        (RBAC, "RoleBinding") => objects.rights.bindings.push(parse(object, &name)?),
         ("v1", "ConfigMap") if is_answer => {
             let map: ConfigMap = parse(object, &name)?;
             match Answer::of(&map) {
