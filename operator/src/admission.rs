@@ -15,7 +15,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use futures::future::try_join;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, try_join};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use json_patch::Patch;
@@ -24,6 +25,7 @@ use kube::api::{Api, ListParams};
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use shekara_crds::injection::{Refusal, Room, Settings, covering, inject};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
@@ -136,8 +138,8 @@ impl Admission {
     }
 
     /// The webhook.
-    pub(crate) fn router(self) -> Router {
-        let admission = Arc::new(self);
+    pub(crate) fn router(self: Arc<Self>) -> Router {
+        let admission = self;
         Router::new()
             .route("/mutate/{secret}", post(mutate))
             .layer(DefaultBodyLimit::max(LARGEST as usize))
@@ -198,8 +200,13 @@ impl Admission {
         if !self.caches.are_synced() {
             return Err(AdmissionError::Starting);
         }
+        self.judge(pod, namespace, request.dry_run).await
+    }
+
+    /// What becomes of a pod that is new in a namespace.
+    async fn judge(&self, pod: &DynamicObject, namespace: &str, dry_run: bool) -> Result<Outcome, AdmissionError> {
         let (labels, uid) = self.namespace(namespace).await?;
-        let arriving = Arriving { pod, namespace, labels: &labels, uid: &uid, dry_run: request.dry_run };
+        let arriving = Arriving { pod, namespace, labels: &labels, uid: &uid, dry_run };
         let covering = match self.covering(&arriving) {
             Ok(covering) => covering,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
@@ -208,7 +215,7 @@ impl Admission {
             return self.marked(&arriving, data, covering).await;
         }
         if covering.is_empty() {
-            let faults = self.claims_of_others(&arriving).await?;
+            let faults = self.claims_of_others(&arriving, &covering).await?;
             if !faults.is_empty() {
                 return Ok(Outcome::Refused(Refusal { holdings: BTreeSet::new(), faults }));
             }
@@ -241,7 +248,8 @@ impl Admission {
         let Datagrams { endpoints, left_out } = datagrams(&documents);
         let room = self.room(arriving.namespace).await?;
         let settings = self.settings(arriving.uid.to_owned(), room, stamps, observe_until, endpoints)?;
-        let foreign = self.foreign_volumes(arriving, &holdings).await?;
+        let mut foreign = self.foreign_volumes(arriving, &holdings).await?;
+        foreign.extend(self.claims_of_others(arriving, &holdings).await?);
         Ok(match inject(&pod, &holdings, &settings) {
             Ok(_) if !foreign.is_empty() => Outcome::Refused(Refusal { holdings, faults: foreign }),
             Ok(patch) => Outcome::Injected { holdings, patch, warning: warning.or_else(|| unopened(&left_out)) },
@@ -325,6 +333,37 @@ impl Admission {
     }
 }
 
+/// Who knows what would become of the pods of a template.
+pub(crate) trait Foresight: Send + Sync {
+    /// Whether the pods that a workload of this name makes of a template would have the sidecar; a sentence where they would not.
+    fn foresees<'a>(&'a self, namespace: &'a str, name: &'a str, template: &'a Value) -> BoxFuture<'a, Result<(), String>>;
+}
+
+impl Foresight for Admission {
+    fn foresees<'a>(&'a self, namespace: &'a str, name: &'a str, template: &'a Value) -> BoxFuture<'a, Result<(), String>> {
+        async move {
+            match self.judge(&pod_of(namespace, name, template)?, namespace, true).await {
+                Ok(Outcome::Injected { .. }) => Ok(()),
+                Ok(Outcome::Refused(refusal)) => Err(refusal.to_string()),
+                Ok(Outcome::Untouched { .. }) => Err("no DataHolding covers the pods of its template".to_owned()),
+                Err(problem) => Err(problem.to_string()),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// A pod as a workload of this name makes it of a template.
+fn pod_of(namespace: &str, name: &str, template: &Value) -> Result<DynamicObject, String> {
+    let text = |field: &str| template.pointer(field).cloned().unwrap_or(Value::Null);
+    let metadata = json!({
+        "generateName": format!("{name}-"), "namespace": namespace,
+        "labels": text("/metadata/labels"), "annotations": text("/metadata/annotations"),
+    });
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": text("/spec")});
+    serde_json::from_value(pod).map_err(|problem| format!("its template cannot be read: {problem}"))
+}
+
 /// A review of somebody else would have drafts made and events written in his name: it is not even read.
 async fn for_the_api_server(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
     if !admission.is_of_api_server(request.uri().path()) {
@@ -372,6 +411,26 @@ fn warned(mut response: AdmissionResponse, warning: Option<String>) -> Admission
 fn is_mirror(request: &AdmissionRequest<DynamicObject>, pod: &DynamicObject) -> bool {
     let groups = request.user_info.groups.iter().flatten();
     pod.annotations().contains_key(MIRROR) && groups.into_iter().any(|group| group == "system:nodes")
+}
+
+#[cfg(test)]
+impl Admission {
+    /// One that knows what these caches know, and no document.
+    pub(crate) fn of_test(
+        client: Client,
+        config: &Arc<Config>,
+        caches: &Arc<Caches>,
+        notices: Notices,
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Self> {
+        let distributed = Distributed {
+            authorities: watch::channel(vec![]).1,
+            paths: watch::channel(vec![]).1,
+            keys: Keys::of_test(),
+            documents: Arc::default(),
+        };
+        Arc::new(Self::new(client, config, caches, distributed, notices, metrics))
+    }
 }
 
 #[cfg(test)]

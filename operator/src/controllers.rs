@@ -15,6 +15,7 @@ use kube::Client;
 use shekara_crds::{DataHolding, Recipient, SovereigntyStandard};
 use tracing::warn;
 
+use crate::admission::Admission;
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::documents::Documents;
@@ -59,6 +60,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) notices: Notices,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) pace: Pace,
     pub(crate) marked: Marked,
     pub(crate) resumed: Resumed,

@@ -83,11 +83,10 @@ impl Notice {
         Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::Restarted, sentence }
     }
 
-    /// A workload was restarted, and its pods are no better.
-    pub(crate) fn not_restarted(namespace: &str, owner: Owner, holding: &str) -> Self {
-        let sentence = format!(
-            "It was restarted for the DataHolding {holding}, and pods of it still lack the sidecar, or were not replaced: see its rollout, the label shekara.dev/protect of the namespace, and the webhook zz-shekara-sidecar-injector. It is not restarted again"
-        );
+    /// A workload is not restarted, or it did not help.
+    pub(crate) fn not_restarted(namespace: &str, owner: Owner, holding: &str, why: &str) -> Self {
+        let sentence =
+            format!("It is not restarted, although the DataHolding {holding} covers its pods and a standard asks for it: {why}");
         Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::RestartFailed, sentence }
     }
 

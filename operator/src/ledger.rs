@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use shekara_policy::Reason;
-use shekara_policy::exchange::{Checkpoint, Registration, Standing};
+use shekara_policy::exchange::{Checkpoint, FilterProof, Registration, Standing};
 
 pub(crate) use inventory::{Closing, Gone};
 pub(crate) use registrations::Registering;
@@ -65,8 +65,8 @@ pub(crate) struct Heard {
     pub(crate) standing: Standing,
     /// Why it refused what it was given last.
     pub(crate) refused: Option<Reason>,
-    /// Whether its packet filter is proven no more.
-    pub(crate) unproven: bool,
+    /// What the last proofs of its packet filter have shown.
+    pub(crate) filter: FilterProof,
 }
 
 impl Heard {
@@ -160,8 +160,8 @@ impl Ledger {
     pub(crate) fn heard(&self, pod: &PodSummary) -> Option<Heard> {
         let state = self.lock();
         let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid && entry.heard)?;
-        let Checkpoint { documents, standing, refused, unproven, .. } = &entry.newest;
-        Some(Heard { documents: documents.clone(), standing: *standing, refused: *refused, unproven: *unproven })
+        let Checkpoint { documents, standing, refused, filter, .. } = &entry.newest;
+        Some(Heard { documents: documents.clone(), standing: *standing, refused: *refused, filter: *filter })
     }
 
     /// What all pods of a holding have counted.

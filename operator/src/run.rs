@@ -135,6 +135,13 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let (notices, events) = events::channel(client.clone(), &config, Arc::clone(&metrics));
     supervisor.start("events", events.run());
 
+    let distributed = Distributed {
+        authorities: certificates.authorities(),
+        paths: certificates.webhook_paths(),
+        keys: Arc::clone(&keys),
+        documents: Arc::clone(&documents),
+    };
+    let admission = Arc::new(Admission::new(client.clone(), &config, &caches, distributed, notices.clone(), &metrics));
     let queues = Arc::new(Queues::default());
     let controllers = Controllers {
         client: client.clone(),
@@ -146,6 +153,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         metrics: Arc::clone(&metrics),
         queues: Arc::clone(&queues),
         notices: notices.clone(),
+        admission: Arc::clone(&admission),
         pace: Pace::default(),
         marked: Marked::default(),
         resumed: resumed.clone(),
@@ -210,9 +218,6 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     })?;
     let tls = certificates.server_config();
     supervisor.start("policy API", serve::tls(listen(POLICY_PORT).await?, policy.router(), Arc::clone(&tls), stop.clone()));
-    let (authorities, paths) = (certificates.authorities(), certificates.webhook_paths());
-    let trust = Distributed { authorities, paths, keys, documents };
-    let admission = Admission::new(client, &config, &caches, trust, notices, &metrics);
     supervisor.start("webhook", serve::tls(listen(WEBHOOK_PORT).await?, admission.router(), tls, stop));
     supervisor.start("certificates", certificates.run(Some(bundle), resumed.clone()));
     supervisor.start("keys", keeper.run(resumed));

@@ -125,9 +125,9 @@ pub struct Checkpoint {
     pub standing: Standing,
     /// Why what it was given last was refused; absent once something was accepted.
     pub refused: Option<Reason>,
-    /// Whether the packet filter of the pod is no longer proven: a way out was seen open, or not seen closed, again and again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unproven: bool,
+    /// Whether the packet filter of the pod still proves to leave no other way out.
+    #[serde(default, skip_serializing_if = "FilterProof::holds")]
+    pub filter: FilterProof,
     /// The digest of the geo table in use.
     pub geo: Option<String>,
     /// Flows by what they have in common; at most 1,000 entries, the rest counted under the same reason with no destination.
@@ -137,6 +137,26 @@ pub struct Checkpoint {
     /// What was asked of the resolvers; questions that were refused are among the totals, by their reasons.
     #[serde(default)]
     pub questions: QuestionTotals,
+}
+
+/// What the last proofs of a pod's packet filter have shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FilterProof {
+    /// Every way out that was tried is closed.
+    #[default]
+    Closed,
+    /// Ways out were not seen closed, again and again, and none was seen open: the pod may have nothing left to prove it with.
+    Unproven,
+    /// A way out was seen open: somebody with the rights of the node has changed the packet filter.
+    Open,
+}
+
+impl FilterProof {
+    /// Whether nothing is open for all that is known.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        *self == Self::Closed
+    }
 }
 
 /// What a sidecar has asked the resolvers for its pod since it started.

@@ -60,7 +60,7 @@ pub fn run(mut config: Config) -> anyhow::Result<()> {
         let context = app.context();
         tokio::select! {
             ended = app.run(stop) => ended,
-            failed = again::keep_proving(context) => failed.map(|never| match never {}),
+            never = again::keep_proving(context) => match never {},
         }
     })
 }

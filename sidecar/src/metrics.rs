@@ -1,7 +1,7 @@
 //! What the sidecar counts, for Prometheus. Label values come from closed enums alone, so their number is bounded.
 
 use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
-use shekara_policy::exchange::Standing;
+use shekara_policy::exchange::{FilterProof, Standing};
 use shekara_policy::record::Direction;
 use shekara_policy::signed::Held;
 use shekara_policy::{Protocol, Reason};
@@ -90,8 +90,8 @@ pub struct Metrics {
     pub geo_refused: IntCounter,
     /// Records that standard output did not take in time.
     pub records_lost: IntCounter,
-    /// 1 while the packet filter is proven to leave no other way out.
-    pub filter_proven: IntGauge,
+    filter_proven: IntGauge,
+    filter_open: IntGauge,
     /// 1 while the policy stream is open.
     pub policy_connected: IntGauge,
 }
@@ -157,6 +157,7 @@ impl Metrics {
             geo_refused: counter("geo_refused_total", "Tables of countries that were refused, upon which the earlier one stays")?,
             records_lost: counter("records_lost_total", "Records that standard output did not take in time")?,
             filter_proven,
+            filter_open: gauge("filter_open", "1 while the packet filter was seen to leave a way out")?,
             policy_connected: gauge("policy_connected", "1 while the policy stream is open")?,
             registry,
         })
@@ -204,6 +205,12 @@ impl Metrics {
     /// Counts a checkpoint.
     pub fn checkpoint(&self, outcome: CheckpointOutcome) {
         self.checkpoints.with_label_values(&[outcome.text()]).inc();
+    }
+
+    /// Shows what the last proofs of the packet filter have shown.
+    pub fn filter(&self, filter: FilterProof) {
+        self.filter_proven.set(filter.holds().into());
+        self.filter_open.set((filter == FilterProof::Open).into());
     }
 
     /// Counts something signed that was refused.

@@ -23,6 +23,14 @@ const NONCES: usize = 64;
 pub struct Sink {
     datagrams: AtomicU64,
     nonces: Mutex<VecDeque<Vec<u8>>>,
+    own: Mutex<Own>,
+}
+
+/// The nonce of the sidecar's own proof, which no number of others can push out.
+#[derive(Debug, Default)]
+struct Own {
+    nonce: Vec<u8>,
+    seen: bool,
 }
 
 impl Sink {
@@ -30,6 +38,11 @@ impl Sink {
     pub fn take(&self, datagram: &[u8]) -> Taken {
         match datagram.strip_prefix(MAGIC).map(<[u8]>::trim_ascii_end) {
             Some(nonce) if !nonce.is_empty() && nonce.len() <= LONGEST_NONCE => {
+                let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+                if own.nonce == nonce {
+                    own.seen = true;
+                    return Taken::Proof;
+                }
                 let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
                 if nonces.len() == NONCES {
                     nonces.pop_front();
@@ -44,6 +57,11 @@ impl Sink {
         }
     }
 
+    /// The sidecar's own proof is about to send this nonce.
+    pub fn expect(&self, nonce: &[u8]) {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Own { nonce: nonce.to_vec(), seen: false };
+    }
+
     /// How many datagrams were denied.
     #[must_use]
     pub fn datagrams(&self) -> u64 {
@@ -53,7 +71,9 @@ impl Sink {
     /// Whether a datagram of `shekara-verify` with this nonce arrived.
     #[must_use]
     pub fn has_seen(&self, nonce: &[u8]) -> bool {
-        self.nonces.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|seen| seen == nonce)
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        (own.seen && own.nonce == nonce)
+            || self.nonces.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|seen| seen == nonce)
     }
 }
 
@@ -97,5 +117,12 @@ mod tests {
         assert!(sink.has_seen(b"abc") && !sink.has_seen(b"ab"));
         (0..NONCES).for_each(|number| assert_eq!(sink.take(format!("SHEKARA-VERIFY {number}").as_bytes()), Taken::Proof));
         assert!(!sink.has_seen(b"abc") && sink.has_seen(b"0"), "only the last nonces are remembered");
+        sink.expect(b"own");
+        assert!(!sink.has_seen(b"own"));
+        sink.take(b"SHEKARA-VERIFY own\n");
+        for number in 0..NONCES {
+            sink.take(format!("SHEKARA-VERIFY {number}").as_bytes());
+        }
+        assert!(sink.has_seen(b"own"), "nobody pushes out the sidecar's own");
     }
 }

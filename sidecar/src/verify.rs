@@ -29,12 +29,31 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 /// A way out is open, or nothing proves that it is closed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// These ways were seen open, or not seen closed.
+    /// Ways were seen open, perhaps others beside them not seen closed.
     #[error("{}", .0.join("; "))]
-    NotClosed(Vec<String>),
+    Open(Vec<String>),
+    /// Ways were not seen closed, and none was seen open.
+    #[error("{}", .0.join("; "))]
+    Unproven(Vec<String>),
     /// The pod has no address to prove anything with.
     #[error("the pod has a route over neither IPv4 nor IPv6, so nothing was proven")]
     NothingTried,
+}
+
+/// Who is told what a proof is about to do, so that it is not taken for an application's.
+pub trait Witness {
+    /// A question comes from this port.
+    fn asks_from(&self, port: u16);
+
+    /// A datagram with this nonce is sent.
+    fn sends(&self, nonce: &str);
+}
+
+/// Nobody.
+impl Witness for () {
+    fn asks_from(&self, _port: u16) {}
+
+    fn sends(&self, _nonce: &str) {}
 }
 
 /// A way out that an application could try.
@@ -85,7 +104,7 @@ const WAYS: [Way; 9] = [
 /// When a way is open, or nothing proves that it is closed.
 pub fn run() -> anyhow::Result<()> {
     let observing = observe::still(Timestamp::now())?;
-    let outcomes = try_all(WAYS.into_iter(), PATIENCE, observing);
+    let outcomes = try_all(WAYS.into_iter(), PATIENCE, observing, &());
     for (way, outcome) in &outcomes {
         println!("{way}: {outcome}");
     }
@@ -98,17 +117,23 @@ pub fn run() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When a way is open, or nothing proves that it is closed.
-pub fn again() -> anyhow::Result<()> {
+pub fn again(witness: &impl Witness) -> Result<(), VerifyError> {
     let ways = WAYS.into_iter().filter(|way| *way != Way::Mark);
-    Ok(judge(&try_all(ways, PATIENCE_AGAIN, observe::still(Timestamp::now())?))?)
+    let observing = observe::still(Timestamp::now()).map_err(|error| VerifyError::Unproven(vec![error.to_string()]))?;
+    judge(&try_all(ways, PATIENCE_AGAIN, observing, witness))
 }
 
-fn try_all(ways: impl Iterator<Item = Way>, patience: Duration, observing: Option<Timestamp>) -> Vec<(Way, Outcome)> {
+fn try_all(
+    ways: impl Iterator<Item = Way>,
+    patience: Duration,
+    observing: Option<Timestamp>,
+    witness: &impl Witness,
+) -> Vec<(Way, Outcome)> {
     let mut deadline = Instant::now() + patience;
     let attempt = |way: Way| {
         let outcome = match observing {
             Some(_) if way.is_open_in_observe() => Outcome::Observed,
-            _ => attempt::attempt(way, deadline),
+            _ => attempt::attempt(way, deadline, witness),
         };
         if outcome.is_failure() {
             // It has failed in any case: the other ways are tried once, for whoever reads this.
@@ -136,7 +161,8 @@ fn judge(outcomes: &[(Way, Outcome)]) -> Result<(), VerifyError> {
     let failed = |(way, outcome): &(Way, Outcome)| outcome.is_failure().then(|| format!("{way} is {outcome}"));
     let failed: Vec<String> = outcomes.iter().filter_map(failed).collect();
     if !failed.is_empty() {
-        return Err(VerifyError::NotClosed(failed));
+        let open = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Open(_)));
+        return Err(if open { VerifyError::Open(failed) } else { VerifyError::Unproven(failed) });
     }
     let proven = |(way, outcome): &(Way, Outcome)| matches!((way, outcome), (Way::Tcp(_), Outcome::Closed(_)));
     if outcomes.iter().any(proven) { Ok(()) } else { Err(VerifyError::NothingTried) }

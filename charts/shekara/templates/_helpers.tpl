@@ -62,13 +62,34 @@ matchExpressions:
     variables.first[index].?securityContext.capabilities.add.orValue([]) == [["NET_ADMIN"], ["NET_RAW"], []][index] &&
     variables.first[index].?securityContext.runAsUser.orValue(-1) == [0, 0, 65532][index] &&
     !variables.first[index].?securityContext.privileged.orValue(false) &&
-    variables.first[index].?volumeMounts.orValue([]).all(mount, mount.mountPath in ["/var/run/secrets/shekara.dev", "/var/run/shekara.dev/policy", "/var/run/secrets/kubernetes.io/serviceaccount"] &&
-    !has(mount.subPath) && !has(mount.subPathExpr)) &&
+    variables.first[index].?volumeMounts.orValue([]).all(mount, !has(mount.subPath) && !has(mount.subPathExpr) &&
+    (mount.mountPath == "/var/run/secrets/kubernetes.io/serviceaccount" || (index == 1 &&
+    [mount.mountPath, mount.name] in [["/var/run/secrets/shekara.dev", "shekara-token"], ["/var/run/shekara.dev/policy", "shekara-policy"]]))) &&
     !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom) &&
     (index == 1 || variables.first[index].?env.orValue([]).filter(variable, index != 0 || variable.name != "SHEKARA_UDP") == variables.observe))
+# what the proxy is told, and where each of it comes from; what varies from pod to pod is signed, or names what is
+- name: told
+  expression: >-
+    variables.placed && variables.first[1].?env.orValue([]).all(variable, has(variable.value) ?
+    variable.name in ["SHEKARA_POLICY_API", "SHEKARA_POLICY_CA", "SHEKARA_ROOT", "SHEKARA_NAMESPACE_UID", "SHEKARA_DOCUMENTS", "SHEKARA_KEY_SET",
+    "SHEKARA_RESOLVERS", "SHEKARA_LOG", "SHEKARA_LIMITS", "SHEKARA_HOLDINGS", "SHEKARA_OBSERVE_UNTIL", "SHEKARA_UDP", "SHEKARA_PROBES"] ||
+    [variable.name, variable.value] in [["SHEKARA_FILES", "/var/run/shekara.dev/policy"], ["SHEKARA_TOKEN", "/var/run/secrets/shekara.dev/token"],
+    ["SHEKARA_GEO", "/geo"], ["SHEKARA_POD", "$(POD_NAMESPACE)/$(POD_NAME)"]] :
+    [variable.name, variable.?valueFrom.fieldRef.fieldPath.orValue("")] in [["POD_NAMESPACE", "metadata.namespace"], ["POD_NAME", "metadata.name"],
+    ["SHEKARA_NODE", "status.hostIPs"]]) &&
+    size(variables.first[1].?env.orValue([])) == size(variables.first[1].?env.orValue([]).map(variable, variable.name).filter(name,
+    size(variables.first[1].env.filter(variable, variable.name == name)) == 1))
+# the volumes of our names hold the token of the pod, and the documents beside the holdings, and nothing else
+- name: filed
+  expression: >-
+    object.spec.?volumes.orValue([]).all(volume,
+    (volume.name != "shekara-token" || (size(volume.?projected.sources.orValue([])) == 1 &&
+    volume.projected.sources.all(source, source.?serviceAccountToken.audience.orValue("") == "shekara"))) &&
+    (volume.name != "shekara-policy" || (has(volume.projected) && volume.projected.?sources.orValue([]).all(source,
+    source.?configMap.name.orValue("").startsWith("shekara-policy-")))))
 - name: injected
   expression: >-
-    variables.genuine && variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")
+    variables.genuine && variables.told && variables.filed && variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")
     .map(variable, variable.?value.orValue("")) == [{{ printf "shekara-policy.%s.svc.%s:8443" .Release.Namespace .Values.cluster.domain | quote }}] &&
     ["SHEKARA_ROOT", "SHEKARA_NAMESPACE_UID", "SHEKARA_DOCUMENTS"].all(name,
     variables.first[1].?env.orValue([]).filter(variable, variable.name == name && size(variable.?value.orValue("")) > 0).size() == 1) &&
@@ -97,7 +118,7 @@ container.?securityContext.capabilities.add.orValue([]).all(added, added in ["AU
 
 {{/* CEL, of a variable `volume`: it has a token by which its holder speaks for the sidecar. */}}
 {{- define "shekara.speaksForSidecar" -}}
-volume.?projected.sources.orValue([]).exists(source, source.?serviceAccountToken.audience.orValue("") == "shekara")
+(dyn(volume.?projected.sources.orValue([])) != null && volume.?projected.sources.orValue([]).exists(source, source.?serviceAccountToken.audience.orValue("") == "shekara"))
 {{- end }}
 
 {{/* The checks of a covered pod; the dictionary has `when` (CEL: whom they concern; all when absent) and `who` (a CEL string: why). */}}

@@ -91,7 +91,7 @@ fn present(reasons: &mut Reasons, covered: &Covered<'_>, state: &str) {
         }
         (_, "RestartNeeded") => {
             reasons.why(
-                "It was admitted with another root key, or to observe, or its packet filter is not proven any more, so it is not as a pod that is admitted now would be.",
+                "It was admitted with another root key, or to observe, or its packet filter was seen to leave a way out, so it is not as a pod that is admitted now would be.",
             );
             reasons.act(again(covered));
         }

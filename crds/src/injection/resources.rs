@@ -53,12 +53,15 @@ impl Resource {
 
     /// Amounts as the API server writes them, so that what comes back can be compared.
     fn write(self, thousandths: u128) -> Quantity {
+        const BINARY: [(&str, u128); 4] = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
+        const DECIMAL: [(&str, u128); 4] = [("T", 1_000_000_000_000), ("G", 1_000_000_000), ("M", 1_000_000), ("k", 1000)];
         let whole = thousandths.div_ceil(1000);
-        Quantity(match self {
-            Self::Cpu if !thousandths.is_multiple_of(1000) => format!("{thousandths}m"),
-            Self::Memory if whole.is_multiple_of(1 << 20) => format!("{}Mi", whole >> 20),
-            Self::Memory if whole.is_multiple_of(1 << 10) => format!("{}Ki", whole >> 10),
-            Self::Cpu | Self::Memory => whole.to_string(),
+        let units: &[(&str, u128)] = if self == Self::Memory { &[BINARY, DECIMAL].concat() } else { &[] };
+        let unit = units.iter().find(|(_, unit)| whole > 0 && whole.is_multiple_of(*unit));
+        Quantity(match unit {
+            Some((name, unit)) => format!("{}{name}", whole / unit),
+            None if self == Self::Cpu && !thousandths.is_multiple_of(1000) => format!("{thousandths}m"),
+            None => whole.to_string(),
         })
     }
 }
@@ -69,6 +72,8 @@ const MEBIBYTE: u128 = 1000 << 20;
 /// Request and limit of a resource, in thousandths of a processor or byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Share {
+    /// What platform and annotations ask for: less is refused.
+    least: u128,
     request: Option<u128>,
     limit: Option<u128>,
 }
@@ -85,7 +90,8 @@ pub(super) fn fitted<'a>(
     let mut fitted = platform.clone();
     for resource in Resource::ALL {
         let said = |amounts: &Option<BTreeMap<String, Quantity>>| thousandths(&amounts.as_ref()?.get(resource.name())?.0).ok();
-        let mut share = Share { request: said(&platform.requests), limit: said(&platform.limits) };
+        let request = said(&platform.requests);
+        let mut share = Share { least: request.unwrap_or(0), request, limit: said(&platform.limits) };
         if let Some(text) = annotations.get(resource.annotation()) {
             match thousandths(text) {
                 Ok(wish) => share = share.raised(wish),
@@ -101,8 +107,7 @@ pub(super) fn fitted<'a>(
         }
         if guaranteed {
             // another class would have the kernel end the application sooner
-            let both = share.limit.unwrap_or(resource.needed().max(share.request.unwrap_or(0)));
-            share = Share { request: Some(both), limit: Some(both) };
+            share = share.alike(share.limited(resource));
         }
         share = share.counted(resource, &room.quotas);
         for item in room.limit_ranges.iter().flat_map(items) {
@@ -120,7 +125,17 @@ pub(super) fn fitted<'a>(
 impl Share {
     /// An annotation raises and never lowers.
     fn raised(self, wish: u128) -> Self {
-        Self { request: Some(self.request.unwrap_or(0).max(wish)), limit: self.limit.map(|limit| limit.max(wish)) }
+        let least = self.least.max(wish);
+        Self { least, request: Some(self.request.unwrap_or(0).max(least)), limit: self.limit.map(|limit| limit.max(least)) }
+    }
+
+    /// The limit, where one has to be.
+    fn limited(self, resource: Resource) -> u128 {
+        self.limit.unwrap_or(resource.needed().max(self.request.unwrap_or(0)))
+    }
+
+    fn alike(self, both: u128) -> Self {
+        Self { request: Some(both), limit: Some(both), ..self }
     }
 
     /// With what the quotas count.
@@ -128,47 +143,45 @@ impl Share {
         let hard =
             |name: &str| quotas.iter().filter_map(|quota| quota.spec.as_ref()?.hard.as_ref()).any(|hard| hard.contains_key(name));
         let name = resource.name();
-        let limit = if hard(&format!("limits.{name}")) {
-            Some(self.limit.unwrap_or(resource.needed().max(self.request.unwrap_or(0))))
-        } else {
-            self.limit
-        };
+        let limit = if hard(&format!("limits.{name}")) { Some(self.limited(resource)) } else { self.limit };
         let requests = hard(&format!("requests.{name}")) || hard(name);
         let request = if requests { self.request.or(limit).or(Some(resource.needed())) } else { self.request };
-        Self { request, limit }
+        Self { request, limit, ..self }
     }
 
     /// Within what a LimitRange asks of a container; a sentence where that cannot be.
     fn within(self, resource: Resource, item: &LimitRangeItem, guaranteed: bool) -> Result<Self, String> {
         let name = resource.name();
         let bound = |bounds: &Option<BTreeMap<String, Quantity>>| thousandths(&bounds.as_ref()?.get(name)?.0).ok();
-        let Self { mut request, mut limit } = self;
+        let mut share = self;
         if let Some(least) = bound(&item.min) {
-            request = Some(request.unwrap_or(least).max(least));
-            limit = limit.map(|limit| limit.max(least));
+            share.request = Some(share.request.unwrap_or(least).max(least));
+            share.limit = share.limit.map(|limit| limit.max(least));
         }
         if let Some(most) = bound(&item.max) {
-            limit = Some(limit.unwrap_or(most).min(most));
-            if request.is_some_and(|request| request > most) {
+            if share.least > most {
                 return Err(format!(
                     "a LimitRange of the namespace leaves a container {} of {name} at most, and the sidecar needs {}: raise its max, or have \
                      the platform lower sidecar.resources",
                     resource.write(most).0,
-                    resource.write(request.unwrap_or_default()).0
+                    resource.write(share.least).0
                 ));
             }
+            share.limit = Some(share.limited(resource).min(most));
+            share.request = share.request.map(|request| request.min(most));
         }
         // a ratio is a number, of which a quantity has thousandths
         if let Some(ratio) = bound(&item.max_limit_request_ratio).filter(|ratio| *ratio > 0) {
-            let within = limit.or(request).unwrap_or(resource.needed());
-            limit = Some(within);
-            request = Some(request.unwrap_or(0).max((within * 1000).div_ceil(ratio)));
-        }
-        if guaranteed {
-            request = limit;
+            let limit = share.limited(resource);
+            share.limit = Some(limit);
+            share.request = Some(share.request.unwrap_or(0).max((limit * 1000).div_ceil(ratio)));
         }
         // a limit below its request is refused by the API server
-        Ok(Self { request, limit: limit.map(|limit| limit.max(request.unwrap_or(0))) })
+        share.limit = share.limit.map(|limit| limit.max(share.request.unwrap_or(0)));
+        Ok(match share.limit {
+            Some(limit) if guaranteed => share.alike(limit),
+            _ => share,
+        })
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         ensure!(answer.contains(field), "{pointer} {value}: the answer does not name {field}: {answer}");
         match refusal(scenario, Cover::Free, pointer, value.clone()).await? {
             Some(said) if RESERVED.contains(&field) => {
-                ensure!(said.contains("shekara-genuine-pods"), "{pointer} {value}: another answer: {said}");
+                ensure!(said.contains("shekara-reserved-names"), "{pointer} {value}: another answer: {said}");
             }
             None if RESERVED.contains(&field) => bail!("{pointer} {value} is for covered pods, and another was created with it"),
             Some(said) => bail!("{pointer} {value} is refused in a pod that no holding covers: {said}"),

@@ -104,7 +104,7 @@ async fn a_namespace_that_nobody_can_read_is_no_answer() {
 
 #[tokio::test]
 async fn who_does_not_know_the_path_is_not_answered_whatever_he_sends() {
-    let webhook = TowerToHyperService::new(admission().await.0.router());
+    let webhook = TowerToHyperService::new(Arc::new(admission().await.0).router());
     let ask = async |path: &str, body: String| {
         let request = axum::http::Request::post(path).header("content-type", "application/json");
         webhook.call(request.body(axum::body::Body::from(body)).unwrap()).await.unwrap()
@@ -137,4 +137,17 @@ async fn where_nobody_says_what_the_namespace_asks_there_is_no_answer() {
     admission.client = crate::fixtures::client();
     let (status, _) = answer(admission, review(pod("recognizer"))).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn what_would_become_of_the_pods_of_a_template_is_known_before() {
+    let (admission, mut events) = admission().await;
+    let template = |app: &str, network: bool| json!({"metadata": {"labels": {"app": app}}, "spec": {"hostNetwork": network, "containers": [{"name": "a"}]}});
+    admission.foresees("cameras", "web", &template("recognizer", false)).await.unwrap();
+    let refused = admission.foresees("cameras", "web", &template("recognizer", true)).await.unwrap_err();
+    assert!(refused.contains("spec.hostNetwork: "), "{refused}");
+    let nobodys = admission.foresees("cameras", "web", &template("free", false)).await.unwrap_err();
+    assert!(nobodys.contains("no DataHolding covers"), "{nobodys}");
+    assert!(admission.foresees("cameras", "web", &json!({"spec": 1})).await.is_err());
+    assert_eq!(events.waiting(), [], "nobody is told of it");
 }

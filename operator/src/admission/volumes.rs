@@ -1,6 +1,6 @@
 //! What the volumes of a pod lead to, which the pod itself does not say: the drivers behind claims, and claims that covered pods use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Volume};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use shekara_crds::HOLDINGS_ANNOTATION;
 use shekara_crds::injection::Fault;
+use shekara_policy::Category;
 
 use super::{Admission, AdmissionError, Arriving};
 use crate::controllers::holding::{compile, dereference};
@@ -15,6 +16,10 @@ use crate::watch::Key;
 
 /// The mark of the class of claims that name none.
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+/// The class of a claim, which counts before its field does.
+const CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+/// The provisioner of classes whose volumes people make.
+const BY_HAND: &str = "kubernetes.io/no-provisioner";
 /// Who made a volume.
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
@@ -36,30 +41,39 @@ impl Admission {
         let Some(allowed) = holdings.iter().filter_map(allowed).reduce(|some, others| &some & &others) else { return Ok(vec![]) };
         let mut faults = Vec::new();
         for (index, volume) in volumes.iter().enumerate() {
-            let Some((field, driver)) = self.driver(arriving.namespace, volume).await? else { continue };
-            let sentence = match driver {
-                Some(driver) if allowed.contains(&driver) => continue,
+            let Some((field, drivers)) = self.drivers(arriving.namespace, volume).await? else { continue };
+            let sentence = match drivers.iter().find(|driver| !allowed.contains(*driver)) {
                 Some(driver) => format!(
                     "its driver is {driver}, which not every SovereigntyStandard lists in a country that it allows (spec.storage); use \
                      one of: {}",
                     names(&allowed)
                 ),
-                None => "nobody can say of which driver it is: create the claim first, with a storage class".to_owned(),
+                None if drivers.is_empty() => {
+                    "nobody can say of which driver it is: create the claim first, with a storage class, or its volume".to_owned()
+                }
+                None => continue,
             };
             faults.push(Fault { field: format!("spec.volumes[{index}].{field}"), sentence });
         }
         Ok(faults)
     }
 
-    /// The claims of a pod that no holding covers on which covered pods may have written.
-    pub(super) async fn claims_of_others(&self, arriving: &Arriving<'_>) -> Result<Vec<Fault>, AdmissionError> {
+    /// The claims of a pod of these holdings, or of none, on which pods may have written what these do not hold.
+    pub(super) async fn claims_of_others(
+        &self,
+        arriving: &Arriving<'_>,
+        holdings: &BTreeSet<String>,
+    ) -> Result<Vec<Fault>, AdmissionError> {
         let mut faults = Vec::new();
         for (index, volume) in volumes(arriving).iter().enumerate() {
             let Some(claim) = volume.persistent_volume_claim.as_ref().map(|claim| &claim.claim_name) else { continue };
-            if let Some(holdings) = self.holdings_of(arriving.namespace, claim).await? {
+            let mut writers = self.writers(arriving.namespace, claim).await?;
+            writers.retain(|writer| !self.hold_as_much(arriving.namespace, holdings, writer));
+            if !writers.is_empty() {
                 let sentence = format!(
-                    "pods that the DataHoldings {holdings} cover have mounted this claim, so what is on it leaves them by this pod: let \
-                     a DataHolding cover the pod, or use another claim"
+                    "pods that the DataHoldings {} cover have mounted this claim, so what is on it leaves them by this pod: let a \
+                     DataHolding of the same data cover the pod, or use another claim",
+                    names(&writers)
                 );
                 faults.push(Fault { field: format!("spec.volumes[{index}].persistentVolumeClaim.claimName"), sentence });
             }
@@ -67,57 +81,90 @@ impl Admission {
         Ok(faults)
     }
 
-    /// The holdings whose pods mount a claim or have mounted it.
-    async fn holdings_of(&self, namespace: &str, claim: &str) -> Result<Option<String>, AdmissionError> {
-        let pods = self.caches.pods.in_namespace(namespace);
-        let mut covered = pods.iter().filter(|(_, pod)| pod.injected && !pod.ended && pod.claims.contains(claim));
-        if let Some((_, pod)) = covered.next() {
-            return Ok(Some(names(&pod.holdings)));
-        }
-        let claim = self.get::<PersistentVolumeClaim>(Api::namespaced(self.client.clone(), namespace), claim).await?;
-        Ok(claim.and_then(|claim| claim.annotations().get(HOLDINGS_ANNOTATION).cloned()))
+    /// Whether holdings hold all that another one holds, so that their pods are judged for it too. What one held that is gone, nobody
+    /// knows.
+    fn hold_as_much(&self, namespace: &str, holdings: &BTreeSet<String>, other: &str) -> bool {
+        let documents = self.distributed.documents.of(namespace);
+        let held = |name: &str| documents.get(name).map(|published| &published.document.data);
+        let is_held = |category: &Category| holdings.iter().any(|name| held(name).is_some_and(|data| data.contains(category)));
+        holdings.contains(other) || held(other).is_some_and(|data| !holdings.is_empty() && data.iter().all(is_held))
     }
 
-    /// The driver behind a volume, if it can be known, with the field that leads there; nothing for a volume without one.
-    async fn driver(&self, namespace: &str, volume: &Volume) -> Result<Option<(&'static str, Option<String>)>, AdmissionError> {
+    /// The holdings whose pods mount a claim or have mounted it.
+    async fn writers(&self, namespace: &str, claim: &str) -> Result<BTreeSet<String>, AdmissionError> {
+        let pods = self.caches.pods.in_namespace(namespace);
+        let covered = pods.iter().filter(|(_, pod)| pod.injected && pod.claims.contains(claim));
+        let mut writers: BTreeSet<String> = covered.flat_map(|(_, pod)| pod.holdings.iter().cloned()).collect();
+        let claim = self.get::<PersistentVolumeClaim>(Api::namespaced(self.client.clone(), namespace), claim).await?;
+        let marks = claim.and_then(|claim| claim.annotations().get(HOLDINGS_ANNOTATION).cloned()).unwrap_or_default();
+        writers.extend(marks.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
+        Ok(writers)
+    }
+
+    /// The drivers that a volume may be of, as far as they can be known, with the field that leads there; nothing for a volume without
+    /// one.
+    async fn drivers(
+        &self,
+        namespace: &str,
+        volume: &Volume,
+    ) -> Result<Option<(&'static str, BTreeSet<String>)>, AdmissionError> {
         if let Some(csi) = &volume.csi {
-            return Ok(Some(("csi.driver", Some(csi.driver.clone()))));
+            return Ok(Some(("csi.driver", [csi.driver.clone()].into())));
         }
         if let Some(claim) = &volume.persistent_volume_claim {
-            return Ok(Some(("persistentVolumeClaim.claimName", self.driver_of_claim(namespace, &claim.claim_name).await?)));
+            return Ok(Some(("persistentVolumeClaim.claimName", self.drivers_of_claim(namespace, &claim.claim_name).await?)));
         }
-        let Some(ephemeral) = &volume.ephemeral else { return Ok(None) };
-        let class = ephemeral.volume_claim_template.as_ref().and_then(|template| template.spec.storage_class_name.as_deref());
-        Ok(Some(("ephemeral.volumeClaimTemplate", self.driver_of_class(class).await?)))
+        let Some(template) = volume.ephemeral.as_ref().and_then(|ephemeral| ephemeral.volume_claim_template.as_ref()) else {
+            return Ok(None);
+        };
+        let annotations = template.metadata.as_ref().and_then(|meta| meta.annotations.as_ref());
+        let class = class(annotations, template.spec.storage_class_name.as_deref());
+        Ok(Some(("ephemeral.volumeClaimTemplate", self.drivers_of_class(class).await?)))
     }
 
-    async fn driver_of_claim(&self, namespace: &str, name: &str) -> Result<Option<String>, AdmissionError> {
+    async fn drivers_of_claim(&self, namespace: &str, name: &str) -> Result<BTreeSet<String>, AdmissionError> {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
-        let Some(spec) = self.get(claims, name).await?.and_then(|claim| claim.spec) else { return Ok(None) };
-        match spec.volume_name.filter(|name| !name.is_empty()) {
-            Some(volume) => {
-                let volume = self.get::<PersistentVolume>(Api::all(self.client.clone()), &volume).await?;
-                Ok(volume.as_ref().and_then(driver_of_volume))
-            }
-            None => self.driver_of_class(spec.storage_class_name.as_deref()).await,
+        let Some(claim) = self.get(claims, name).await? else { return Ok(BTreeSet::new()) };
+        let spec = claim.spec.as_ref();
+        if let Some(volume) = spec.and_then(|spec| spec.volume_name.as_deref()).filter(|name| !name.is_empty()) {
+            let volume = self.get::<PersistentVolume>(Api::all(self.client.clone()), volume).await?;
+            return Ok(volume.as_ref().and_then(driver_of_volume).into_iter().collect());
         }
+        let class = class(Some(claim.annotations()), spec.and_then(|spec| spec.storage_class_name.as_deref()));
+        self.drivers_of_class(class).await
     }
 
-    /// The provisioner of a class; of the default class where none is named.
-    async fn driver_of_class(&self, name: Option<&str>) -> Result<Option<String>, AdmissionError> {
+    /// The provisioner of a class, of the default class where none is named; where people make its volumes, the drivers of all of them.
+    async fn drivers_of_class(&self, name: Option<&str>) -> Result<BTreeSet<String>, AdmissionError> {
         let classes: Api<StorageClass> = Api::all(self.client.clone());
         let class = match name {
-            // a volume that somebody makes by hand
             Some("") => None,
             Some(name) => self.get(classes, name).await?,
             None => {
                 let is_default = |class: &StorageClass| class.annotations().get(DEFAULT_CLASS).is_some_and(|is| is == "true");
-                let all =
-                    classes.list(&ListParams::default()).await.map_err(|problem| AdmissionError::Volumes(Box::new(problem)))?;
-                all.items.into_iter().find(is_default)
+                self.list(classes).await?.into_iter().find(is_default)
             }
         };
-        Ok(class.map(|class| class.provisioner))
+        let by_hand = name == Some("") || class.as_ref().is_some_and(|class| class.provisioner == BY_HAND);
+        if !by_hand {
+            return Ok(class.into_iter().map(|class| class.provisioner).collect());
+        }
+        let wanted = class.map(|class| class.name_any()).unwrap_or_default();
+        let is_of_it = |volume: &PersistentVolume| {
+            let field = volume.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
+            self::class(Some(volume.annotations()), field).unwrap_or_default() == wanted
+        };
+        let volumes = self.list::<PersistentVolume>(Api::all(self.client.clone())).await?;
+        let driver = |volume: &PersistentVolume| driver_of_volume(volume).unwrap_or_else(|| "unknown".to_owned());
+        Ok(volumes.iter().filter(|volume| is_of_it(volume)).map(driver).collect())
+    }
+
+    async fn list<K>(&self, api: Api<K>) -> Result<Vec<K>, AdmissionError>
+    where
+        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        let list = ListParams::default().match_any();
+        Ok(api.list(&list).await.map_err(|problem| AdmissionError::Volumes(Box::new(problem)))?.items)
     }
 
     async fn get<K>(&self, api: Api<K>, name: &str) -> Result<Option<K>, AdmissionError>
@@ -131,6 +178,11 @@ impl Admission {
 /// Whether a volume is kept by a driver.
 fn has_driver(volume: &Volume) -> bool {
     volume.csi.is_some() || volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
+}
+
+/// The class that a claim or volume names.
+fn class<'a>(annotations: Option<&'a BTreeMap<String, String>>, field: Option<&'a str>) -> Option<&'a str> {
+    annotations.and_then(|annotations| annotations.get(CLASS)).map(String::as_str).or(field)
 }
 
 fn volumes(arriving: &Arriving<'_>) -> Vec<Volume> {

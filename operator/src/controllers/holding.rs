@@ -159,7 +159,8 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     }
     let loading = loading.filter(|_| survey.outdated() > 0);
     context.marked.mark(&context.client, &holding, &pods).await;
-    let restarts = Restarts { client: &context.client, notices: &context.notices, pace: &context.pace };
+    let restarts =
+        Restarts { client: &context.client, admission: &*context.admission, notices: &context.notices, pace: &context.pace };
     let protected = shekara_crds::cover::is_protected(&subject.namespace.0);
     let restarted = match compiled.restarts {
         // elsewhere a new pod would have no sidecar either

@@ -1,7 +1,7 @@
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shekara_policy::exchange::{Checkpoint, QuestionTotals, Standing};
+use shekara_policy::exchange::{Checkpoint, FilterProof, QuestionTotals, Standing};
 use shekara_policy::peer::ServiceName;
 
 use super::*;
@@ -81,7 +81,7 @@ impl Fixture {
             standing: Standing::default(),
             questions: QuestionTotals::default(),
             refused: None,
-            unproven: false,
+            filter: FilterProof::default(),
             geo: None,
             totals: vec![],
             datagrams_denied: 0,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Volume};
 use kube::ResourceExt as _;
 use shekara_crds::injection::{DOCUMENTS_VARIABLE, ROOT_VARIABLE};
 pub(crate) use shekara_crds::pods::Proof;
@@ -179,7 +179,13 @@ impl Cached for PodSummary {
         let trust = Stamped { root: value(ROOT_VARIABLE).unwrap_or_default(), stamps, observes_until };
         let status = object.status.as_ref();
         let volumes = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
-        let claims = volumes.filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.clone())).collect();
+        // a volume that comes with the pod has a claim that is called after both
+        let claim = |volume: &Volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
+            (Some(claim), _) => Some(claim.claim_name.clone()),
+            (None, Some(_)) => Some(format!("{}-{}", object.name_any(), volume.name)),
+            (None, None) => None,
+        };
+        let claims = volumes.filter_map(claim).collect();
         Self {
             claims,
             namespace: object.namespace().unwrap_or_default(),

@@ -39,16 +39,16 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Carries a flow that wants to go to `destination`.
 pub async fn carry(context: Arc<Context>, stream: TcpStream, destination: SocketAddr) {
-    let address = Address::new(destination.ip());
-    let Some(half_open) = context.half_open.take() else {
-        return refuse(context, stream, destination, Reason::HalfOpenLimitReached);
-    };
     if proof::DESTINATIONS.contains(&destination) {
         if let Err(error) = proof::answer(stream, destination, &context.sink).await {
             tracing::debug!(%error, "a proof was begun and not finished");
         }
         return;
     }
+    let address = Address::new(destination.ip());
+    let Some(half_open) = context.half_open.take() else {
+        return refuse(context, stream, destination, Reason::HalfOpenLimitReached);
+    };
     tune(&stream);
     let client = Abrupt::new(stream);
     let mut story = Story::tcp(context.clone(), destination);

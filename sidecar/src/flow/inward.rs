@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::carry::is_exhausted;
 use super::close::Abrupt;
 use super::dial::tune;
-use super::listener::{Origin, PAUSE, Spare, at_once, tell_of_panic};
+use super::listener::{Origin, PAUSE, Spare, at_once, is_own, tell_of_panic};
 use super::registry::Entry;
 use super::relay::{Outcome, Pair, relay};
 use super::story::Story;
@@ -77,13 +77,13 @@ fn begin(flows: &mut JoinSet<()>, stream: TcpStream, client: SocketAddr, origin:
         (Ok(own), _) | (Err(_), Ok(own)) if own.ip().is_loopback() => {
             // the pod itself dialled it, so it takes no place of a client
             match context.proofs.take() {
-                Some(place) => drop(flows.spawn(async move {
+                place if place.is_some() || is_own(&stream, &context) => drop(flows.spawn(async move {
                     if proof::answer(stream, own, &context.sink).await.is_err() {
                         Story::inbound(context, client, own).refused(&Denial::of(Reason::SelfConnection));
                     }
                     drop(place);
                 })),
-                None => refuse(context, stream, client, own, Reason::LimitReached),
+                _ => refuse(context, stream, client, own, Reason::LimitReached),
             }
         }
         (Ok(own), _) | (Err(_), Ok(own)) => refuse(context, stream, client, own, Reason::SelfConnection),

@@ -62,6 +62,9 @@ fn begin(flows: &mut JoinSet<()>, stream: TcpStream, origin: Origin, context: &A
     let context = context.clone();
     match (origin(&stream), stream.local_addr()) {
         (Ok(destination), Ok(own)) if destination != own => {
+            if proof::DESTINATIONS.contains(&destination) && is_own(&stream, &context) {
+                return drop(flows.spawn(carry(context, stream, destination)));
+            }
             let places = if proof::DESTINATIONS.contains(&destination) { &context.proofs } else { &context.flows };
             match places.take() {
                 Some(place) => drop(flows.spawn(async move {
@@ -76,6 +79,11 @@ fn begin(flows: &mut JoinSet<()>, stream: TcpStream, origin: Origin, context: &A
         (Ok(own), _) | (Err(_), Ok(own)) => refuse(context, stream, own, Reason::SelfConnection),
         (Err(error), Err(_)) => tracing::debug!(%error, "a connection was gone before it was accepted"),
     }
+}
+
+/// Whether the sidecar itself asks for a proof, which needs no place: an application could take all of them.
+pub(super) fn is_own(stream: &TcpStream, context: &Context) -> bool {
+    stream.peer_addr().is_ok_and(|client| context.proven.asks_from(client.port()))
 }
 
 /// A file descriptor that is kept for the moment when there is none left: without it a connection could neither be accepted nor
@@ -200,6 +208,7 @@ mod tests {
             Place::configured(Config { limits: Limits { flows: 1, ..Limits::default() }, ..config() }, document(), []);
         let flow = place.context.flows.take().unwrap();
         assert!(place.context.flows.take().is_none());
+        let half_open: Vec<_> = std::iter::from_fn(|| place.context.half_open.take()).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let front = listener.local_addr().unwrap();
         let (context, stop) = (place.context.clone(), CancellationToken::new());
@@ -214,6 +223,24 @@ mod tests {
             stream.write_all(b"SHEKARA-VERIFY a\n").await.unwrap();
             assert!(stream.read_u8().await.is_ok());
         }
-        drop(flow);
+        drop((flow, half_open));
+    }
+
+    #[tokio::test]
+    async fn the_sidecars_own_proof_is_answered_when_others_have_taken_every_place() {
+        let mut place = Place::new(document(), []);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let front = listener.local_addr().unwrap();
+        let (context, stop) = (place.context.clone(), CancellationToken::new());
+        place.begin(async { serve(listener, |_| Ok(proof::DESTINATIONS[0]), context, stop).await.unwrap() });
+        let taken: Vec<_> = std::iter::from_fn(|| place.context.proofs.take()).collect();
+        assert_eq!(heard(front).await, io::ErrorKind::ConnectionReset);
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        crate::verify::Witness::asks_from(&*place.context, socket.local_addr().unwrap().port());
+        let mut own = socket.connect(front).await.unwrap();
+        own.write_all(b"SHEKARA-VERIFY a\n").await.unwrap();
+        assert!(own.read_u8().await.is_ok());
+        drop(taken);
     }
 }

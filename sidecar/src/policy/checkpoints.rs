@@ -77,7 +77,7 @@ impl Checkpoints {
         self.due = Instant::now();
     }
 
-    /// Waits until one is due: by time, or because a denial of a new kind was counted, or the packet filter is proven no more.
+    /// Waits until one is due: by time, or because a denial of a new kind was counted, or the packet filter proves something else.
     pub(super) async fn due(&self, context: &Context) {
         sleep_until(self.not_before).await;
         tokio::select! {
@@ -120,7 +120,7 @@ impl Checkpoints {
             serials: enforced.serials(),
             standing: enforced.standing,
             refused: enforced.refused,
-            unproven: context.proven.fails(),
+            filter: context.proven.filter(),
             geo: context.geo.digest(),
             totals: context.ledger.snapshot(),
             datagrams_denied: context.sink.datagrams(),

@@ -1,9 +1,12 @@
 //! The question to the sidecar: did this connection come to you, and where was it meant to go?
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
+use super::Witness;
 use crate::proof::ANSWER;
 use crate::sink::MAGIC;
 
@@ -25,8 +28,8 @@ pub(super) enum AskError {
 }
 
 /// Asks at the proof address and gives whether a datagram with the nonce has reached the sink.
-pub(super) fn ask(destination: SocketAddr, nonce: &str) -> Result<bool, AskError> {
-    let answer = exchange(destination, &request(nonce)).map_err(|error| AskError::NoAnswer(destination, error))?;
+pub(super) fn ask(destination: SocketAddr, nonce: &str, witness: &impl Witness) -> Result<bool, AskError> {
+    let answer = exchange(destination, &request(nonce), witness).map_err(|error| AskError::NoAnswer(destination, error))?;
     understand(&answer, destination, nonce).ok_or(AskError::Foreign(answer))
 }
 
@@ -35,8 +38,13 @@ pub(super) fn request(nonce: &str) -> String {
     format!("{}{nonce}\n", String::from_utf8_lossy(MAGIC))
 }
 
-fn exchange(destination: SocketAddr, request: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&destination, TIME)?;
+fn exchange(destination: SocketAddr, request: &str, witness: &impl Witness) -> io::Result<String> {
+    let socket = Socket::new(Domain::for_address(destination), Type::STREAM, None)?;
+    let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    socket.bind(&SocketAddr::new(any, 0).into())?;
+    witness.asks_from(socket.local_addr()?.as_socket().map_or(0, |own| own.port()));
+    socket.connect_timeout(&destination.into(), TIME)?;
+    let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(TIME))?;
     stream.set_write_timeout(Some(TIME))?;
     stream.write_all(request.as_bytes())?;

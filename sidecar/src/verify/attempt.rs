@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::ask::{AskError, ask, request};
-use super::{Family, Way};
+use super::{Family, Way, Witness};
 use crate::config::INWARD_PORT;
 use crate::mark;
 use crate::proof::DESTINATIONS;
@@ -53,11 +53,11 @@ impl Outcome {
 }
 
 /// Tries a way; what needs the sidecar's answer is tried again until the deadline, and at least once.
-pub(super) fn attempt(way: Way, deadline: Instant) -> Outcome {
+pub(super) fn attempt(way: Way, deadline: Instant, witness: &impl Witness) -> Outcome {
     match way {
-        Way::Tcp(family) => with_route(family, |destination| tcp(destination, deadline)),
-        Way::Udp(family) => with_route(family, |destination| udp(destination, deadline)),
-        Way::Inward(family) => with_route(family, |_| inward(family, deadline)),
+        Way::Tcp(family) => with_route(family, |destination| tcp(destination, deadline, witness)),
+        Way::Udp(family) => with_route(family, |destination| udp(destination, deadline, witness)),
+        Way::Inward(family) => with_route(family, |_| inward(family, deadline, witness)),
         Way::Ping => with_route(Family::V4, ping),
         Way::ForeignSource => send_from_a_foreign_address(),
         Way::Mark => take_the_mark(),
@@ -87,24 +87,25 @@ fn is_without_route(error: &io::Error) -> bool {
     kinds.contains(&error.kind()) || error.raw_os_error() == Some(EAFNOSUPPORT)
 }
 
-fn tcp(destination: SocketAddr, deadline: Instant) -> Outcome {
+fn tcp(destination: SocketAddr, deadline: Instant, witness: &impl Witness) -> Outcome {
     let Ok(nonce) = random::name() else { return Outcome::Unproven("no random numbers can be had".to_owned()) };
     let closed = |_udp| Some(Outcome::Closed("the sidecar answered, and saw where the connection was meant to go"));
-    until(deadline, || conclude(ask(destination, &nonce), closed))
+    until(deadline, || conclude(ask(destination, &nonce, witness), closed))
 }
 
-fn inward(family: Family, deadline: Instant) -> Outcome {
+fn inward(family: Family, deadline: Instant, witness: &impl Witness) -> Outcome {
     let Ok(nonce) = random::name() else { return Outcome::Unproven("no random numbers can be had".to_owned()) };
     let loopback = if family == Family::V4 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
     let closed = |_udp| Some(Outcome::Closed("the sidecar answered there"));
-    until(deadline, || conclude(ask(SocketAddr::new(loopback, INWARD_PORT), &nonce), closed))
+    until(deadline, || conclude(ask(SocketAddr::new(loopback, INWARD_PORT), &nonce, witness), closed))
 }
 
-fn udp(destination: SocketAddr, deadline: Instant) -> Outcome {
+fn udp(destination: SocketAddr, deadline: Instant, witness: &impl Witness) -> Outcome {
     let Ok(nonce) = random::name() else { return Outcome::Unproven("no random numbers can be had".to_owned()) };
+    witness.sends(&nonce);
     let closed = |udp: bool| udp.then_some(Outcome::Closed("the datagram reached the sidecar's sink"));
     until(deadline, || match send(destination, &request(&nonce)) {
-        Ok(()) => conclude(ask(destination, &nonce), closed),
+        Ok(()) => conclude(ask(destination, &nonce, witness), closed),
         Err(error) => Err(Outcome::Unproven(format!("the datagram could not be sent: {error}"))),
     })
 }

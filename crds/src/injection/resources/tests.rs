@@ -72,11 +72,30 @@ fn a_pod_that_is_not_guaranteed_does_not_become_so() {
 #[rstest]
 #[case::least(json!({"min": {"cpu": "50m", "memory": "256Mi"}}), json!({"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}}))]
 #[case::most(json!({"max": {"cpu": "100m", "memory": "64Mi"}}), json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}))]
-#[case::ratio(json!({"maxLimitRequestRatio": {"cpu": "4", "memory": "2"}}), json!({"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "20m", "memory": "128Mi"}}))]
-#[case::all(json!({"min": {"cpu": "100m"}, "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "2"}}), json!({"requests": {"cpu": "500m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}}))]
+#[case::ratio(json!({"maxLimitRequestRatio": {"cpu": "4", "memory": "2"}}), json!({"requests": {"cpu": "125m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}}))]
+#[case::all(json!({"min": {"cpu": "100m"}, "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "2"}}), json!({"requests": {"cpu": "250m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}}))]
 fn it_is_within_what_a_limit_range_asks(#[case] mut item: Value, #[case] expected: Value) {
     item["type"] = json!("Container");
     assert_eq!(fit(json!({}), json!({}), json!([item]), json!({})), Ok(expected));
+}
+
+/// What we make up where no limit is said is cut to what is left, and not refused.
+#[test]
+fn a_guaranteed_pod_is_not_refused_for_a_limit_that_nobody_asked_for() {
+    let limits =
+        json!([{"type": "Container", "max": {"cpu": "250m", "memory": "64Mi"}}, {"type": "Container", "max": {"cpu": "100m"}}]);
+    let both = json!({"cpu": "100m", "memory": "64Mi"});
+    assert_eq!(fit(guaranteed(), json!({}), limits, json!({})), Ok(json!({"requests": both, "limits": both})));
+}
+
+#[rstest]
+#[case("1024Mi", "1Gi")]
+#[case("1536Mi", "1536Mi")]
+#[case("100000000", "100M")]
+#[case("1000", "1k")]
+#[case("1001", "1001")]
+fn amounts_are_written_as_the_api_server_does(#[case] text: &str, #[case] expected: &str) {
+    assert_eq!(Resource::Memory.write(thousandths(text).unwrap()).0, expected);
 }
 
 #[test]

@@ -41,6 +41,12 @@ fn claim(name: &str, spec: Value) -> (String, Value) {
     (path, json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "uid": "u"}, "spec": spec}))
 }
 
+fn beta(name: &str, class: &str, spec: Value) -> (String, Value) {
+    let (path, mut claim) = claim(name, spec);
+    claim["metadata"]["annotations"] = json!({"volume.beta.kubernetes.io/storage-class": class});
+    (path, claim)
+}
+
 fn volume(name: &str, annotations: Value, spec: Value) -> (String, Value) {
     let path = format!("/api/v1/persistentvolumes/{name}");
     (
@@ -71,6 +77,16 @@ fn cluster() -> Vec<(String, Value)> {
         claim("waits", json!({"storageClassName": "cloud"})),
         claim("usual", json!({})),
         claim("classless", json!({"storageClassName": ""})),
+        beta("beta", "cloud", json!({"storageClassName": "usual"})),
+        claim("hands", json!({"storageClassName": "hands"})),
+        (format!("{classes}/hands"), class("hands", "kubernetes.io/no-provisioner", json!({}))),
+        (
+            "/api/v1/persistentvolumes".to_owned(),
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeList", "metadata": {}, "items": [
+                {"metadata": {"name": "v5"}, "spec": {"storageClassName": "hands", "csi": {"driver": "home", "volumeHandle": "5"}}},
+                {"metadata": {"name": "v6"}, "spec": {"storageClassName": "hands", "nfs": {"server": "192.0.2.1", "path": "/"}}},
+            ]}),
+        ),
     ]
 }
 
@@ -82,6 +98,9 @@ fn cluster() -> Vec<(String, Value)> {
 #[case::a_volume_that_is_gone(json!({"persistentVolumeClaim": {"claimName": "lost"}}), Some("nobody can say of which driver it is"))]
 #[case::not_bound_yet(json!({"persistentVolumeClaim": {"claimName": "waits"}}), Some("its driver is abroad"))]
 #[case::the_default_class(json!({"persistentVolumeClaim": {"claimName": "usual"}}), None)]
+#[case::the_annotation_counts_before_the_field(json!({"persistentVolumeClaim": {"claimName": "beta"}}), Some("its driver is abroad"))]
+#[case::and_so_with_the_pod(json!({"ephemeral": {"volumeClaimTemplate": {"metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "cloud"}}, "spec": {"storageClassName": "usual"}}}}), Some("its driver is abroad"))]
+#[case::one_of_those_that_people_made(json!({"persistentVolumeClaim": {"claimName": "hands"}}), Some("its driver is nfs"))]
 #[case::for_a_volume_made_by_hand(json!({"persistentVolumeClaim": {"claimName": "classless"}}), Some("nobody can say"))]
 #[case::no_such_claim(json!({"persistentVolumeClaim": {"claimName": "none"}}), Some("nobody can say"))]
 #[case::csi(json!({"csi": {"driver": "s3.example.com"}}), Some("spec.volumes[0].csi.driver: its driver is s3.example.com"))]
@@ -107,11 +126,29 @@ async fn a_claim_that_covered_pods_have_mounted_is_for_no_other_pod() {
     before.1["metadata"]["annotations"] = json!({"shekara.dev/holdings": "faces,plates"});
     let objects = [vec![before, claim("free", json!({}))], cluster()].concat();
     for (name, expected) in
-        [("now", Some("DataHoldings faces cover")), ("before", Some("DataHoldings faces,plates cover")), ("free", None)]
+        [("now", Some("DataHoldings faces cover")), ("before", Some("DataHoldings faces, plates cover")), ("free", None)]
     {
         let mut pod = pod("other");
         pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": name}}]);
         let (_, answer) = answer(admission(objects.clone(), std::slice::from_ref(&covered)).await, review(pod)).await;
+        assert_eq!(answer["response"]["allowed"], json!(expected.is_none()), "{name}: {answer}");
+        let said = answer["response"]["status"]["message"].as_str().unwrap_or_default();
+        assert!(said.contains(expected.unwrap_or_default()), "{name}: {said}");
+    }
+}
+
+/// A pod of a holding that holds less would lead what is there by its own routes.
+#[tokio::test]
+async fn a_claim_of_another_holding_is_for_pods_that_hold_as_much() {
+    let mut marked = claim("plates", json!({"volumeName": "v1"}));
+    marked.1["metadata"]["annotations"] = json!({"shekara.dev/holdings": "plates"});
+    let mut own = claim("own", json!({"volumeName": "v1"}));
+    own.1["metadata"]["annotations"] = json!({"shekara.dev/holdings": "faces"});
+    let objects = [vec![marked, own], cluster()].concat();
+    for (name, expected) in [("plates", Some("DataHoldings plates cover")), ("own", None)] {
+        let mut pod = pod("recognizer");
+        pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": name}}]);
+        let (_, answer) = answer(admission(objects.clone(), &[]).await, review(pod)).await;
         assert_eq!(answer["response"]["allowed"], json!(expected.is_none()), "{name}: {answer}");
         let said = answer["response"]["status"]["message"].as_str().unwrap_or_default();
         assert!(said.contains(expected.unwrap_or_default()), "{name}: {said}");

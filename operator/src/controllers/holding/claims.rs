@@ -24,7 +24,8 @@ impl Marked {
     /// Marks the claims that these pods of a holding mount, each once. What cannot be marked now is tried again with the next visit.
     pub(super) async fn mark(&self, client: &Client, holding: &DataHolding, pods: &[&PodSummary]) {
         let key = (holding.namespace().unwrap_or_default(), holding.name_any());
-        let covered = pods.iter().filter(|pod| pod.injected && pod.is_of(holding));
+        // pods that have ended too: nobody may have led while they ran
+        let covered = pods.iter().filter(|pod| pod.injected && (pod.is_of(holding) || pod.holdings.contains(&key.1)));
         let mounted: BTreeSet<&String> = covered.flat_map(|pod| &pod.claims).collect();
         let unmarked: Vec<&String> = {
             let mut known = self.lock();

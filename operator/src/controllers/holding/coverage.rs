@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use shekara_crds::DataHolding;
 use shekara_crds::data_holding::status::{Coverage, UncoveredPod};
 use shekara_policy::Reason;
-use shekara_policy::exchange::Standing;
+use shekara_policy::exchange::{FilterProof, Standing};
 
 use crate::ledger::Heard;
 use crate::watch::{PodSummary, Proof};
@@ -21,9 +21,10 @@ pub(crate) enum State {
     /// It has no sidecar.
     Bare,
     /// It was admitted with another root key or for another holding of the name, and obeys nothing that is signed now; or it was
-    /// admitted to observe, and the holding enforces; or its packet filter is proven no more.
+    /// admitted to observe, and the holding enforces; or its packet filter was seen to leave a way out.
     RestartNeeded,
-    /// Its sidecar refuses what it is given, or goes by a document that was not confirmed or has ended.
+    /// Its sidecar refuses what it is given, goes by a document that was not confirmed or has ended, or cannot prove its packet filter
+    /// any more.
     Stale,
     /// Its sidecar enforces another document than the present.
     Outdated,
@@ -84,7 +85,8 @@ impl Trust {
             return (State::RestartNeeded, None);
         }
         match heard {
-            Some(heard) if heard.unproven => (State::RestartNeeded, Some(Why::Unproven)),
+            Some(Heard { filter: FilterProof::Open, .. }) => (State::RestartNeeded, Some(Why::Open)),
+            Some(Heard { filter: FilterProof::Unproven, .. }) => (State::Stale, Some(Why::Unproven)),
             Some(Heard { standing, refused, .. })
                 if state != State::Starting && (*standing == Standing::Unconfirmed || refused.is_some()) =>
             {
@@ -108,6 +110,8 @@ pub(super) enum Why {
     Observes(Timestamp),
     /// It was admitted to observe, and does so no more.
     Observed,
+    /// Its packet filter was seen to leave a way out.
+    Open,
     /// Its packet filter is proven no more.
     Unproven,
 }
@@ -192,7 +196,8 @@ pub(crate) fn state(pod: &PodSummary, heard: Option<&Heard>, digest: &str) -> St
     let present = heard.map(|heard| heard.enforces(digest));
     match (pod.injected, pod.is_proven(), present) {
         (false, _, _) => State::Bare,
-        (true, true, _) if heard.is_some_and(|heard| heard.unproven) => State::RestartNeeded,
+        (true, true, _) if heard.is_some_and(|heard| heard.filter == FilterProof::Open) => State::RestartNeeded,
+        (true, true, _) if heard.is_some_and(|heard| !heard.filter.holds()) => State::Stale,
         (true, true, Some(true)) if pod.trust.observes_until.is_some() => State::Observing,
         (true, true, Some(true)) => State::Enforcing,
         (true, true, Some(false)) => State::Outdated,

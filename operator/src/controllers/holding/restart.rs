@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::coverage::{State, Survey};
+use crate::admission::Foresight;
 use crate::events::{Notice, Notices};
 use crate::owners;
 use crate::watch::{Key, Owner, PodSummary};
@@ -26,14 +27,25 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long the pods of a workload may take to be replaced before the next workload has its turn all the same.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// When the workloads of each holding were looked at.
+/// What is said of a workload whose restart did not help.
+const NO_BETTER: &str = "it was restarted, and pods of it still lack the sidecar or were not replaced: see its rollout, the label \
+    shekara.dev/protect of the namespace, and the webhook zz-shekara-sidecar-injector; it is tried again a day later";
+
+/// A workload is not restarted more often, whatever becomes of its pods.
+const AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// When the workloads of each holding were looked at, and which were restarted.
 #[derive(Default)]
-pub(crate) struct Pace(Mutex<HashMap<Key, Instant>>);
+pub(crate) struct Pace {
+    looked: Mutex<HashMap<Key, Instant>>,
+    /// When, by UID: whoever owns a template may take the annotation away.
+    restarted: Mutex<HashMap<String, Timestamp>>,
+}
 
 impl Pace {
     /// How long it is until the next look; nothing where it is due, which counts as the look.
     fn rest(&self, key: &Key) -> Option<Duration> {
-        let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         match looked.get(key).and_then(|last| LOOK.checked_sub(last.elapsed())) {
             Some(rest) if !rest.is_zero() => Some(rest),
             _ => {
@@ -45,13 +57,28 @@ impl Pace {
 
     /// Forgets a holding that is gone.
     pub(super) fn forget(&self, key: &Key) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// When a workload was restarted last, by its annotation or as it is remembered here.
+    fn last(&self, workload: &Restartable) -> Option<Timestamp> {
+        let restarted = self.restarted.lock().unwrap_or_else(PoisonError::into_inner);
+        workload.restarted.max(restarted.get(&workload.owner.uid).copied())
+    }
+
+    fn remember(&self, workload: &Restartable, now: Timestamp) {
+        let mut restarted = self.restarted.lock().unwrap_or_else(PoisonError::into_inner);
+        // what is older says nothing any more
+        restarted.retain(|_, at| !is_over(*at, now, AGAIN));
+        restarted.insert(workload.owner.uid.clone(), now);
     }
 }
 
 /// What restarts.
 pub(super) struct Restarts<'a> {
     pub(super) client: &'a Client,
+    /// Who is asked whether the new pods would be admitted, with the sidecar in them.
+    pub(super) admission: &'a dyn Foresight,
     pub(super) notices: &'a Notices,
     pub(super) pace: &'a Pace,
 }
@@ -106,10 +133,10 @@ impl Restarts<'_> {
 
     async fn restart(&self, key: &Key, at_once: usize, pods: &[Needy<'_>], now: Timestamp) -> Result<(), kube::Error> {
         let workloads = self.workloads(&key.namespace, pods).await?;
-        let turn = |uncovered: &Uncovered<'_>| turn(uncovered.workload.restarted, &uncovered.pods, now);
+        let turn = |uncovered: &Uncovered<'_>| turn(self.pace.last(&uncovered.workload), &uncovered.pods, now);
         let running = workloads.iter().filter(|workload| turn(workload) == Turn::Runs).count();
         for stuck in workloads.iter().filter(|workload| turn(workload) == Turn::Stuck) {
-            self.notices.send(Notice::not_restarted(&key.namespace, stuck.workload.owner.clone(), &key.name));
+            self.tell(key, &stuck.workload, NO_BETTER);
         }
         let waiting = workloads.iter().filter(|workload| turn(workload) == Turn::Waits);
         let mut free = at_once.saturating_sub(running);
@@ -125,18 +152,29 @@ impl Restarts<'_> {
             if workload.paused || pods.iter().any(|(pod, _)| budgets.keep(&pod.labels)) {
                 continue;
             }
-            if workload.restart(self.client, &key.namespace, now).await? {
-                free -= 1;
-                info!(
-                    namespace = key.namespace,
-                    kind = workload.owner.kind,
-                    name = workload.owner.name,
-                    "a workload is restarted"
-                );
-                self.notices.send(Notice::restarted(&key.namespace, workload.owner.clone(), &key.name));
+            // its pods would be gone, and no others come
+            if let Err(why) = self.admission.foresees(&key.namespace, &workload.owner.name, &workload.template).await {
+                self.tell(key, workload, &format!("its new pods would be refused: {why}"));
+                continue;
+            }
+            match workload.restart(self.client, &key.namespace, now).await {
+                Ok(true) => {
+                    free -= 1;
+                    self.pace.remember(workload, now);
+                    info!(holding = %key, kind = workload.owner.kind, name = workload.owner.name, "a workload is restarted");
+                    self.notices.send(Notice::restarted(&key.namespace, workload.owner.clone(), &key.name));
+                }
+                Ok(false) => {}
+                // another one may go
+                Err(problem) => self.tell(key, workload, &format!("the API server refuses it: {problem}")),
             }
         }
         Ok(())
+    }
+
+    /// Says on a workload why it is not restarted.
+    fn tell(&self, key: &Key, workload: &Restartable, why: &str) {
+        self.notices.send(Notice::not_restarted(&key.namespace, workload.owner.clone(), &key.name, why));
     }
 
     /// The workloads behind these pods that can be restarted, by name.
@@ -172,16 +210,18 @@ fn gone<T>(read: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
 
 /// Where a workload stands, given when it was restarted and which of its pods need it.
 fn turn(restarted: Option<Timestamp>, pods: &[Needy<'_>], now: Timestamp) -> Turn {
-    let Some(at) = restarted else { return Turn::Waits };
-    let is_new = |pod: &PodSummary| pod.created() > at;
-    if pods.iter().any(|(pod, state)| *state == State::Bare && is_new(pod)) {
-        return Turn::Stuck;
+    match restarted {
+        Some(at) if is_over(at, now, AGAIN) => Turn::Waits,
+        Some(at) if is_over(at, now, PATIENCE) => Turn::Stuck,
+        Some(at) if pods.iter().any(|(pod, state)| *state == State::Bare && pod.created() > at) => Turn::Stuck,
+        Some(_) => Turn::Runs,
+        None => Turn::Waits,
     }
-    if Duration::try_from(now.duration_since(at)).is_ok_and(|since| since < PATIENCE) {
-        return Turn::Runs;
-    }
-    // those that came of it were good for a while
-    if pods.iter().all(|(pod, _)| is_new(pod)) { Turn::Waits } else { Turn::Stuck }
+}
+
+/// Whether something that began then has lasted so long.
+fn is_over(at: Timestamp, now: Timestamp, lasts: Duration) -> bool {
+    Duration::try_from(now.duration_since(at)).is_ok_and(|since| since >= lasts)
 }
 
 #[cfg(test)]

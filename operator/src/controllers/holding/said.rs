@@ -58,14 +58,16 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
         let message = format!("{} have no sidecar; the condition Covered says what to do.", of(State::Bare));
         return say(Status::False, "BarePods", message);
     }
-    let for_reason = |why| survey.in_state(State::RestartNeeded).filter(move |pod| pod.why == Some(why));
-    let (observed, unproven) = (for_reason(Why::Observed).count(), for_reason(Why::Unproven).count());
-    if unproven > 0 {
-        let pods = names(for_reason(Why::Unproven));
+    let for_reason = |why| survey.pods.iter().filter(move |pod| pod.why == Some(why));
+    let number = |why| for_reason(why).count();
+    let observed = number(Why::Observed);
+    if number(Why::Open) > 0 {
         let message = format!(
-            "{unproven} of {all} pods in scope have a packet filter that is not proven any more, so they may have other ways out: {pods}. Somebody with the rights of their node has changed it, or their sidecar has nothing left to prove it with: the log of shekara-proxy says which way was not seen closed. Delete them, and their owners create them again."
+            "{} of {all} pods in scope have a packet filter that was seen to leave a way out: {}. Somebody with the rights of their node has changed it; the log of shekara-proxy says which way. Delete them, and their owners create them again.",
+            number(Why::Open),
+            names(for_reason(Why::Open))
         );
-        return say(Status::False, "ProofFailed", message);
+        return say(Status::False, "FilterOpen", message);
     }
     if survey.count(State::RestartNeeded) > observed {
         let (which, pods) = (of(State::RestartNeeded), names(survey.in_state(State::RestartNeeded)));
@@ -80,6 +82,14 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
             "{which} were admitted to observe, and the holding enforces now: their sidecars do too, and their packet filter is not proven to: {pods}. Restart their workloads (kubectl rollout restart)."
         );
         return say(Status::False, "RestartNeeded", message);
+    }
+    if number(Why::Unproven) > 0 {
+        let message = format!(
+            "{} of {all} pods in scope have a packet filter that their sidecars cannot prove any more: {}. It may have been changed, or the pods have no time, open files or ports left; the log of shekara-proxy says which way was not seen closed.",
+            number(Why::Unproven),
+            names(for_reason(Why::Unproven))
+        );
+        return say(Status::False, "FilterUnproven", message);
     }
     if survey.count(State::Stale) > 0 {
         let (which, pods) = (of(State::Stale), names(survey.in_state(State::Stale)));

@@ -257,21 +257,24 @@ fn a_sidecar_that_is_not_sure_of_its_documents_is_stale(
     assert!(message(&status, "Enforcing").contains(words), "{}", message(&status, "Enforcing"));
 }
 
-#[test]
-fn a_pod_whose_packet_filter_is_proven_no_more_is_named_and_to_be_replaced() {
+/// What the last proofs have shown, the state that follows, and the reason.
+#[rstest]
+#[case("Open", "RestartNeeded", "FilterOpen")]
+#[case("Unproven", "Stale", "FilterUnproven")]
+fn a_pod_whose_packet_filter_is_proven_no_more_is_named(#[case] filter: &str, #[case] state: &str, #[case] reason: &str) {
     let found = Found::new(&[covered_pod("1", "a", "faces"), covered_pod("2", "a", "faces")]);
-    for (name, unproven) in [("1", true), ("2", false)] {
+    for (name, filter) in [("1", filter), ("2", "Closed")] {
         let pod = found.caches.pods.get(&Key::new("cameras", name)).unwrap();
         let checkpoint = json!({
             "instance": "i", "started": NOW, "sequence": 1, "documents": [found.digest()], "serials": [1], "standing": "Confirmed",
-            "refused": null, "unproven": unproven, "geo": null, "totals": [], "datagramsDenied": 0
+            "refused": null, "filter": filter, "geo": null, "totals": [], "datagramsDenied": 0
         });
         found.ledger.record(&pod, serde_json::from_value(checkpoint).unwrap(), || true);
     }
     let status = found.status();
-    assert_eq!(said(&status)[2..], ["Enforcing=False/ProofFailed", "Ready=False/ProofFailed"]);
-    assert!(message(&status, "Enforcing").contains("1 of 2 pods in scope have a packet filter that is not proven any more"));
-    let states = BTreeMap::from([("Enforcing".to_owned(), 1), ("RestartNeeded".to_owned(), 1)]);
+    assert_eq!(said(&status)[2..], [format!("Enforcing=False/{reason}"), format!("Ready=False/{reason}")]);
+    assert!(message(&status, "Enforcing").starts_with("1 of 2 pods in scope have a packet filter that"));
+    let states = BTreeMap::from([("Enforcing".to_owned(), 1), (state.to_owned(), 1)]);
     assert_eq!(status.coverage.as_ref().unwrap().states, states);
 }
 
@@ -521,7 +524,9 @@ async fn when_the_last_pod_has_ended_that_was_there_before_a_narrowing_the_docum
     let (notices, _events) = crate::events::channel(client.clone(), &config, Arc::clone(&metrics));
     let (queues, resumed) = (Arc::default(), crate::ledger::store::Resumed::always());
     let (pace, marked) = (crate::controllers::Pace::default(), crate::controllers::Marked::default());
-    let context = Context { client, config, caches, documents, keys, ledger, metrics, queues, notices, pace, marked, resumed };
+    let admission = crate::admission::Admission::of_test(client.clone(), &config, &caches, notices.clone(), &metrics);
+    let context =
+        Context { client, config, caches, documents, keys, ledger, metrics, queues, notices, admission, pace, marked, resumed };
     // the status cannot be written, for there is no API server
     drop(visit(&context, &Found::key()).await);
     let asked = tokio::time::timeout(Duration::from_secs(60), context.queues.documents.next()).await;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use shekara_policy::exchange::FilterProof;
+
 use crate::actor::Actor;
 use crate::document::document;
 use crate::namespace::ip;
@@ -61,14 +63,14 @@ async fn without_the_filter_it_fails() {
 async fn it_goes_on_while_the_pod_runs() {
     let mut place = Place::open();
     place.enforce(&[document()]).await;
-    assert!(!place.checkpoint(|_| true).await.unproven);
+    assert_eq!(place.checkpoint(|_| true).await.filter, FilterProof::Closed);
     place.remove_filter().await;
-    place.api().checkpoint_in(A_FEW_PROOFS, |checkpoint| checkpoint.unproven).await;
+    place.api().checkpoint_in(A_FEW_PROOFS, |checkpoint| checkpoint.filter == FilterProof::Open).await;
     let metrics = place.curl(&["http://127.0.0.1:15020/metrics"]).await.out;
-    assert!(metrics.contains("shekara_filter_proven 0"), "{metrics}");
-    let before = place.checkpoint(|checkpoint| checkpoint.unproven).await.sequence;
+    assert!(metrics.contains("shekara_filter_proven 0") && metrics.contains("shekara_filter_open 1"), "{metrics}");
+    let before = place.checkpoint(|checkpoint| !checkpoint.filter.holds()).await.sequence;
     place.init().await;
-    place.api().checkpoint_in(A_FEW_PROOFS, |checkpoint| checkpoint.sequence > before && !checkpoint.unproven).await;
+    place.api().checkpoint_in(A_FEW_PROOFS, |checkpoint| checkpoint.sequence > before && checkpoint.filter.holds()).await;
     assert!(
         place.sidecar().said().contains("ping over IPv4 is open (an echo request was let out)"),
         "{}",

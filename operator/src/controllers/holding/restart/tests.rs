@@ -4,6 +4,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use shekara_crds::{DRAFT_LABEL, RESTARTED_ANNOTATION};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
 use super::*;
 use crate::controllers::holding::coverage::{Surveyed, Why};
 use crate::events::{self, Events};
@@ -26,6 +29,16 @@ fn workload(kind: &str, name: &str) -> Value {
     })
 }
 
+/// The workloads whose new pods would be refused.
+struct Refused(Vec<&'static str>);
+
+impl Foresight for Refused {
+    fn foresees<'a>(&'a self, _: &'a str, name: &'a str, _: &'a Value) -> BoxFuture<'a, Result<(), String>> {
+        let refused = self.0.contains(&name);
+        async move { if refused { Err("spec.hostNetwork: it would share the network".to_owned()) } else { Ok(()) } }.boxed()
+    }
+}
+
 /// Workloads with a bare pod each, created at this time.
 struct Fixture {
     server: Arc<ApiServer>,
@@ -35,6 +48,7 @@ struct Fixture {
     pace: Pace,
     holding: DataHolding,
     pods: Vec<PodSummary>,
+    refused: Refused,
 }
 
 impl Fixture {
@@ -46,7 +60,8 @@ impl Fixture {
         }
         let (notices, events) = events::channel(client.clone(), &config(), Arc::new(Metrics::new().unwrap()));
         let holding = serde_json::from_value(holding("faces", "a")).unwrap();
-        let mut fixture = Self { server, client, notices, events, pace: Pace::default(), holding, pods: vec![] };
+        let mut fixture =
+            Self { server, client, notices, events, pace: Pace::default(), holding, pods: vec![], refused: Refused(vec![]) };
         fixture.pods = names.iter().map(|name| fixture.pod("Deployment", name, BEFORE)).collect();
         fixture
     }
@@ -78,7 +93,7 @@ impl Fixture {
         let survey = Survey { pods: self.pods.iter().map(surveyed).collect(), ..Survey::default() };
         let pods: Vec<&PodSummary> = self.pods.iter().collect();
         self.pace.forget(&Key::new("cameras", "faces"));
-        let restarts = Restarts { client: &self.client, notices: &self.notices, pace: &self.pace };
+        let restarts = Restarts { client: &self.client, admission: &self.refused, notices: &self.notices, pace: &self.pace };
         restarts.look(&self.holding, at_once, &survey, &pods, now.parse().unwrap()).await
     }
 
@@ -113,7 +128,8 @@ async fn as_many_as_may_be_are_restarted_at_once_and_the_next_when_one_is_done()
 async fn between_two_looks_there_is_time() {
     let fixture = Fixture::new(&["a"]).await;
     fixture.look(1, NOW).await;
-    let restarts = Restarts { client: &fixture.client, notices: &fixture.notices, pace: &fixture.pace };
+    let (client, notices, pace) = (&fixture.client, &fixture.notices, &fixture.pace);
+    let restarts = Restarts { client, admission: &fixture.refused, notices, pace };
     let survey =
         Survey { pods: vec![Surveyed { state: State::Bare, name: "a-0".into(), failed: None, why: None }], ..Survey::default() };
     let asked = fixture.server.asked("deployments/a");
@@ -186,12 +202,36 @@ async fn what_is_no_better_afterwards_is_told_and_not_restarted_again() {
     assert_eq!(at, json!(NOW));
 }
 
+#[tokio::test]
+async fn what_would_not_start_again_is_left_running_and_told() {
+    let mut fixture = Fixture::new(&["a", "b"]).await;
+    fixture.refused = Refused(vec!["a"]);
+    fixture.look(1, NOW).await;
+    assert_eq!(fixture.restarted(&["a", "b"]), ["b"]);
+    let (reason, note) = fixture.events.waiting().remove(0);
+    assert!(reason == "RestartFailed" && note.contains("its new pods would be refused: spec.hostNetwork"), "{note}");
+}
+
+/// Whoever writes the whole template takes the annotation away.
+#[tokio::test]
+async fn a_workload_is_restarted_once_a_day_whoever_writes_its_template() {
+    let fixture = Fixture::new(&["a"]).await;
+    fixture.look(1, NOW).await;
+    fixture.server.put(&path("deployments", "a"), workload("Deployment", "a"));
+    fixture.look(1, "2026-06-02T09:59:59Z").await;
+    assert!(fixture.restarted(&["a"]).is_empty());
+    fixture.look(1, "2026-06-02T10:00:00Z").await;
+    assert_eq!(fixture.restarted(&["a"]), ["a"]);
+}
+
 #[rstest]
 #[case::never(None, State::Bare, BEFORE, NOW, Turn::Waits)]
 #[case::just_now(Some(NOW), State::Bare, BEFORE, AFTER, Turn::Runs)]
 #[case::new_and_bare(Some(NOW), State::Bare, AFTER, AFTER, Turn::Stuck)]
 #[case::not_replaced(Some(BEFORE), State::Bare, "2026-06-01T08:00:00Z", NOW, Turn::Stuck)]
-#[case::another_root_is_there_since(Some(BEFORE), State::RestartNeeded, "2026-06-01T09:00:05Z", NOW, Turn::Waits)]
+#[case::again_the_same_day(Some(BEFORE), State::RestartNeeded, "2026-06-01T09:30:00Z", NOW, Turn::Stuck)]
+#[case::again_a_day_later(Some("2026-05-31T10:00:00Z"), State::RestartNeeded, BEFORE, NOW, Turn::Waits)]
+#[case::bare_again_a_day_later(Some("2026-05-31T10:00:00Z"), State::Bare, BEFORE, NOW, Turn::Waits)]
 #[case::another_root_just_now(Some(NOW), State::RestartNeeded, AFTER, AFTER, Turn::Runs)]
 fn where_a_workload_stands(
     #[case] restarted: Option<&str>,

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{Selector, SelectorExt as _};
 use kube::{Client, ResourceExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use shekara_crds::RESTARTED_ANNOTATION;
 
 use crate::drafts::workloads::Kind;
@@ -26,6 +26,8 @@ pub(super) struct Restartable {
     pub(super) restarted: Option<Timestamp>,
     /// Whether somebody has stopped its rollouts.
     pub(super) paused: bool,
+    /// What its pods are made of.
+    pub(super) template: Value,
 }
 
 impl Restartable {
@@ -44,7 +46,8 @@ impl Restartable {
         let annotation = object.data.pointer("/spec/template/metadata/annotations").and_then(|all| all.get(RESTARTED_ANNOTATION));
         let restarted = annotation.and_then(|at| at.as_str()?.parse().ok());
         let paused = object.data.pointer("/spec/paused").and_then(serde_json::Value::as_bool).unwrap_or_default();
-        Ok(Some(Self { kind, owner, restarted, paused }))
+        let template = object.data.pointer("/spec/template").cloned().unwrap_or_default();
+        Ok(Some(Self { kind, owner, restarted, paused, template }))
     }
 
     /// Has its pods replaced; false where it is gone.
@@ -75,8 +78,8 @@ impl Budgets {
             // one that nobody has looked at allows nothing yet
             budget.status.as_ref().is_none_or(|status| status.disruptions_allowed <= 0)
         });
-        let selector = |budget: PodDisruptionBudget| budget.spec.and_then(|spec| spec.selector).unwrap_or_default();
-        Ok(Self(spent.map(selector).map(read).collect()))
+        // one without a selector is for no pod
+        Ok(Self(spent.filter_map(|budget| budget.spec?.selector).map(read).collect()))
     }
 
     /// Whether one of them keeps pods with these labels.
