@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod inbound;
+pub mod listing;
 pub mod operation;
 pub mod requirements;
 pub mod storage;
@@ -13,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 use crate::selector::Selector;
-pub use access::{AccessMode, AccessRules};
-pub use inbound::{InboundMode, InboundRules, InboundSource, SourcePods};
+pub use access::AccessRules;
+pub use inbound::{InboundRules, InboundSource, SourcePods};
+pub use listing::Listing;
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
-pub use storage::{StorageDriver, StorageMode, StorageRules};
+pub use storage::{StorageDriver, StorageRules};
 pub use transfers::{EmptyTransfer, EmptyTransfers, EncryptedClientHello, InClusterRule, MinTls, SharedTenancy, TransferRule};
 
 /// Rules for where data of certain categories may go. A standard binds by namespace and category, without being asked; of all

@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 use shekara_crds::SovereigntyStandard;
 use shekara_crds::cover::is_protected;
-use shekara_crds::sovereignty_standard::{AccessMode, AccessRules};
+use shekara_crds::sovereignty_standard::{AccessRules, Listing};
 
 use super::powers::{Power, powers};
 use crate::objects::{Objects, Rights};
@@ -228,7 +228,7 @@ fn lists(rules: &AccessRules, subject: &Subject) -> bool {
     let of_all =
         |name: &String| subject.kind == "ServiceAccount" && (name == "system:serviceaccounts" || Some(name) == accounts.as_ref());
     let everybody = |name: &String| name == "system:authenticated";
-    rules.mode == AccessMode::Open
+    rules.mode == Listing::Open
         || rules.groups.iter().any(|name| group(name) || of_all(name) || everybody(name))
         || rules.service_accounts.iter().any(account)
 }

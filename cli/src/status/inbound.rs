@@ -1,7 +1,7 @@
 //! Who connected to the workloads of a holding.
 
 use shekara_crds::data_holding::status::{ClientSummary, DenialSummary, InboundSummary};
-use shekara_crds::sovereignty_standard::InboundMode;
+use shekara_crds::sovereignty_standard::Listing;
 
 use crate::text::{Cell, Text, Tone};
 use crate::words::{bytes, count, or_dash};
@@ -9,10 +9,8 @@ use crate::words::{bytes, count, or_dash};
 /// Whether clients must be listed.
 pub(super) fn mode(inbound: &InboundSummary) -> Cell {
     match inbound.mode {
-        InboundMode::Open => {
-            Cell::new("Open: no standard asks that clients be listed, so whoever connects can read", Tone::Doubtful)
-        }
-        InboundMode::Listed => "Listed".into(),
+        Listing::Open => Cell::new("Open: no standard asks that clients be listed, so whoever connects can read", Tone::Doubtful),
+        Listing::Listed => "Listed".into(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::problem::{ProblemCode, Problems, categories};
 use super::route::network;
 use super::standard::{Standard, known};
 use crate::data_holding::Client as Declared;
-use crate::sovereignty_standard::{InboundMode, InboundRules};
+use crate::sovereignty_standard::{InboundRules, Listing};
 
 /// What opens the workloads to clients; none where no standard asks that they be listed.
 pub(super) fn compile(
@@ -32,7 +32,7 @@ pub(super) fn compile(
 /// The sources that a standard lists; none where it asks for no lists. One that cannot be read is left out, which only ever closes
 /// something.
 pub(super) fn sources(rules: Option<&InboundRules>, prefix: &str, problems: &mut Problems) -> Option<Vec<PlatformSource>> {
-    let rules = rules.filter(|rules| rules.mode == InboundMode::Listed)?;
+    let rules = rules.filter(|rules| rules.mode == Listing::Listed)?;
     let mut sources = Vec::new();
     for (index, source) in rules.from.iter().enumerate() {
         let field = format!("{prefix}spec.inbound.from[{index}]");

@@ -6,7 +6,7 @@ use shekara_policy::{Category, Country};
 
 use super::problem::Problems;
 use super::standard::{Standard, known};
-use crate::sovereignty_standard::{StorageMode, StorageRules};
+use crate::sovereignty_standard::{Listing, StorageRules};
 
 /// The drivers that every standard lists that lists any, in a country that its rules allow for all that is held; none where no standard
 /// lists drivers.
@@ -22,7 +22,7 @@ pub(super) fn drivers(held: &BTreeSet<Category>, standards: &[Standard]) -> Opti
 
 /// The drivers that a standard lists; none where it lists none. One that cannot be read is left out, which only ever closes something.
 pub(super) fn listed(rules: Option<&StorageRules>, prefix: &str, problems: &mut Problems) -> Option<Vec<(String, Country)>> {
-    let rules = rules.filter(|rules| rules.mode == StorageMode::Listed)?;
+    let rules = rules.filter(|rules| rules.mode == Listing::Listed)?;
     let drivers = rules.drivers.iter().enumerate();
     let country = |index: usize, code: &str, problems: &mut Problems| {
         problems.check(&format!("{prefix}spec.storage.drivers[{index}].country"), known(code))

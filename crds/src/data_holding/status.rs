@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Mode;
 use crate::control::ControlId;
 use crate::schema;
-use crate::sovereignty_standard::InboundMode;
+use crate::sovereignty_standard::Listing;
 
 /// What was found, bounded in size: lists are cut at 64 entries and say so.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -201,7 +201,7 @@ pub struct DenialSummary {
 #[serde(rename_all = "camelCase")]
 pub struct InboundSummary {
     /// Whether a standard that applies asks that clients be listed.
-    pub mode: InboundMode,
+    pub mode: Listing,
     /// Flows of clients that passed, by what let them in.
     #[serde(default)]
     #[schemars(length(max = 64))]

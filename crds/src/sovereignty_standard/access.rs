@@ -3,11 +3,14 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::listing::Listing;
+
 /// Who may reach into pods by the Kubernetes API: run programs in them, attach to them, forward ports to them, or have the API server
 /// as a proxy to them and their services. Whoever does so reads past sidecar and packet filter, so it is a way out for data.
 ///
 /// The API server says which pod is meant by name alone, so the rule is for whole namespaces: those with the label
-/// `shekara.dev/protect` that the standard binds, whatever data their holdings have.
+/// `shekara.dev/protect` that the standard binds, whatever data their holdings have. By `Listed` those alone pass that have the right in the
+/// cluster and are listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -17,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub struct AccessRules {
     /// Whether people and programs must be listed.
     #[serde(default)]
-    pub mode: AccessMode,
+    pub mode: Listing,
     /// The groups of users that may, as the cluster knows them. Of several standards each must list one of the user's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
@@ -26,14 +29,4 @@ pub struct AccessRules {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 3, max = 317)))]
     pub service_accounts: Vec<String>,
-}
-
-/// Whether people and programs must be listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum AccessMode {
-    /// Whoever has the right in the cluster passes.
-    #[default]
-    Open,
-    /// Those alone pass that have the right in the cluster and are listed.
-    Listed,
 }

@@ -5,32 +5,24 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::listing::Listing;
 use crate::schema;
 use crate::selector::Selector;
 
-/// Who may connect to the workloads. Whoever connects can read, so a client abroad is a transfer abroad.
+/// Who may connect to the workloads. Whoever connects can read, so a client abroad is a transfer abroad. By `Listed` those may that are covered for
+/// the same data, that are listed as a source of the platform, or that a holding declares as its clients in a country that the
+/// standards allow; the sidecar answers the kubelet's probes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.mode == 'Listed' || !has(self.from) || size(self.from) == 0").message("sources are listed under from, and mode is Open: whoever connects passes").field_path(".from"))]
 pub struct InboundRules {
     /// Whether clients must be listed.
     #[serde(default)]
-    pub mode: InboundMode,
+    pub mode: Listing,
     /// The sources of the platform that may connect, such as an ingress or a scraper. Of several standards each must list them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub from: Vec<InboundSource>,
-}
-
-/// Whether clients must be listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum InboundMode {
-    /// Whoever connects passes, and is recorded.
-    #[default]
-    Open,
-    /// Those may connect that are covered for the same data, that are listed as a source of the platform, or that a holding declares
-    /// as its clients in a country that the standards allow. The sidecar answers the kubelet's probes.
-    Listed,
 }
 
 /// A source of the platform: pods, networks, or both.

@@ -3,32 +3,23 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::listing::Listing;
 use crate::schema;
 
 /// Which volumes workloads may mount. The node mounts them, outside the pod's network: where a driver keeps them is a transfer.
-/// What lives and dies with the pod or comes from the cluster's own objects is not meant.
+/// What lives and dies with the pod or comes from the cluster's own objects is not meant. By `Listed` claims and CSI volumes may be mounted
+/// whose driver is listed with a country that the standard's `transfers` allow for all data of the holding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.mode == 'Listed' || !has(self.drivers) || size(self.drivers) == 0").message("drivers are listed, and mode is Open: volumes of every driver pass").field_path(".drivers"))]
 pub struct StorageRules {
     /// Whether drivers must be listed.
     #[serde(default)]
-    pub mode: StorageMode,
+    pub mode: Listing,
     /// The drivers whose volumes may be mounted. Of several standards each must list them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub drivers: Vec<StorageDriver>,
-}
-
-/// Whether drivers must be listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum StorageMode {
-    /// Volumes of every driver may be mounted.
-    #[default]
-    Open,
-    /// Claims and CSI volumes may be mounted whose driver is listed with a country that the standard's `transfers` allow for all
-    /// data of the holding.
-    Listed,
 }
 
 /// A driver and where it keeps what is written.

@@ -11,7 +11,7 @@ use futures::future::try_join;
 use serde_json::{Value, json};
 use shekara_crds::DataHolding;
 use shekara_crds::data_holding::status::InboundSummary;
-use shekara_crds::sovereignty_standard::InboundMode;
+use shekara_crds::sovereignty_standard::Listing;
 use shekara_e2e::clients::curl;
 use shekara_e2e::holdings::{CONDITION, with};
 use shekara_e2e::pods::Client;
@@ -37,7 +37,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 
     place.reads(&place.free).await.context("nothing asks for lists")?;
     let open = place.status(|inbound| inbound.clients.iter().any(|client| client.by == "*" && client.bytes_out > 0)).await?;
-    ensure!(open.mode == InboundMode::Open, "the status does not say that it is open: {open:?}");
+    ensure!(open.mode == Listing::Open, "the status does not say that it is open: {open:?}");
 
     place.list(json!([])).await?;
     place.is_closed_out(&place.free).await?;
@@ -51,7 +51,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
         .await?;
     place.is_closed_out(&place.free).await?;
     let listed = place.status(|inbound| inbound.denied > 0 && inbound.clients.len() > 2).await?;
-    ensure!(listed.mode == InboundMode::Listed, "the status does not say that clients are listed: {listed:?}");
+    ensure!(listed.mode == Listing::Listed, "the status does not say that clients are listed: {listed:?}");
     let code = Reason::InboundUnlisted.code();
     ensure!(listed.denials.iter().any(|denial| denial.reason == code), "{code} is not among the denials: {listed:?}");
     place.is_ready().await

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use shekara_crds::data_holding::status::{ClientSummary, InboundSummary};
-use shekara_crds::sovereignty_standard::InboundMode;
+use shekara_crds::sovereignty_standard::Listing;
 use shekara_policy::PolicyDocument;
 
 use super::flows::{DENIALS, LIST, OTHERS, add, denial, number, second};
@@ -42,7 +42,7 @@ pub(super) fn inbound(totals: &Totals, document: &PolicyDocument) -> InboundSumm
         rows.sort_by(|(one, _), (other, _)| one.cmp(other));
     }
     InboundSummary {
-        mode: if document.inbound.is_some() { InboundMode::Listed } else { InboundMode::Open },
+        mode: if document.inbound.is_some() { Listing::Listed } else { Listing::Open },
         clients: rows.into_iter().map(client).collect(),
         denials: denials.into_iter().take(DENIALS).map(|(reason, all)| denial(reason, all, observed.get(reason))).collect(),
         denied,

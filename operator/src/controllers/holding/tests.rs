@@ -556,7 +556,7 @@ fn what_clients_read_is_told_apart_from_what_left() {
     let status = found.status();
     assert_eq!((status.transfers.len(), status.transfers[0].bytes_out, status.denials.len(), status.denied), (1, 7, 0, 0));
     let inbound = status.inbound.unwrap();
-    assert_eq!(inbound.mode, shekara_crds::sovereignty_standard::InboundMode::Open);
+    assert_eq!(inbound.mode, shekara_crds::sovereignty_standard::Listing::Open);
     let client = &inbound.clients[0];
     assert_eq!((inbound.clients.len(), client.by.as_str(), client.flows), (1, "kz/ingress", 2));
     assert_eq!(client.last_client.as_deref(), Some("192.0.2.7"));
