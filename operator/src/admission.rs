@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use shekara_crds::injection::{Refusal, Room, Settings, covering, inject};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
-use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION};
+use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION, DataHolding};
 use shekara_policy::PolicyDocument;
 use shekara_policy::datagrams::{Datagrams, MOST, WIDEST, datagrams};
 use shekara_policy::signed::Stamp;
@@ -224,7 +224,7 @@ impl Admission {
             return Ok(Outcome::Untouched { warning });
         }
         let stamps = self.stamps(namespace, &covering)?;
-        self.cover(&arriving, covering, stamps, None).await
+        self.cover(&arriving, covering, stamps, None, None).await
     }
 
     /// The holdings that cover a pod, as far as the caches know.
@@ -234,12 +234,13 @@ impl Admission {
         covering(arriving.labels, arriving.pod.labels(), arriving.pod.annotations(), holdings)
     }
 
-    /// Puts the sidecar into a pod of these holdings, which it knows by the stamps.
+    /// Puts the sidecar into a pod of these holdings, which it knows by the stamps. One of them may be planned and not there yet.
     async fn cover(
         &self,
         arriving: &Arriving<'_>,
         holdings: BTreeSet<String>,
         stamps: Vec<Stamp>,
+        planned: Option<&DataHolding>,
         warning: Option<String>,
     ) -> Result<Outcome, AdmissionError> {
         let pod = serde_json::to_value(arriving.pod).map_err(|problem| AdmissionError::Answer(problem.to_string()))?;
@@ -248,7 +249,7 @@ impl Admission {
         let Datagrams { endpoints, left_out } = datagrams(&documents);
         let room = self.room(arriving.namespace).await?;
         let settings = self.settings(arriving.uid.to_owned(), room, stamps, observe_until, endpoints)?;
-        let mut foreign = self.foreign_volumes(arriving, &holdings).await?;
+        let mut foreign = self.foreign_volumes(arriving, &holdings, planned).await?;
         foreign.extend(self.claims_of_others(arriving, &holdings).await?);
         Ok(match inject(&pod, &holdings, &settings) {
             Ok(_) if !foreign.is_empty() => Outcome::Refused(Refusal { holdings, faults: foreign }),

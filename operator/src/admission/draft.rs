@@ -68,7 +68,7 @@ impl Admission {
         let stamps = vec![Stamp { name: name.clone(), uid: NOBODY.into(), serial: 0 }];
         let warning =
             |name: &str| format!("the annotation {DATA_ANNOTATION} makes a draft that covers the pod: the DataHolding {name}");
-        let outcome = self.cover(arriving, [name.clone()].into(), stamps, Some(warning(&name))).await?;
+        let outcome = self.cover(arriving, [name.clone()].into(), stamps, Some(&draft), Some(warning(&name))).await?;
         if arriving.dry_run || !matches!(outcome, Outcome::Injected { .. }) {
             return Ok(outcome);
         }
@@ -120,13 +120,13 @@ impl Admission {
         let holdings: Vec<_> = holdings.collect();
         let missing = not_held(data, holdings.iter().map(|holding| &**holding));
         if missing.is_empty() {
-            return self.cover(arriving, covering, stamps, warning).await;
+            return self.cover(arriving, covering, stamps, None, warning).await;
         }
         let sentence = differs(missing.iter(), covering.iter());
         if cover::is_protected(arriving.labels) {
             return Ok(refused(covering, sentence));
         }
-        self.cover(arriving, covering, stamps, Some(format!("the annotation {DATA_ANNOTATION}: {sentence}"))).await
+        self.cover(arriving, covering, stamps, None, Some(format!("the annotation {DATA_ANNOTATION}: {sentence}"))).await
     }
 }
 

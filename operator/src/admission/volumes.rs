@@ -1,17 +1,18 @@
 //! What the volumes of a pod lead to, which the pod itself does not say: the drivers behind claims, and claims that covered pods use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Volume};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
-use shekara_crds::HOLDINGS_ANNOTATION;
 use shekara_crds::injection::Fault;
+use shekara_crds::{DataHolding, HOLDINGS_ANNOTATION};
 use shekara_policy::Category;
 
 use super::{Admission, AdmissionError, Arriving};
-use crate::controllers::holding::{compile, dereference};
+use crate::controllers::holding::{around, compile, dereference};
 use crate::watch::Key;
 
 /// The mark of the class of claims that name none.
@@ -29,13 +30,18 @@ impl Admission {
         &self,
         arriving: &Arriving<'_>,
         holdings: &BTreeSet<String>,
+        planned: Option<&DataHolding>,
     ) -> Result<Vec<Fault>, AdmissionError> {
         let volumes = volumes(arriving);
         if !volumes.iter().any(has_driver) {
             return Ok(vec![]);
         }
         let allowed = |holding: &String| {
-            let subject = dereference(&self.caches, &self.config, &Key::new(arriving.namespace, holding))?;
+            let planned = planned.filter(|planned| planned.name_any() == *holding);
+            let subject = match planned {
+                Some(planned) => around(&self.caches, &self.config, Arc::new(planned.clone()))?,
+                None => dereference(&self.caches, &self.config, &Key::new(arriving.namespace, holding))?,
+            };
             compile(&subject, jiff::Timestamp::now()).storage
         };
         let Some(allowed) = holdings.iter().filter_map(allowed).reduce(|some, others| &some & &others) else { return Ok(vec![]) };

@@ -50,8 +50,12 @@ pub(crate) struct Subject {
 /// Gathers what a holding depends on. None where it is gone, or where its namespace is not known yet: without its labels a
 /// standard could be overlooked.
 pub(crate) fn dereference(caches: &Caches, config: &Config, key: &Key) -> Option<Subject> {
-    let holding = caches.holdings.get(key)?;
-    let namespace = caches.namespaces.get(&Key::new("", &*key.namespace))?;
+    around(caches, config, caches.holdings.get(key)?)
+}
+
+/// The same for a holding that is not there yet.
+pub(crate) fn around(caches: &Caches, config: &Config, holding: Arc<DataHolding>) -> Option<Subject> {
+    let namespace = caches.namespaces.get(&Key::new("", holding.metadata.namespace.as_deref().unwrap_or_default()))?;
     let standards = caches.standards.all().into_iter().map(|(_, standard)| (*standard).clone()).collect();
     let named = |name: &String| Some((name.clone(), (*caches.recipients.get(&Key::new("", name))?).clone()));
     let recipients = holding.spec.transfers.iter().filter_map(|transfer| named(&transfer.recipient)).collect();

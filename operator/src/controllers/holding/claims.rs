@@ -84,3 +84,62 @@ pub(super) fn shared(holding: &DataHolding, pods: &[&PodSummary]) -> BTreeSet<(S
     };
     others.flat_map(|pod| claims(&pod)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::fixtures::{ApiServer, caches, covered_pod, holding};
+    use crate::watch::Key;
+
+    const PATH: &str = "/api/v1/namespaces/cameras/persistentvolumeclaims/faces";
+
+    fn claim(holdings: Option<&str>) -> Value {
+        let annotations = holdings.map(|names| json!({HOLDINGS_ANNOTATION: names}));
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "faces", "uid": "u", "resourceVersion": "1", "annotations": annotations}})
+    }
+
+    fn pod(phase: &str) -> Value {
+        let mut pod = covered_pod("1", "a", "faces");
+        pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "faces"}}]);
+        pod["status"]["phase"] = json!(phase);
+        pod
+    }
+
+    async fn mark(marked: &Marked, client: &Client, pods: &[Value]) {
+        let caches = caches(&[&[holding("faces", "a")], pods].concat());
+        let holding = caches.holdings.get(&Key::new("cameras", "faces")).unwrap();
+        let pods = caches.pods.in_namespace("cameras");
+        marked.mark(client, &holding, &pods.iter().map(|(_, pod)| &**pod).collect::<Vec<_>>()).await;
+    }
+
+    #[tokio::test]
+    async fn a_claim_is_marked_once_and_the_marks_of_others_stay() {
+        let (server, client) = ApiServer::start(vec![(PATH.to_owned(), claim(Some("plates")))]).await;
+        let marked = Marked::default();
+        mark(&marked, &client, &[pod("Running")]).await;
+        mark(&marked, &client, &[pod("Running")]).await;
+        assert_eq!(server.object(PATH)["metadata"]["annotations"][HOLDINGS_ANNOTATION], "faces,plates");
+        assert_eq!((server.asked(&format!("GET {PATH}")), server.asked(&format!("PATCH {PATH}"))), (1, 1));
+        // another claim of the name, after the last pod
+        mark(&marked, &client, &[]).await;
+        server.put(PATH, claim(None));
+        mark(&marked, &client, &[pod("Running")]).await;
+        assert_eq!(server.object(PATH)["metadata"]["annotations"][HOLDINGS_ANNOTATION], "faces");
+    }
+
+    #[tokio::test]
+    async fn the_claim_of_a_pod_that_has_ended_is_marked_too() {
+        let (server, client) = ApiServer::start(vec![(PATH.to_owned(), claim(None))]).await;
+        mark(&Marked::default(), &client, &[pod("Succeeded")]).await;
+        assert_eq!(server.object(PATH)["metadata"]["annotations"][HOLDINGS_ANNOTATION], "faces");
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_is_gone_is_no_trouble() {
+        let (server, client) = ApiServer::start(vec![]).await;
+        mark(&Marked::default(), &client, &[pod("Running")]).await;
+        assert_eq!(server.asked(&format!("PATCH {PATH}")), 0);
+    }
+}
