@@ -105,9 +105,10 @@ fn reply(request: &Message) -> Message {
     answer
 }
 
-/// Not what leads around the sidecar, and not for longer than a pin lasts.
+/// Not what leads around the sidecar, not what is without data, as records of an update are (RFC 2136) and those of an answer cannot be, and
+/// not for longer than a pin lasts.
 fn passed_on(mut record: Record) -> Option<Record> {
-    if matches!(record.record_type(), RecordType::HTTPS | RecordType::SVCB) {
+    if matches!(record.record_type(), RecordType::HTTPS | RecordType::SVCB) || matches!(record.data, RData::Update0(_)) {
         return None;
     }
     record.ttl = record.ttl.min(LONGEST_TTL);

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -122,6 +122,7 @@ fn answer_to(question: &Message, bytes: &[u8]) -> Option<Message> {
     };
     let answers = answer.metadata.id == question.metadata.id
         && answer.metadata.message_type == MessageType::Response
+        && answer.metadata.op_code == OpCode::Query
         && matches!((question.queries.as_slice(), answer.queries.as_slice()), ([asked], [answered]) if same(asked, answered));
     answers.then_some(answer)
 }
