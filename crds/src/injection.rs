@@ -2,7 +2,6 @@
 //! holdings and what the operator tells its pods, so that whoever asks before a pod is created gets the same answer.
 
 mod containers;
-mod covering;
 mod files;
 mod forbidden;
 mod inject;
@@ -11,7 +10,6 @@ mod refusal;
 mod resources;
 
 pub use containers::{DOCUMENTS_VARIABLE, ROOT_VARIABLE, Settings};
-pub use covering::covering;
 pub use files::{ENTRY, file_name};
 pub use inject::inject;
 pub use refusal::{Fault, Refusal};

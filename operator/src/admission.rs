@@ -27,7 +27,8 @@ use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use shekara_crds::injection::{Refusal, Room, Settings, covering, inject};
+use shekara_crds::cover::{self, NoSuchHolding};
+use shekara_crds::injection::{Refusal, Room, Settings, inject};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION, DataHolding};
 use shekara_policy::PolicyDocument;
@@ -209,7 +210,7 @@ impl Admission {
         let arriving = Arriving { pod, namespace, labels: &labels, uid: &uid, dry_run };
         let covering = match self.covering(&arriving) {
             Ok(covering) => covering,
-            Err(refusal) => return Ok(Outcome::Refused(refusal)),
+            Err(missing) => return Ok(Outcome::Refused(missing.into())),
         };
         if let Some(data) = pod.annotations().get(DATA_ANNOTATION) {
             return self.marked(&arriving, data, covering).await;
@@ -228,10 +229,10 @@ impl Admission {
     }
 
     /// The holdings that cover a pod, as far as the caches know.
-    fn covering(&self, arriving: &Arriving<'_>) -> Result<BTreeSet<String>, Refusal> {
+    fn covering(&self, arriving: &Arriving<'_>) -> Result<BTreeSet<String>, NoSuchHolding> {
         let holdings = self.caches.holdings.in_namespace(arriving.namespace);
         let holdings = holdings.iter().map(|(_, holding)| &**holding);
-        covering(arriving.labels, arriving.pod.labels(), arriving.pod.annotations(), holdings)
+        cover::covering(arriving.labels, arriving.pod.labels(), arriving.pod.annotations(), holdings)
     }
 
     /// Puts the sidecar into a pod of these holdings, which it knows by the stamps. One of them may be planned and not there yet.

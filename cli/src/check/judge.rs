@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 use kube::ResourceExt as _;
 use serde_json::Value;
 use shekara_crds::draft::{categories, differs, not_held};
-use shekara_crds::injection::{Fault, Refusal, Room, Settings, covering, inject};
+use shekara_crds::injection::{Refusal, Room, Settings, inject};
 use shekara_crds::{DATA_ANNOTATION, DataHolding, cover};
 use shekara_policy::Limits;
 use shekara_policy::signed::Stamp;
@@ -28,20 +28,16 @@ pub(super) enum Outcome {
 /// Judges the pods of a workload in a namespace with these labels and holdings.
 pub(super) fn judge(workload: &Workload, labels: &BTreeMap<String, String>, holdings: &[&DataHolding]) -> Result<Outcome> {
     let pod: Pod = serde_json::from_value(workload.pod.clone()).with_context(|| format!("{workload} has no pod template"))?;
-    let covering = match covering(labels, pod.labels(), pod.annotations(), holdings.iter().copied()) {
+    let covering = match cover::covering(labels, pod.labels(), pod.annotations(), holdings.iter().copied()) {
         Ok(covering) => covering,
-        Err(refusal) => return Ok(Outcome::Refused(refusal)),
+        Err(missing) => return Ok(Outcome::Refused(missing.into())),
     };
     let Some(data) = pod.annotations().get(DATA_ANNOTATION) else {
         return if covering.is_empty() { Ok(Outcome::Untouched) } else { cover(workload, covering, None) };
     };
-    let refused = |holdings: &BTreeSet<String>, sentence: String| {
-        let field = format!("metadata.annotations[{DATA_ANNOTATION}]");
-        Outcome::Refused(Refusal { holdings: holdings.clone(), faults: vec![Fault { field, sentence }] })
-    };
     let data = match categories(data) {
         Ok(data) => data,
-        Err(problem) => return Ok(refused(&covering, problem.to_string())),
+        Err(problem) => return Ok(Outcome::Refused(Refusal::of_data(covering, problem.to_string()))),
     };
     if covering.is_empty() {
         return cover(workload, covering, Some("a draft of a DataHolding would be made for them".into()));
@@ -52,7 +48,11 @@ pub(super) fn judge(workload: &Workload, labels: &BTreeMap<String, String>, hold
         return cover(workload, covering, None);
     }
     let sentence = differs(missing.iter(), covering.iter());
-    if cover::is_protected(labels) { Ok(refused(&covering, sentence)) } else { cover(workload, covering, Some(sentence)) }
+    if cover::is_protected(labels) {
+        Ok(Outcome::Refused(Refusal::of_data(covering, sentence)))
+    } else {
+        cover(workload, covering, Some(sentence))
+    }
 }
 
 fn cover(workload: &Workload, holdings: BTreeSet<String>, warning: Option<String>) -> Result<Outcome> {

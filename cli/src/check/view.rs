@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
+use shekara_crds::injection::Fault;
 use shekara_crds::{DataHolding, PROTECT_LABEL};
 
 use super::judge::{Outcome, judge};
 use crate::arguments::Common;
 use crate::objects::{Objects, Workload};
 use crate::text::{Cell, Text, Tone};
-use crate::words::or_dash;
+use crate::words::list;
 
 /// The namespace of what says none.
 const DEFAULT: &str = "default";
@@ -44,12 +45,6 @@ struct Checked {
     /// Why it would be refused, by field of the manifest.
     faults: Vec<Fault>,
     warning: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Fault {
-    field: String,
-    sentence: String,
 }
 
 impl Check {
@@ -90,13 +85,12 @@ impl Check {
         let mut text = Text::default();
         let row = |workload: &Checked| {
             let tone = if workload.faults.is_empty() { Tone::Good } else { Tone::Bad };
-            let holdings = workload.holdings.iter().map(String::as_str).collect::<Vec<_>>().join(",");
             let name = format!("{} {}", workload.kind, workload.name);
             vec![
                 workload.namespace.clone().into(),
                 name.into(),
                 Cell::new(workload.outcome, tone),
-                or_dash(Some(&holdings)).to_owned().into(),
+                list(&workload.holdings).into(),
             ]
         };
         let rows = self.workloads.iter().map(row).collect();
@@ -105,7 +99,7 @@ impl Check {
             text.line("No workload is in the files.");
         }
         for workload in &self.workloads {
-            let said = workload.faults.iter().map(|fault| format!("{}: {}", fault.field, fault.sentence));
+            let said = workload.faults.iter().map(Fault::to_string);
             let said: Vec<String> = said.chain(workload.changes.iter().cloned()).collect();
             if !said.is_empty() || workload.warning.is_some() {
                 text.gap().heading(format!("{} {} in {}", workload.kind, workload.name, workload.namespace));
@@ -143,10 +137,7 @@ impl Checked {
                 Self { outcome: "Covered", holdings, changes: changes(&workload.pod, &patch), patch, warning, ..empty }
             }
             Outcome::Refused(refusal) => {
-                let fault = |fault: shekara_crds::injection::Fault| Fault {
-                    field: format!("{}{}", workload.template, fault.field),
-                    sentence: fault.sentence,
-                };
+                let fault = |fault: Fault| Fault { field: format!("{}{}", workload.template, fault.field), ..fault };
                 Self {
                     outcome: "Refused",
                     holdings: refusal.holdings,

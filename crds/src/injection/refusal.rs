@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::Serialize;
+
+use crate::cover::NoSuchHolding;
+use crate::{DATA_ANNOTATION, HOLDING_ANNOTATION};
+
 /// Everything for which a pod is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -13,7 +18,7 @@ pub struct Refusal {
 }
 
 /// A field that a covered pod may not have, or not so.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{field}: {sentence}")]
 pub struct Fault {
     /// The path of the field.
@@ -23,6 +28,25 @@ pub struct Fault {
 }
 
 impl std::error::Error for Refusal {}
+
+impl Refusal {
+    /// That what a pod says that it holds is not so, or not to be read.
+    #[must_use]
+    pub fn of_data(holdings: BTreeSet<String>, sentence: String) -> Self {
+        Self::of_annotation(DATA_ANNOTATION, holdings, sentence)
+    }
+
+    fn of_annotation(annotation: &str, holdings: BTreeSet<String>, sentence: String) -> Self {
+        Self { holdings, faults: vec![Fault { field: format!("metadata.annotations[{annotation}]"), sentence }] }
+    }
+}
+
+/// A pod that asks for a holding that does not exist would start without the protection that it asks for.
+impl From<NoSuchHolding> for Refusal {
+    fn from(missing: NoSuchHolding) -> Self {
+        Self::of_annotation(HOLDING_ANNOTATION, BTreeSet::new(), missing.to_string())
+    }
+}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

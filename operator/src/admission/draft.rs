@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 use shekara_crds::draft::{categories, differs, not_held};
-use shekara_crds::injection::{Fault, Refusal};
+use shekara_crds::injection::Refusal;
 use shekara_crds::{DATA_ANNOTATION, cover};
 use shekara_policy::Category;
 use shekara_policy::signed::Stamp;
@@ -150,8 +150,7 @@ fn unmade(problem: &DraftsError) -> Outcome {
 }
 
 fn refused(holdings: BTreeSet<String>, sentence: String) -> Outcome {
-    let field = format!("metadata.annotations[{DATA_ANNOTATION}]");
-    Outcome::Refused(Refusal { holdings, faults: vec![Fault { field, sentence }] })
+    Outcome::Refused(Refusal::of_data(holdings, sentence))
 }
 
 #[cfg(test)]
