@@ -77,10 +77,9 @@ async fn made_by_hand(scenario: &Scenario, border: &Border) -> Result<()> {
     pods.create(&dry, &copied).await.context("the copy of a covered pod is refused, so the next refusals say nothing")?;
     let told = json!({"name": "SHEKARA_OBSERVE_UNTIL", "value": "2200-01-01T00:00:00Z"});
     let read = json!({"name": "SHEKARA_OBSERVE_UNTIL", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
-    for variable in [told, read] {
+    for (variable, why) in [(told, "was told to observe for longer"), (read, "does not have the sidecar of Shekara")] {
         match pods.create(&dry, &with_variable(&copied, &variable)?).await {
-            // whichever of the policies that ask for the sidecar answers first
-            Err(kube::Error::Api(status)) if status.message.contains("does not have the sidecar of Shekara") => {}
+            Err(kube::Error::Api(status)) if status.message.contains(why) => {}
             Err(error) => return Err(error).with_context(|| format!("{variable}: refused for another reason")),
             Ok(_) => bail!("{variable}: the pod that observes without leave was created"),
         }
