@@ -18,6 +18,7 @@ pub mod fuzzing;
 pub mod geo;
 pub mod host_name;
 pub mod limits;
+pub mod packet_filter;
 pub mod peer;
 pub mod probes;
 pub mod reason;

@@ -25,7 +25,7 @@ use crate::flow::dial::Dialler;
 use crate::flow::listener::{Origin, original_destination};
 use crate::policy::Enforced;
 use crate::proof::again;
-use crate::{admin, datagrams, dns, flow, geo, mark, policy, sink, spending};
+use crate::{admin, datagrams, dns, flow, geo, policy, sink, spending};
 
 /// How long living flows may go on after the sidecar was told to stop. The application has ended before it is told, so what
 /// still lives waits for a destination.
@@ -43,7 +43,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// When it cannot begin, or a part of it ends by itself.
 pub fn run(mut config: Config) -> anyhow::Result<()> {
     tracing_subscriber::fmt().json().flatten_event(true).with_max_level(config.log).with_writer(std::io::stderr).init();
-    mark::probe()?;
+    config.carve_out.probe()?;
     if let Err(error) = listen::raise_limit(config.limits) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
@@ -56,7 +56,8 @@ pub fn run(mut config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = told_to_stop()?;
-        let app = App::bind(config, Dialler::new(), std::io::stdout(), original_destination).await?;
+        let dialler = Dialler::new(config.carve_out);
+        let app = App::bind(config, dialler, std::io::stdout(), original_destination).await?;
         let context = app.context();
         tokio::select! {
             ended = app.run(stop) => ended,

@@ -10,6 +10,7 @@ use shekara_policy::signed::{Fingerprint, Stamp};
 use shekara_policy::{HostName, Limits};
 use tracing::level_filters::LevelFilter;
 
+use crate::carve_out::{self, CarveOut};
 use crate::{datagrams, observe, probes};
 
 /// What the proxy must know before it starts.
@@ -50,6 +51,8 @@ pub struct Config {
     pub probes: Probes,
     /// The addresses of the node, which alone may ask for lifecycle hooks (`SHEKARA_NODE`); its gateways count among them.
     pub node: BTreeSet<IpAddr>,
+    /// By what the packet filter knows the sidecar (`SHEKARA_USER`; by its mark where it is absent).
+    pub carve_out: CarveOut,
     /// The ports to listen on: fixed in a pod, free in tests.
     pub ports: Ports,
 }
@@ -134,6 +137,7 @@ impl Config {
             datagrams: datagrams::endpoints(&variable)?,
             probes: probes::probes(&variable)?,
             node: probes::node(&variable)?,
+            carve_out: carve_out::user(&variable)?.into(),
             ports: Ports::default(),
         })
     }
@@ -256,6 +260,7 @@ mod tests {
         "SHEKARA_PROBES is \"[]\": the probes cannot be read: invalid type: sequence, expected a map at line 1 column 0"
     )]
     #[case("SHEKARA_NODE", "192.0.2.1,node-1", "SHEKARA_NODE is \"192.0.2.1,node-1\": it has addresses, joined by commas")]
+    #[case("SHEKARA_USER", "root", "SHEKARA_USER is \"root\": it is the number of a user, and not of root")]
     #[case("SHEKARA_LOG", "loud", "SHEKARA_LOG is \"loud\": it is off, error, warn, info, debug or trace")]
     fn each_fault_names_its_variable(#[case] variable: &'static str, #[case] value: &'static str, #[case] message: &str) {
         let mut variables = sound();

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use self::association::Association;
+use crate::carve_out::CarveOut;
 use crate::config::ConfigError;
 use crate::context::Context;
 use crate::flow::story::Story;
@@ -58,13 +59,12 @@ pub fn endpoints(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<Socket
 /// The lines that are added to the packet filter for these endpoints: before all others, so that neither the sink nor what lets
 /// datagrams pass in a pod that observes gets them.
 #[must_use]
-pub fn rules(endpoints: &[SocketAddr]) -> String {
+pub(crate) fn rules(endpoints: &[SocketAddr], carve_out: CarveOut) -> String {
+    let others = carve_out.others();
     let rule = |(endpoint, port): (&SocketAddr, u16)| {
         let family = if endpoint.is_ipv4() { "ip" } else { "ip6" };
-        let (address, mark, to) = (endpoint.ip(), crate::mark::MARK, endpoint.port());
-        format!(
-            "insert rule inet shekara nat-out meta mark != {mark:#x} {family} daddr {address} udp dport {to} redirect to :{port}\n"
-        )
+        let (address, to) = (endpoint.ip(), endpoint.port());
+        format!("insert rule inet shekara nat-out {others} {family} daddr {address} udp dport {to} redirect to :{port}\n")
     };
     endpoints.iter().zip(FIRST_PORT..).map(rule).collect()
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-/// The mark of the sidecar's own sockets, as `init/ruleset.nft` spells it.
+/// The mark of the sidecar's own sockets, as `filter/ruleset.nft` spells it.
 pub const MARK: u32 = 0x5ba1;
 
 /// The mark of the sidecar's connections to the application, in the name of a client: they never leave the pod.
@@ -30,8 +30,8 @@ pub enum MarkError {
 ///
 /// # Errors
 /// The kernel's, `PermissionDenied` without the capability.
-pub fn mark<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
-    socket.into().set_mark(MARK)
+pub fn mark(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_mark(MARK)
 }
 
 /// Marks a socket that connects to the application in the name of a client, so that its packets stay in the pod.
@@ -50,14 +50,13 @@ pub fn break_off<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     socket.into().set_mark(BROKEN_OFF)
 }
 
-/// Whether this process may mark sockets. The proxy asks once as it starts, since later each dial would fail without a reason
-/// that a person can see.
+/// Whether this process may mark sockets.
 ///
 /// # Errors
 /// When it may not, in one sentence.
 pub fn probe() -> Result<(), MarkError> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).or_else(|_| Socket::new(Domain::IPV6, Type::DGRAM, None))?;
-    match mark(&socket) {
+    match mark(&SockRef::from(&socket)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(MarkError::Refused),
         other => Ok(other?),
     }
@@ -69,16 +68,15 @@ mod tests {
 
     #[test]
     fn the_ruleset_names_the_same_marks_and_no_others() {
-        let ruleset = include_str!("init/ruleset.nft");
+        let ruleset = include_str!("filter/ruleset.nft");
         let rules = ruleset.lines().filter(|line| !line.trim_start().starts_with('#'));
         let marks: Vec<&str> = rules.filter_map(|line| line.split("meta mark ").nth(1)).collect();
         let expected = [
-            "0x5ba3 ct original zone set 15006",
-            "set 0x5ba3",
-            "0x5ba1 return",
-            "0x5ba3 meta l4proto tcp accept",
             "0x5ba1 accept",
             "0x5ba2 tcp flags & rst == rst accept",
+            "0x5ba3 ct original zone set 15006",
+            "set 0x5ba3",
+            "0x5ba3 meta l4proto tcp accept",
             "0x5ba3 accept",
             "0x5ba3 oifname != \"lo\" counter drop",
         ];

@@ -2,6 +2,7 @@ use shekara_policy::record::{Decision, End};
 use shekara_policy::{Limits, PolicyDocument, Protocol};
 
 use super::*;
+use crate::carve_out::CarveOut;
 use crate::config::Config;
 use crate::flow::registry::keep_judging;
 use crate::flow::tests::{Place, config, document};
@@ -102,7 +103,7 @@ async fn one_association_too_many_is_refused() {
 #[test]
 fn each_endpoint_has_a_line_and_a_port() {
     let endpoints = endpoints(|_| Some("192.0.2.40:5000, [2001:db8::4]:123".to_owned())).unwrap();
-    let rules = rules(&endpoints);
+    let rules = rules(&endpoints, CarveOut::Mark);
     assert_eq!(
         rules.lines().collect::<Vec<_>>(),
         [

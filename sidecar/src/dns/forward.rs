@@ -1,4 +1,4 @@
-//! Asking the cluster's resolvers, over marked sockets: UDP first, TCP where the answer does not fit.
+//! Asking the cluster's resolvers, over sockets of its own: UDP first, TCP where the answer does not fit.
 //!
 //! What is sent is always a message of the sidecar's own making, with nothing of the application's but the name and the type.
 

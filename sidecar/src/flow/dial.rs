@@ -1,4 +1,4 @@
-//! Sockets to the outside. Each is marked, for the packet filter lets nothing else out of the pod.
+//! Sockets to the outside. Each is made such that the packet filter knows it as the sidecar's, for it lets nothing else out of the pod.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,7 +9,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::source_ports::SourcePorts;
-use crate::mark::{mark, mark_inward};
+use crate::carve_out::CarveOut;
+use crate::mark::mark_inward;
 
 /// How long a destination may take to answer.
 pub const CONNECT: Duration = Duration::from_secs(10);
@@ -24,6 +25,7 @@ const KEEPALIVE: TcpKeepalive =
 /// Makes every socket that leaves the pod.
 #[derive(Clone, Debug)]
 pub struct Dialler {
+    carve_out: CarveOut,
     source_ports: SourcePorts,
     #[cfg(test)]
     detours: Option<std::sync::Arc<std::collections::HashMap<SocketAddr, SocketAddr>>>,
@@ -33,11 +35,11 @@ pub struct Dialler {
 }
 
 impl Dialler {
-    /// The only one there is outside tests: its sockets are marked or not made at all.
+    /// The only one there is outside tests: its sockets are let out or not made at all.
     #[must_use]
-    #[allow(clippy::new_without_default, reason = "making one is a decision to leave the pod")]
-    pub fn new() -> Self {
+    pub fn new(carve_out: CarveOut) -> Self {
         Self {
+            carve_out,
             source_ports: SourcePorts::read(),
             #[cfg(test)]
             detours: None,
@@ -46,22 +48,23 @@ impl Dialler {
         }
     }
 
-    /// Connects a marked TCP socket, with [`CONNECT`] for a limit.
+    /// Connects a TCP socket, with [`CONNECT`] for a limit.
     ///
     /// # Errors
-    /// When the socket cannot be marked or the destination does not answer.
+    /// When the socket is not let out or the destination does not answer.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         #[cfg(test)]
         tokio::time::sleep(Duration::from_millis(self.lingers.load(std::sync::atomic::Ordering::Relaxed))).await;
         let to = self.way(to)?;
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        self.mark(SockRef::from(&socket))?;
+        self.let_out(&SockRef::from(&socket))?;
         let stream = timeout(CONNECT, socket.connect(to)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         tune(&stream);
         Ok(stream)
     }
 
-    /// Connects to the application in the name of a client, with its port unless that is taken: the kernel then chooses one.
+    /// Connects to the application in the name of a client, with its port unless that is taken: the kernel then chooses one. A
+    /// sidecar that is known by its user may not do so, and connects in the pod's own name.
     ///
     /// # Errors
     /// When the socket cannot be marked or have the client's address, or the application does not answer.
@@ -86,30 +89,30 @@ impl Dialler {
         Ok(stream)
     }
 
-    /// A listener whose connections may leave the pod as the sidecar's own sockets do: with the mark, which they inherit.
+    /// A listener whose connections may leave the pod as the sidecar's own sockets do: they inherit its mark.
     ///
     /// # Errors
-    /// When the port is taken or the socket cannot be marked.
+    /// When the port is taken or the socket is not let out.
     pub fn listen(&self, at: SocketAddr) -> io::Result<TcpListener> {
         let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if at.is_ipv6() {
             SockRef::from(&socket).set_only_v6(true)?;
         }
         socket.set_reuseaddr(true)?;
-        self.mark(SockRef::from(&socket))?;
+        self.let_out(&SockRef::from(&socket))?;
         socket.bind(at)?;
         socket.listen(WAITING)
     }
 
-    /// Connects a marked UDP socket, so that it hears its destination alone.
+    /// Connects a UDP socket, so that it hears its destination alone.
     ///
     /// # Errors
-    /// When the socket cannot be made or marked, or nothing leads to the destination.
+    /// When the socket cannot be made or is not let out, or nothing leads to the destination.
     pub async fn datagrams(&self, to: SocketAddr) -> io::Result<UdpSocket> {
         let to = self.way(to)?;
         let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = self.source_ports.bind(any).await?;
-        self.mark(SockRef::from(&socket))?;
+        self.let_out(&SockRef::from(&socket))?;
         socket.connect(to).await?;
         // until the runtime has looked, a socket counts as full, and the first datagram would be lost
         socket.writable().await?;
@@ -123,16 +126,15 @@ impl Dialler {
         Ok(to)
     }
 
-    #[cfg(not(test))]
-    #[allow(clippy::unused_self, reason = "tests make detours")]
     fn appear_as(&self, socket: &TcpSocket, client: SocketAddr) -> io::Result<()> {
-        as_client(socket, client)
+        match self.carve_out {
+            CarveOut::Mark => as_client(socket, client),
+            CarveOut::User(_) => Ok(()),
+        }
     }
 
-    #[cfg(not(test))]
-    #[allow(clippy::unused_self, reason = "tests make detours")]
-    fn mark(&self, socket: SockRef<'_>) -> io::Result<()> {
-        mark(socket)
+    fn let_out(&self, socket: &SockRef<'_>) -> io::Result<()> {
+        self.carve_out.let_out(socket)
     }
 }
 
@@ -157,9 +159,12 @@ pub fn tune(stream: &TcpStream) {
 
 #[cfg(test)]
 impl Dialler {
-    /// Leads to test servers instead of the addresses that were judged, without a mark; elsewhere nobody is.
+    /// Leads to test servers instead of the addresses that were judged; elsewhere nobody is.
     pub(crate) fn detoured(detours: impl IntoIterator<Item = (SocketAddr, SocketAddr)>) -> Self {
-        Self { detours: Some(std::sync::Arc::new(detours.into_iter().collect())), ..Self::new() }
+        Self {
+            detours: Some(std::sync::Arc::new(detours.into_iter().collect())),
+            ..Self::new(CarveOut::User(std::num::NonZeroU32::MIN))
+        }
     }
 
     /// Has every connection take so long, as one to an address that is far away does.
@@ -170,13 +175,5 @@ impl Dialler {
     fn way(&self, to: SocketAddr) -> io::Result<SocketAddr> {
         let Some(detours) = &self.detours else { return Ok(to) };
         detours.get(&to).copied().ok_or_else(|| io::ErrorKind::HostUnreachable.into())
-    }
-
-    fn appear_as(&self, socket: &TcpSocket, client: SocketAddr) -> io::Result<()> {
-        if self.detours.is_some() { Ok(()) } else { as_client(socket, client) }
-    }
-
-    fn mark(&self, socket: SockRef<'_>) -> io::Result<()> {
-        if self.detours.is_some() { Ok(()) } else { mark(socket) }
     }
 }

@@ -1,6 +1,6 @@
 //! Connections that come in: each is judged by who the client is, and carried to the application in the client's name.
 //!
-//! The packet filter led it here ([`crate::init`]). The connection to the application has the client's own address for a source, so
+//! The packet filter led it here ([`crate::filter`]). The connection to the application has the client's own address for a source, so
 //! the application sees what it would see without a sidecar; packet filter and routing keep it within the pod.
 
 use std::io;

@@ -1,5 +1,5 @@
 //! One HTTPS/2 connection to the policy API: its name by the configured resolvers alone, its certificate by the configured
-//! authority alone, its socket marked like every other one.
+//! authority alone, its socket made like every other one.
 
 use std::io;
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 use super::Witness;
+use crate::carve_out::as_anybody;
 use crate::proof::ANSWER;
 use crate::sink::MAGIC;
 
@@ -40,6 +41,7 @@ pub(super) fn request(nonce: &str) -> String {
 
 fn exchange(destination: SocketAddr, request: &str, witness: &impl Witness) -> io::Result<String> {
     let socket = Socket::new(Domain::for_address(destination), Type::STREAM, None)?;
+    as_anybody(&socket)?;
     let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     socket.bind(&SocketAddr::new(any, 0).into())?;
     witness.asks_from(socket.local_addr()?.as_socket().map_or(0, |own| own.port()));

@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::ask::{AskError, ask, request};
 use super::{Family, Way, Witness};
+use crate::carve_out::as_anybody;
 use crate::config::INWARD_PORT;
 use crate::mark;
 use crate::proof::DESTINATIONS;
@@ -77,7 +78,9 @@ fn with_route(family: Family, attempt: impl FnOnce(SocketAddr) -> Outcome) -> Ou
 
 fn datagram_socket(destination: SocketAddr) -> io::Result<UdpSocket> {
     let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    UdpSocket::bind((any, 0))
+    let socket = UdpSocket::bind((any, 0))?;
+    as_anybody(&socket)?;
+    Ok(socket)
 }
 
 fn is_without_route(error: &io::Error) -> bool {
@@ -134,7 +137,8 @@ fn until(deadline: Instant, mut attempt: impl FnMut() -> Result<Outcome, Outcome
 }
 
 fn ping(destination: SocketAddr) -> Outcome {
-    match Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::ICMPV4)) {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::ICMPV4));
+    match socket.and_then(|socket| as_anybody(&socket).map(|()| socket)) {
         Ok(socket) => sent("an echo request", socket.send_to(&ECHO_REQUEST, &SockAddr::from(destination))),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Outcome::Closed("the kernel refused the socket"),
         Err(error) => Outcome::Unproven(format!("no ping socket can be had: {error}")),

@@ -4,6 +4,9 @@ use tokio::process::Command;
 
 use crate::namespace::Namespace;
 
+/// The user of [`Actor::ProxyByUser`].
+pub(crate) const USER: u32 = 1_900_000_000;
+
 /// A container's user and capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Actor {
@@ -11,10 +14,14 @@ pub(crate) enum Actor {
     Init,
     /// `shekara-proxy`: root with NET_RAW alone and no new privileges.
     Proxy,
+    /// The same where nobody in the pod may set a mark: a user of its own without any capability.
+    ProxyByUser,
     /// `shekara-verify`: an unprivileged user.
     Verify,
     /// An application of an unprivileged user.
     App,
+    /// An application under PodSecurity `restricted`: no capability, no new privileges.
+    RestrictedApp,
     /// An application that runs as root, or became root by a setuid file: everything but NET_ADMIN, NET_RAW and SYS_ADMIN, as
     /// stock images of nginx or PostgreSQL are run.
     RootApp,
@@ -30,8 +37,28 @@ impl Actor {
         match self {
             Self::Init => &["--bounding-set", "-all,+net_admin", "--inh-caps", "-all"],
             Self::Proxy => &["--bounding-set", "-all,+net_raw", "--inh-caps", "-all", "--no-new-privs"],
+            Self::ProxyByUser => &[
+                "--reuid=1900000000",
+                "--regid=1900000000",
+                "--clear-groups",
+                "--bounding-set",
+                "-all",
+                "--inh-caps",
+                "-all",
+                "--no-new-privs",
+            ],
             Self::Verify => &["--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all"],
             Self::App => &["--reuid=1000", "--regid=1000", "--clear-groups", "--bounding-set", WITHOUT, "--inh-caps", "-all"],
+            Self::RestrictedApp => &[
+                "--reuid=1000",
+                "--regid=1000",
+                "--clear-groups",
+                "--bounding-set",
+                "-all",
+                "--inh-caps",
+                "-all",
+                "--no-new-privs",
+            ],
             Self::RootApp => &["--bounding-set", WITHOUT, "--inh-caps", "-all"],
             Self::RawApp => &["--bounding-set", "-net_admin,-sys_admin", "--inh-caps", "-all"],
             Self::Anybody => &[],

@@ -3,6 +3,7 @@
 mod addresses;
 mod adversary;
 mod budget;
+mod by_user;
 mod checkpoints;
 mod counts;
 mod datagrams;
@@ -16,6 +17,7 @@ mod life;
 mod limits;
 mod mark;
 mod names;
+mod node;
 mod observe;
 mod opaque;
 mod open_files;

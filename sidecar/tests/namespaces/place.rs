@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, USER};
 use crate::authority::authority;
 use crate::client::{self, Said};
 use crate::namespace::{self, Namespace, ip};
@@ -47,6 +47,8 @@ pub(crate) struct Place {
     pub(crate) world: Namespace,
     /// What the sidecar is told of its holdings, as admission stamps it.
     pub(crate) stamps: String,
+    /// Whether the packet filter knows the sidecar by its user.
+    by_user: bool,
     /// Until when the pod observes, as admission stamps it.
     pub(crate) observe_until: Option<Timestamp>,
     /// The addresses and ports that are open for datagrams, as admission stamps them.
@@ -75,12 +77,21 @@ impl Place {
             pod,
             world,
             stamps: "faces=1:0".to_owned(),
+            by_user: false,
             observe_until: None,
             endpoints: vec![],
             probes: String::new(),
         };
         place.etc("resolv.conf", &format!("nameserver {RESOLVER}\noptions attempts:1\n"));
         place.hosts("");
+        place
+    }
+
+    /// The same where the packet filter will know the sidecar by its user.
+    pub(crate) fn by_user() -> Self {
+        let mut place = Self::open();
+        place.by_user = true;
+        place.sniffer.by_user = true;
         place
     }
 
@@ -120,7 +131,12 @@ impl Place {
 
     /// Starts the proxy.
     pub(crate) fn run(&mut self) {
-        self.run_as(Actor::Proxy);
+        self.run_as(self.proxy());
+    }
+
+    /// In which container the proxy is.
+    fn proxy(&self) -> Actor {
+        if self.by_user { Actor::ProxyByUser } else { Actor::Proxy }
     }
 
     /// Starts the proxy in another container than its own.
@@ -132,8 +148,8 @@ impl Place {
 
     /// Starts the proxy with no more descriptors than these.
     pub(crate) fn run_with_open_files(&mut self, most: usize) {
-        let mut command = Actor::Proxy.command(&self.pod, "prlimit");
-        command.arg(format!("--nofile={most}:{most}")).arg(self.program()).arg("run").envs(self.environment());
+        let mut command = self.proxy().command(&self.pod, "prlimit");
+        command.arg(format!("--nofile={most}:{most}")).arg(self.program()).arg("run").envs(self.environment()).envs(self.told());
         self.sidecar = Some(Sidecar::start(command));
     }
 
@@ -141,7 +157,8 @@ impl Place {
     fn told(&self) -> impl Iterator<Item = (&'static str, String)> {
         let observe = self.observe_until.map(|until| ("SHEKARA_OBSERVE_UNTIL", until.to_string()));
         let endpoints: Vec<String> = self.endpoints.iter().map(ToString::to_string).collect();
-        observe.into_iter().chain([("SHEKARA_UDP", endpoints.join(","))])
+        let user = self.by_user.then(|| ("SHEKARA_USER", USER.to_string()));
+        observe.into_iter().chain(user).chain([("SHEKARA_UDP", endpoints.join(","))])
     }
 
     fn environment(&self) -> [(&'static str, String); 11] {
@@ -164,7 +181,7 @@ impl Place {
     /// Waits until the startup probe succeeds.
     pub(crate) async fn ready(&self) {
         let ready = async {
-            while !self.sidecar_command(Actor::Proxy, "ready").await.ok {
+            while !self.sidecar_command(self.proxy(), "ready").await.ok {
                 assert!(self.sidecar().is_running(), "the sidecar has ended");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -323,6 +340,8 @@ fn folder() -> TempDir {
     if fs::hard_link(built, &program).is_err() {
         fs::copy(built, &program).unwrap();
     }
+    // under this name it is a plugin of the node
+    fs::hard_link(&program, folder.path().join("shekara")).unwrap();
     fs::create_dir(folder.path().join("geo")).unwrap();
     fs::create_dir(folder.path().join("policy")).unwrap();
     fs::write(folder.path().join("token"), TOKEN).unwrap();

@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::process::Uid;
+use rustix::thread::set_thread_res_uid;
 use shekara_sidecar::mark::MARK;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::sync::watch;
 
+use crate::actor::USER;
 use crate::namespace::Namespace;
 use crate::wait::within;
 
@@ -34,7 +37,8 @@ pub(crate) const POD_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 2];
 pub(crate) struct Packet {
     pub(crate) to: IpAddr,
     pub(crate) protocol: u8,
-    /// Of TCP, UDP and SCTP.
+    /// Whence and where to, of TCP, UDP and SCTP.
+    pub(crate) from_port: u16,
     pub(crate) port: u16,
     pub(crate) payload: Vec<u8>,
 }
@@ -43,6 +47,8 @@ pub(crate) struct Packet {
 pub(crate) struct Sniffer {
     packets: Arc<watch::Sender<Vec<Packet>>>,
     moments: AtomicU16,
+    /// Whether the packet filter lets a user out in place of a mark.
+    pub(crate) by_user: bool,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -71,16 +77,23 @@ impl Sniffer {
                 }
             }
         });
-        Self { packets, moments: AtomicU16::new(1), stop, thread: Some(thread) }
+        Self { packets, moments: AtomicU16::new(1), by_user: false, stop, thread: Some(thread) }
     }
 
     /// Whether anything like this has arrived so far. What the pod sent before this call and will ever arrive has arrived: a
-    /// packet is sent behind it, with the mark, and waited for.
+    /// packet is sent behind it, as the sidecar sends, and waited for.
     pub(crate) async fn has_seen(&self, pod: &Namespace, like: impl Fn(&Packet) -> bool) -> bool {
         let moment = SocketAddr::from((NOBODY, self.moments.fetch_add(1, Ordering::Relaxed)));
         pod.inside(|| {
+            if self.by_user {
+                // the user of this thread alone, which ends with this
+                let user = Uid::from_raw(USER);
+                set_thread_res_uid(user, user, user).unwrap();
+            }
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-            SockRef::from(&socket).set_mark(MARK).unwrap();
+            if !self.by_user {
+                SockRef::from(&socket).set_mark(MARK).unwrap();
+            }
             socket.send_to(b"now", moment).unwrap();
         });
         self.until(|packet| (packet.to, packet.port) == (moment.ip(), moment.port())).await;
@@ -141,9 +154,11 @@ fn read(frame: &[u8]) -> Option<Packet> {
         }
         _ => return None,
     };
-    let port = match protocol {
-        TCP | UDP | SCTP => u16::from_be_bytes([*inner.get(2)?, *inner.get(3)?]),
-        _ => 0,
+    let (from_port, port) = match protocol {
+        TCP | UDP | SCTP => {
+            (u16::from_be_bytes([*inner.first()?, *inner.get(1)?]), u16::from_be_bytes([*inner.get(2)?, *inner.get(3)?]))
+        }
+        _ => (0, 0),
     };
-    (from == POD_HARDWARE).then(|| Packet { to, protocol, port, payload: inner.to_vec() })
+    (from == POD_HARDWARE).then(|| Packet { to, protocol, from_port, port, payload: inner.to_vec() })
 }

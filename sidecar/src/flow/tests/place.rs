@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::carve_out::CarveOut;
 use crate::config::{Config, PolicyApi, Ports};
 use crate::context::Context;
 use crate::flow::carry::carry;
@@ -112,6 +113,7 @@ pub(crate) fn config() -> Config {
         datagrams: vec![],
         probes: shekara_policy::probes::Probes::default(),
         node: [].into(),
+        carve_out: CarveOut::User(std::num::NonZeroU32::MIN),
         ports: Ports { flow: 0, dns: 0, sink: 0, inward: 0, admin: 0, datagrams: 0 },
     }
 }

@@ -81,7 +81,15 @@ fn bytes(digits: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn nothing_that_an_adversary_tries_gets_out() {
-    let mut place = Place::open();
+    nothing_gets_out(Place::open(), &[Actor::App, Actor::RootApp]).await;
+}
+
+#[tokio::test]
+async fn nothing_that_an_adversary_tries_gets_out_where_the_sidecar_is_known_by_its_user() {
+    nothing_gets_out(Place::by_user(), &[Actor::RestrictedApp]).await;
+}
+
+async fn nothing_gets_out(mut place: Place, actors: &[Actor]) {
     let _world = around(&place);
     place.api = Some(PolicyApi::start(&place.world, &[document()]));
     let able = able(&place).await;
@@ -91,8 +99,8 @@ async fn nothing_that_an_adversary_tries_gets_out() {
     place.init().await;
     place.run();
     place.ready().await;
-    for actor in [Actor::App, Actor::RootApp] {
-        let tried = try_all(&place, actor).await;
+    for actor in actors {
+        let tried = try_all(&place, *actor).await;
         assert_eq!(tried.len(), able.len());
         let out: Vec<&Tried> = tried.iter().filter(|(_, out)| *out).map(|(tried, _)| tried).collect();
         assert!(out.is_empty(), "{actor:?} got out: {out:#?}");

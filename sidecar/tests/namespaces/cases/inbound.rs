@@ -20,7 +20,7 @@ use crate::world::{CLINIC, MAPS, MEMBER, SHOP, STRANGER};
 const PORT: u16 = 8080;
 
 /// Lists clients at home, and asks that everybody be listed.
-fn listing() -> PolicyDocument {
+pub(super) fn listing() -> PolicyDocument {
     let constraints = serde_json::json!([{"standard": "kz", "countries": ["KZ"], "minTls": null}]);
     let inbound = serde_json::json!({
         "standards": [{"standard": "kz", "from": [{"name": "balancer", "networks": ["10.40.0.7/32"], "ports": [PORT]}]}],

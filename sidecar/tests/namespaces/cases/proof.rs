@@ -10,7 +10,7 @@ use crate::namespace::ip;
 use crate::place::Place;
 
 /// Longer than it takes until two proofs have failed or one has not.
-const A_FEW_PROOFS: Duration = Duration::from_secs(60);
+pub(super) const A_FEW_PROOFS: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn every_way_is_proven_closed() {
