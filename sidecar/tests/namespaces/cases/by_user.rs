@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use shekara_policy::Reason;
-use shekara_policy::exchange::FilterProof;
 use shekara_policy::record::{Direction, End as FlowEnd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -60,19 +59,6 @@ async fn a_proxy_of_another_user_says_so_and_does_not_start() {
     assert!(!sidecar.ended().await.success());
     let said = sidecar.said();
     assert!(said.contains(&format!("as the user {USER}")) && said.contains("nothing can leave the pod"), "{said}");
-}
-
-/// The proof that goes on comes from the user that may leave, and proves all the same what nobody else may.
-#[tokio::test]
-async fn the_proof_goes_on_while_the_pod_runs() {
-    let place = place().await;
-    let before = place.checkpoint(|_| true).await.sequence;
-    place
-        .api()
-        .checkpoint_in(super::proof::A_FEW_PROOFS, |checkpoint| checkpoint.sequence > before + 2 && checkpoint.filter.holds())
-        .await;
-    place.remove_filter().await;
-    place.api().checkpoint_in(super::proof::A_FEW_PROOFS, |checkpoint| checkpoint.filter == FilterProof::Open).await;
 }
 
 /// The application sees the pod's own address in place of the client's: the sidecar may not take another one.

@@ -28,7 +28,8 @@ async fn call(place: &Place, command: &str, annotation: Option<&str>) -> (bool, 
     plugin.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("CNI_COMMAND", command).env("CNI_CONTAINERID", "c");
     plugin.env("CNI_NETNS", format!("/run/netns/{}", place.pod.name)).env("CNI_IFNAME", "eth0").kill_on_drop(true);
     let mut child = plugin.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(config.to_string().as_bytes()).await.unwrap();
+    // what it does not need it need not have read
+    let _ = child.stdin.take().unwrap().write_all(config.to_string().as_bytes()).await;
     let output = child.wait_with_output().await.unwrap();
     let answer = if output.stdout.is_empty() { Value::Null } else { serde_json::from_slice(&output.stdout).unwrap() };
     (output.status.success(), answer)

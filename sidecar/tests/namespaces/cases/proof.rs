@@ -10,7 +10,7 @@ use crate::namespace::ip;
 use crate::place::Place;
 
 /// Longer than it takes until two proofs have failed or one has not.
-pub(super) const A_FEW_PROOFS: Duration = Duration::from_secs(60);
+const A_FEW_PROOFS: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn every_way_is_proven_closed() {
@@ -58,10 +58,19 @@ async fn without_the_filter_it_fails() {
     assert!(said.error.contains("the pod must not start"), "{said:?}");
 }
 
-/// Whoever has the node's rights changes the packet filter of a pod that runs: the sidecar finds out, and says so.
 #[tokio::test]
 async fn it_goes_on_while_the_pod_runs() {
-    let mut place = Place::open();
+    goes_on(Place::open()).await;
+}
+
+/// It then comes from the one user that may leave, and shows all the same what nobody else may.
+#[tokio::test]
+async fn it_goes_on_where_the_sidecar_is_known_by_its_user() {
+    goes_on(Place::by_user()).await;
+}
+
+/// Whoever has the node's rights changes the packet filter of a pod that runs: the sidecar finds out, and says so.
+async fn goes_on(mut place: Place) {
     place.enforce(&[document()]).await;
     assert_eq!(place.checkpoint(|_| true).await.filter, FilterProof::Closed);
     place.remove_filter().await;
