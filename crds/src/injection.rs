@@ -8,9 +8,12 @@ mod inject;
 mod probes;
 mod refusal;
 mod resources;
+mod restricted;
+mod setting;
 
 pub use containers::{DOCUMENTS_VARIABLE, ROOT_VARIABLE, Settings};
 pub use files::{ENTRY, file_name};
 pub use inject::inject;
 pub use refusal::{Fault, Refusal};
 pub use resources::Room;
+pub use setting::{FIRST_USER, LAST_USER, Level, Setting, Wanted, user};

@@ -12,6 +12,7 @@ upgrade() { # RUN NETWORKS: RUN is the command that helm is run by
   sidecar=$(image_named SIDECAR_IMAGE)
   values=$(jq -n --arg operator "$operator" --arg sidecar "$sidecar" --arg networks "$2" '{
     images: {operator: $operator, sidecar: $sidecar, pullPolicy: "IfNotPresent"},
+    enforcement: {filter: "Auto"}, # scenarios have namespaces of every level of PodSecurity
     keys: {overlap: 60}, # scenarios see keys replaced to the end
     cluster: ({domain: "cluster.local"} + if $networks == "" then {} else {networks: ($networks | split("[,\\s]+"; "") | map(select(. != "")))} end)}')
   [ -z "${SHEKARA_VALUES:-}" ] || more=(--values "$SHEKARA_VALUES")

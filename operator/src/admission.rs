@@ -25,10 +25,11 @@ use kube::api::{Api, ListParams};
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use kube::{Client, ResourceExt as _};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use shekara_crds::cover::{self, NoSuchHolding};
-use shekara_crds::injection::{Refusal, Room, Settings, inject};
+use shekara_crds::injection::{Level, Refusal, Room, Setting, Settings, inject, user};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION, DataHolding};
 use shekara_policy::PolicyDocument;
@@ -118,6 +119,8 @@ enum AdmissionError {
     NoDocument(String),
     #[error("what the LimitRanges and ResourceQuotas of the namespace ask cannot be read: {0}")]
     Room(#[source] Box<kube::Error>),
+    #[error("the kernel gives no random bytes")]
+    Random,
     #[error("what the volumes of the pod lead to cannot be read: {0}")]
     Volumes(#[source] Box<kube::Error>),
     #[error("the answer cannot be written: {0}")]
@@ -249,7 +252,7 @@ impl Admission {
         let observe_until = PolicyDocument::observed_until(&documents).filter(|until| *until > Timestamp::now());
         let Datagrams { endpoints, left_out } = datagrams(&documents);
         let room = self.room(arriving.namespace).await?;
-        let settings = self.settings(arriving.uid.to_owned(), room, stamps, observe_until, endpoints)?;
+        let settings = self.settings(arriving, room, stamps, observe_until, endpoints)?;
         let mut foreign = self.foreign_volumes(arriving, &holdings, planned).await?;
         foreign.extend(self.claims_of_others(arriving, &holdings).await?);
         Ok(match inject(&pod, &holdings, &settings) {
@@ -299,9 +302,17 @@ impl Admission {
         Ok(Room { limit_ranges: ranges.items, quotas: quotas.items })
     }
 
+    /// Who sets the packet filter of a new pod in a namespace with these labels.
+    fn setting(&self, labels: &BTreeMap<String, String>) -> Result<Setting, AdmissionError> {
+        let mut random = [0; 4];
+        SystemRandom::new().fill(&mut random).map_err(|_| AdmissionError::Random)?;
+        let level = Level::of(labels, self.config.pod_security);
+        Ok(Setting::of(self.config.filter, level, user(u32::from_ne_bytes(random))))
+    }
+
     fn settings(
         &self,
-        namespace_uid: String,
+        arriving: &Arriving<'_>,
         room: Room,
         stamps: Vec<Stamp>,
         observe_until: Option<Timestamp>,
@@ -318,6 +329,7 @@ impl Admission {
         Ok(Settings {
             image: config.sidecar_image.clone(),
             pull_policy: config.sidecar_pull_policy.clone(),
+            setting: self.setting(arriving.labels)?,
             resources: config.sidecar_resources.clone(),
             room,
             log: config.sidecar_log.clone(),
@@ -326,7 +338,7 @@ impl Admission {
             authority: self.distributed.authorities.borrow().concat(),
             root: keyring.root,
             key_set: keyring.version,
-            namespace_uid,
+            namespace_uid: arriving.uid.to_owned(),
             stamps,
             observe_until,
             datagrams,

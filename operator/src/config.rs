@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ResourceRequirements;
+use serde::de::DeserializeOwned;
+use shekara_crds::injection::{Level, Wanted};
 use shekara_policy::{HostName, Limits};
 
 /// What the operator must know before it starts.
@@ -26,6 +28,10 @@ pub struct Config {
     pub sidecar_log: String,
     /// What each sidecar holds at once (`SHEKARA_SIDECAR_LIMITS`), as JSON.
     pub sidecar_limits: Limits,
+    /// Who sets packet filters (`SHEKARA_FILTER`): `Init`, `Node` or `Auto`.
+    pub filter: Wanted,
+    /// The level of PodSecurity of namespaces that do not say (`SHEKARA_POD_SECURITY`): `privileged`, `baseline` or `restricted`.
+    pub pod_security: Level,
     /// The networks of pods, Services and nodes (`SHEKARA_CLUSTER_NETWORKS`), at least one.
     pub cluster_networks: Vec<IpNet>,
     /// The DNS domain of the cluster (`SHEKARA_CLUSTER_DOMAIN`).
@@ -88,6 +94,12 @@ impl Config {
             sidecar_resources: resources(or("SHEKARA_SIDECAR_RESOURCES", "{}"))?,
             sidecar_log: or("SHEKARA_SIDECAR_LOG", "info"),
             sidecar_limits: limits(&or("SHEKARA_SIDECAR_LIMITS", "{}"))?,
+            filter: one_of("SHEKARA_FILTER", &or("SHEKARA_FILTER", "Init"), "Init, Node or Auto")?,
+            pod_security: one_of(
+                "SHEKARA_POD_SECURITY",
+                &or("SHEKARA_POD_SECURITY", "privileged"),
+                "privileged, baseline or restricted",
+            )?,
             cluster_networks: networks(required("SHEKARA_CLUSTER_NETWORKS")?)?,
             cluster_domain: domain(or("SHEKARA_CLUSTER_DOMAIN", "cluster.local"))?,
             dns_service: service(or("SHEKARA_DNS_SERVICE", "kube-system/kube-dns"))?,
@@ -106,6 +118,10 @@ impl Config {
 
 fn invalid(variable: &'static str, value: &str, problem: impl ToString) -> ConfigError {
     ConfigError::Invalid { variable, value: value.to_owned(), problem: problem.to_string() }
+}
+
+fn one_of<T: DeserializeOwned>(variable: &'static str, value: &str, values: &str) -> Result<T, ConfigError> {
+    serde_json::from_value(value.into()).map_err(|_| invalid(variable, value, format!("it is {values}")))
 }
 
 fn address(value: &str) -> Result<IpAddr, ConfigError> {
@@ -206,6 +222,7 @@ mod tests {
         assert_eq!((config.document_key_age, config.key_overlap), (Duration::from_secs(30 * 86_400), Duration::from_secs(3600)));
         assert_eq!(config.sidecar_resources, ResourceRequirements::default());
         assert_eq!(config.sidecar_limits, Limits::default());
+        assert_eq!((config.filter, config.pod_security), (Wanted::Init, Level::Privileged));
     }
 
     #[test]
@@ -228,6 +245,8 @@ mod tests {
         "10.0.0.0/8,x",
         "SHEKARA_CLUSTER_NETWORKS is \"10.0.0.0/8,x\": \"x\" is not a CIDR, as in 10.244.0.0/16"
     )]
+    #[case("SHEKARA_FILTER", "init", "SHEKARA_FILTER is \"init\": it is Init, Node or Auto")]
+    #[case("SHEKARA_POD_SECURITY", "open", "SHEKARA_POD_SECURITY is \"open\": it is privileged, baseline or restricted")]
     #[case(
         "SHEKARA_SIDECAR_PULL_POLICY",
         "never",

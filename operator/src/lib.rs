@@ -5,7 +5,8 @@
 //! it signed by the `signer` with the `keys`, and publishes it; `policy_files` keeps it beside the holdings; `policy_api` streams it to the sidecars and takes their checkpoints into the `ledger`; `controllers` write
 //! the status; `admission` answers the API server for pods that are created; `drafts` makes a holding where an annotation says what is
 //! held and none claims it; `events` tells the owners of the pods.
-//! [`run`](run()) starts all of it and ends the process if any part ends.
+//! [`run`](run()) starts all of it and ends the process if any part ends. [`node`] is another program in the same image: the agent of a node
+//! that sets packet filters.
 
 mod admin;
 mod admission;
@@ -24,6 +25,7 @@ mod keys;
 mod leadership;
 mod ledger;
 mod metrics;
+pub mod node;
 mod owners;
 mod peers;
 mod policy_api;

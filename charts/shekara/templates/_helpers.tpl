@@ -14,6 +14,29 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The labels of what is on every node. */}}
+{{- define "shekara.nodeLabels" -}}
+{{ include "shekara.nodeSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: shekara
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* The labels of the agents' pods. */}}
+{{- define "shekara.nodeSelector" -}}
+app.kubernetes.io/name: shekara
+app.kubernetes.io/component: node
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* What the containers on a node may: write root's files, and nothing else. */}}
+{{- define "shekara.nodeSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
 {{/* Namespaces that admission never looks at: the cluster's own, the operator's, and the one whose certificates others wait for. */}}
 {{- define "shekara.excludedNamespaces" -}}
 - kube-system
@@ -46,39 +69,79 @@ matchExpressions:
   expression: object.metadata.?annotations.orValue({})
 - name: first
   expression: object.spec.?initContainers.orValue([])
+# the node sets the packet filter of a pod that asks for it by this annotation; no container does then
+- name: byNode
+  expression: {{ if eq .Values.enforcement.filter "Init" }}"false"{{ else }}variables.annotations[?"shekara.dev/packet-filter"].hasValue(){{ end }}
+- name: ours
+  expression: >-
+    variables.byNode ? ["shekara-proxy", "shekara-verify"] : ["shekara-init", "shekara-proxy", "shekara-verify"]
+# the place of the proxy
+- name: at
+  expression: size(variables.ours) - 2
 - name: placed
   expression: >-
-    size(variables.first) >= 3 && variables.first[0].name == "shekara-init" && variables.first[1].name == "shekara-proxy" &&
-    variables.first[2].name == "shekara-verify" && variables.first[1].?restartPolicy.orValue("") == "Always"
+    size(variables.first) >= size(variables.ours) &&
+    [0, 1, 2].all(index, index >= size(variables.ours) || variables.first[index].name == variables.ours[index]) &&
+    variables.first[variables.at].?restartPolicy.orValue("") == "Always"
+# by which user the packet filter knows the sidecar, if by one
+- name: user
+  expression: >-
+    variables.placed ? variables.first[variables.at].?env.orValue([]).filter(variable, variable.name == "SHEKARA_USER")
+    .map(variable, variable.?value.orValue("")) : []
 # until when the pod observes, if it does: told to all three alike
 - name: observe
   expression: >-
-    variables.placed ? variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_OBSERVE_UNTIL") : []
+    variables.placed ? variables.first[variables.at].?env.orValue([]).filter(variable, variable.name == "SHEKARA_OBSERVE_UNTIL") : []
+# The node lets out whom the annotation names: the user of the proxy, whom nobody else in the pod can be. Its text is compared as
+# admission writes it, since JSON has more than one way to write a name.
+- name: asked
+  expression: variables.annotations[?"shekara.dev/packet-filter"].orValue("{}")
+- name: knownByUser
+  expression: >-
+    variables.placed && variables.byNode && size(variables.user) == 1 && variables.user[0].matches("^[0-9]{10}$") &&
+    int(variables.user[0]) >= 1879048192 && (variables.asked.startsWith("{\"user\":" + variables.user[0] + "}") ||
+    variables.asked.startsWith("{\"user\":" + variables.user[0] + ",")) &&
+    variables.first[variables.at].?securityContext.runAsUser.orValue(-1) == int(variables.user[0]) &&
+    variables.first[variables.at].?securityContext.capabilities.drop.orValue([]) == ["ALL"] &&
+    object.spec.?securityContext.runAsUser.orValue(-1) != int(variables.user[0]) &&
+    (object.spec.containers + variables.first).all(container, container.name == "shekara-proxy" || (
+    container.?securityContext.runAsUser.orValue(-1) != int(variables.user[0]) &&
+    !container.?securityContext.allowPrivilegeEscalation.orValue(true) &&
+    container.?securityContext.capabilities.drop.orValue([]).exists(name, name == "ALL") &&
+    container.?securityContext.capabilities.add.orValue([]).all(name, name == "NET_BIND_SERVICE") &&
+    container.?securityContext.runAsNonRoot.orValue(object.spec.?securityContext.runAsNonRoot.orValue(false))))
+- name: knownByMark
+  expression: >-
+    size(variables.user) == 0 && (!variables.byNode || !(variables.asked.contains("user") || variables.asked.contains("\\")))
 # one that bears our names is ours: image, command, capabilities, no files from elsewhere, no other commands
 - name: genuine
   expression: >-
-    variables.placed && size(variables.observe) <= 1 && variables.observe.all(variable, has(variable.value)) && [0, 1, 2].all(index, variables.first[index].?image.orValue("") == {{ .Values.images.sidecar | quote }} &&
-    variables.first[index].?command.orValue([]) == [["/shekara-sidecar", "init"], ["/shekara-sidecar", "run"], ["/shekara-sidecar", "verify"]][index] &&
-    variables.first[index].?securityContext.capabilities.add.orValue([]) == [["NET_ADMIN"], ["NET_RAW"], []][index] &&
-    variables.first[index].?securityContext.runAsUser.orValue(-1) == [0, 0, 65532][index] &&
+    variables.placed && (variables.knownByMark || variables.knownByUser) && size(variables.observe) <= 1 && variables.observe.all(variable, has(variable.value)) && [0, 1, 2].all(index, index >= size(variables.ours) || (variables.first[index].?image.orValue("") == {{ .Values.images.sidecar | quote }} &&
+    variables.first[index].?command.orValue([]) == ["/shekara-sidecar",
+    {"shekara-init": "init", "shekara-proxy": "run", "shekara-verify": "verify"}[variables.ours[index]]] &&
+    variables.first[index].?securityContext.capabilities.add.orValue([]) == (index == variables.at ? (variables.byNode ? [] : ["NET_RAW"]) :
+    variables.ours[index] == "shekara-init" ? ["NET_ADMIN"] : []) &&
+    (index == variables.at && size(variables.user) > 0 ? variables.knownByUser :
+    variables.first[index].?securityContext.runAsUser.orValue(-1) == (variables.ours[index] == "shekara-verify" ? 65532 : 0)) &&
     !variables.first[index].?securityContext.privileged.orValue(false) &&
     variables.first[index].?volumeMounts.orValue([]).all(mount, !has(mount.subPath) && !has(mount.subPathExpr) &&
-    (mount.mountPath == "/var/run/secrets/kubernetes.io/serviceaccount" || (index == 1 &&
+    (mount.mountPath == "/var/run/secrets/kubernetes.io/serviceaccount" || (index == variables.at &&
     [mount.mountPath, mount.name] in [["/var/run/secrets/shekara.dev", "shekara-token"], ["/var/run/shekara.dev/policy", "shekara-policy"]]))) &&
     !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom) &&
-    (index == 1 || variables.first[index].?env.orValue([]).filter(variable, index != 0 || variable.name != "SHEKARA_UDP") == variables.observe))
+    (index == variables.at || variables.first[index].?env.orValue([])
+    .filter(variable, variables.ours[index] != "shekara-init" || variable.name != "SHEKARA_UDP") == variables.observe)))
 # what the proxy is told, and where each of it comes from; what varies from pod to pod is signed, or names what is
 - name: told
   expression: >-
-    variables.placed && variables.first[1].?env.orValue([]).all(variable, has(variable.value) ?
+    variables.placed && variables.first[variables.at].?env.orValue([]).all(variable, has(variable.value) ?
     variable.name in ["SHEKARA_POLICY_API", "SHEKARA_POLICY_CA", "SHEKARA_ROOT", "SHEKARA_NAMESPACE_UID", "SHEKARA_DOCUMENTS", "SHEKARA_KEY_SET",
-    "SHEKARA_RESOLVERS", "SHEKARA_LOG", "SHEKARA_LIMITS", "SHEKARA_HOLDINGS", "SHEKARA_OBSERVE_UNTIL", "SHEKARA_UDP", "SHEKARA_PROBES"] ||
+    "SHEKARA_RESOLVERS", "SHEKARA_LOG", "SHEKARA_LIMITS", "SHEKARA_HOLDINGS", "SHEKARA_OBSERVE_UNTIL", "SHEKARA_UDP", "SHEKARA_PROBES", "SHEKARA_USER"] ||
     [variable.name, variable.value] in [["SHEKARA_FILES", "/var/run/shekara.dev/policy"], ["SHEKARA_TOKEN", "/var/run/secrets/shekara.dev/token"],
     ["SHEKARA_GEO", "/geo"], ["SHEKARA_POD", "$(POD_NAMESPACE)/$(POD_NAME)"]] :
     [variable.name, variable.?valueFrom.fieldRef.fieldPath.orValue("")] in [["POD_NAMESPACE", "metadata.namespace"], ["POD_NAME", "metadata.name"],
     ["SHEKARA_NODE", "status.hostIPs"]]) &&
-    size(variables.first[1].?env.orValue([])) == size(variables.first[1].?env.orValue([]).map(variable, variable.name).filter(name,
-    size(variables.first[1].env.filter(variable, variable.name == name)) == 1))
+    size(variables.first[variables.at].?env.orValue([])) == size(variables.first[variables.at].?env.orValue([]).map(variable, variable.name).filter(name,
+    size(variables.first[variables.at].env.filter(variable, variable.name == name)) == 1))
 # the volumes of our names hold the token of the pod, and the documents beside the holdings, and nothing else
 - name: filed
   expression: >-
@@ -89,11 +152,11 @@ matchExpressions:
     source.?configMap.name.orValue("").startsWith("shekara-policy-")))))
 - name: injected
   expression: >-
-    variables.genuine && variables.told && variables.filed && variables.first[1].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")
+    variables.genuine && variables.told && variables.filed && variables.first[variables.at].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")
     .map(variable, variable.?value.orValue("")) == [{{ printf "shekara-policy.%s.svc.%s:8443" .Release.Namespace .Values.cluster.domain | quote }}] &&
     ["SHEKARA_ROOT", "SHEKARA_NAMESPACE_UID", "SHEKARA_DOCUMENTS"].all(name,
-    variables.first[1].?env.orValue([]).filter(variable, variable.name == name && size(variable.?value.orValue("")) > 0).size() == 1) &&
-    variables.first[1].?env.orValue([]).exists(variable, variable.name == "SHEKARA_ROOT" && variable.?value.orValue("").matches("^[0-9a-f]{64}$"))
+    variables.first[variables.at].?env.orValue([]).filter(variable, variable.name == name && size(variable.?value.orValue("")) > 0).size() == 1) &&
+    variables.first[variables.at].?env.orValue([]).exists(variable, variable.name == "SHEKARA_ROOT" && variable.?value.orValue("").matches("^[0-9a-f]{64}$"))
 - name: applications
   expression: >-
     object.spec.containers + variables.first.filter(container, !(container.name in ["shekara-init", "shekara-proxy", "shekara-verify"]))

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 use kube::ResourceExt as _;
 use serde_json::Value;
 use shekara_crds::draft::{categories, differs, not_held};
-use shekara_crds::injection::{Refusal, Room, Settings, inject};
+use shekara_crds::injection::{Refusal, Room, Setting, Settings, inject};
 use shekara_crds::{DATA_ANNOTATION, DataHolding, cover};
 use shekara_policy::Limits;
 use shekara_policy::signed::Stamp;
@@ -71,6 +71,7 @@ fn settings(holdings: &BTreeSet<String>) -> Result<Settings> {
         image: "shekara-sidecar".into(),
         pull_policy: "IfNotPresent".into(),
         resources: ResourceRequirements::default(),
+        setting: Setting::Init,
         room: Room::default(),
         log: "info".into(),
         limits: Limits::default(),

@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
 use shekara_policy::Limits;
+use shekara_policy::packet_filter::PacketFilter;
 use shekara_policy::probes::{HOOK, PORT, Probes};
 use shekara_policy::signed::{Fingerprint, Stamp};
 
 use super::files::{ENTRY, file_name};
 use super::resources::Room;
+use super::setting::{FIRST_USER, Setting};
 use crate::pods::{HOLDINGS_VARIABLE, INIT, OBSERVE_VARIABLE, PROXY, VERIFY};
 
 /// What the names of our containers and volumes begin with. Nobody else's may.
@@ -32,6 +34,8 @@ const DATAGRAMS_VARIABLE: &str = "SHEKARA_UDP";
 pub(super) const PROBES_VARIABLE: &str = "SHEKARA_PROBES";
 /// The variable of the proxy with the addresses of the pod's node, which the kubelet fills in; absent where there are no hooks.
 const NODE_VARIABLE: &str = "SHEKARA_NODE";
+/// The variable of the proxy with the user by whom the packet filter knows it; absent where it knows it by a mark.
+const USER_VARIABLE: &str = "SHEKARA_USER";
 /// The volume with the signed documents as they were last written beside the holdings.
 pub(super) const FILES_VOLUME: &str = "shekara-policy";
 
@@ -45,6 +49,23 @@ const NOBODY: u32 = 65532;
 /// How long the sidecar may take to its first document before the kubelet starts it again, in seconds.
 const START: u32 = 300;
 
+/// What container runtimes give to root, but for NET_RAW, which marks need: a container that may add nothing can keep it.
+const WITHOUT_NET_RAW: [&str; 13] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
 /// What admission needs to know to build the containers.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -54,6 +75,8 @@ pub struct Settings {
     pub pull_policy: String,
     /// The resources of each container, before they are fitted to the pod and its namespace.
     pub resources: ResourceRequirements,
+    /// Who sets the packet filter, and by what it knows the sidecar.
+    pub setting: Setting,
     /// What the namespace asks of containers.
     pub room: Room,
     /// What the sidecar logs.
@@ -80,9 +103,25 @@ pub struct Settings {
     pub datagrams: Vec<SocketAddr>,
 }
 
-/// The three containers, in their order. `asked` is what the kubelet asks the sidecar for.
-pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes) -> [Value; 3] {
-    [init(settings), proxy(settings, holdings, asked), verify(settings)]
+/// Our containers, in their order. `asked` is what the kubelet asks the sidecar for.
+pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes) -> Vec<Value> {
+    let rest = [proxy(settings, holdings, asked), verify(settings)];
+    match settings.setting {
+        Setting::Init => [init(settings)].into_iter().chain(rest).collect(),
+        Setting::Node | Setting::NodeByUser(_) => rest.into(),
+    }
+}
+
+/// What the node is asked for, where it sets the packet filter.
+pub(super) fn packet_filter(settings: &Settings) -> Option<PacketFilter> {
+    match settings.setting {
+        Setting::Init => None,
+        Setting::Node | Setting::NodeByUser(_) => Some(PacketFilter {
+            user: settings.setting.user(),
+            observe_until: settings.observe_until,
+            datagrams: settings.datagrams.clone(),
+        }),
+    }
 }
 
 /// The volume with the token, which only the proxy mounts.
@@ -102,7 +141,8 @@ pub(super) fn files_volume(holdings: &BTreeSet<String>) -> Value {
 }
 
 /// Whether a container of a pod is this one of ours. What the API server and its own admission add or settle is no difference,
-/// nor are the holdings, their documents and the probes, which an earlier call of the webhook may have seen otherwise.
+/// nor are the holdings, their documents and the probes, which an earlier call of the webhook may have seen otherwise, and the user that
+/// is drawn at each call.
 pub(super) fn same(container: &Value, ours: &Value) -> bool {
     canonical(container) == canonical(ours)
 }
@@ -116,7 +156,14 @@ fn init(settings: &Settings) -> Value {
 }
 
 fn proxy(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes) -> Value {
-    let mut container = base(settings, PROXY, "run", &root(&["NET_RAW"]));
+    let security = match settings.setting {
+        Setting::Init => root(&["NET_RAW"]),
+        Setting::Node => {
+            json!({"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false, "capabilities": {"drop": WITHOUT_NET_RAW}})
+        }
+        Setting::NodeByUser(user) => nobody(user.get()),
+    };
+    let mut container = base(settings, PROXY, "run", &security);
     let resolvers: Vec<String> = settings.resolvers.iter().map(ToString::to_string).collect();
     let stamps: Vec<String> = settings.stamps.iter().map(ToString::to_string).collect();
     let holdings: Vec<&str> = holdings.iter().map(String::as_str).collect();
@@ -155,6 +202,9 @@ fn proxy(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes) -> Va
     tell_observe(settings, &mut container);
     tell_datagrams(settings, &mut container);
     tell_probes(asked, &mut container);
+    if let Some(user) = settings.setting.user() {
+        tell(&mut container, USER_VARIABLE, &user.to_string());
+    }
     set(&mut container, "ports", json!([{"name": "shekara-metrics", "containerPort": PORT, "protocol": "TCP"}]));
     set(&mut container, "startupProbe", probe("exec", json!({"command": ["/shekara-sidecar", "ready"]}), 1, START));
     // no readiness probe: flows go on by the last document while the operator is away, so the pod stays in its Services
@@ -172,8 +222,7 @@ fn proxy(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes) -> Va
 }
 
 fn verify(settings: &Settings) -> Value {
-    let nobody = json!({"runAsUser": NOBODY, "runAsGroup": NOBODY, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}});
-    let mut container = base(settings, VERIFY, "verify", &nobody);
+    let mut container = base(settings, VERIFY, "verify", &nobody(NOBODY));
     set(&mut container, "terminationMessagePolicy", json!("FallbackToLogsOnError"));
     tell_observe(settings, &mut container);
     container
@@ -221,6 +270,10 @@ fn root(capabilities: &[&str]) -> Value {
     json!({"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false, "capabilities": {"drop": ["ALL"], "add": capabilities}})
 }
 
+fn nobody(user: u32) -> Value {
+    json!({"runAsUser": user, "runAsGroup": user, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}})
+}
+
 fn base(settings: &Settings, name: &str, command: &str, security: &Value) -> Value {
     let mut security = security.clone();
     set(&mut security, "privileged", json!(false));
@@ -255,8 +308,15 @@ fn canonical(container: &Value) -> Value {
         }
         without(fields, "volumeMounts", |mount| mount.get("mountPath").and_then(Value::as_str) == Some(API_TOKEN));
         let settled_by_us = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE, DATAGRAMS_VARIABLE];
-        let of_the_pod = [NODE_VARIABLE, PROBES_VARIABLE];
+        let of_the_pod = [NODE_VARIABLE, PROBES_VARIABLE, USER_VARIABLE];
         let changing = [&settled_by_us[..], &of_the_pod].concat();
+        if let Some(context) = fields.get_mut("securityContext").and_then(Value::as_object_mut) {
+            for identity in ["runAsUser", "runAsGroup"] {
+                if context.get(identity).and_then(Value::as_u64).is_some_and(|user| user >= u64::from(FIRST_USER)) {
+                    context.remove(identity);
+                }
+            }
+        }
         without(fields, "env", |variable| changing.iter().any(|name| variable.get("name").is_some_and(|found| found == name)));
     }
     container

@@ -7,12 +7,14 @@ use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use serde_json::{Map, Value, json};
 
-use super::containers::{FILES_VOLUME, RESERVED, Settings, containers, files_volume, same, token_volume};
-use super::forbidden;
+use super::containers::{FILES_VOLUME, RESERVED, Settings, containers, files_volume, packet_filter, same, token_volume};
 use super::probes::{self, Rewritten};
 use super::refusal::{Fault, Faults, Refusal};
 use super::resources::fitted;
+use super::setting::Setting;
+use super::{forbidden, restricted};
 use crate::{COVERED_LABEL, HOLDINGS_ANNOTATION};
+use shekara_policy::packet_filter::ANNOTATION;
 
 /// The capabilities that no application keeps: with the first two it could leave past the sidecar, with the third it could take
 /// them. The others stay, so that images which start as root and change their user run as before.
@@ -31,7 +33,7 @@ pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> 
     let settings = &Settings { resources: resources(settings, &spec, &annotations, &mut faults), ..settings.clone() };
     let ours = containers(settings, holdings, &asked);
     let standing = Standing::of(pod, &ours);
-    check(&spec, &standing, &mut faults);
+    check(&spec, &standing, settings.setting, &mut faults);
     faults.into_result(holdings)?;
 
     let mut edit = Edit::of(pod);
@@ -58,6 +60,11 @@ pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> 
     edit.object("/metadata/annotations");
     let names: Vec<&str> = holdings.iter().map(String::as_str).collect();
     edit.put("/metadata/annotations", HOLDINGS_ANNOTATION, json!(names.join(",")));
+    match packet_filter(settings) {
+        // what cannot be written would have to be a number that is none
+        Some(filter) => edit.put("/metadata/annotations", ANNOTATION, json!(filter.to_json().unwrap_or_default())),
+        None => edit.take("/metadata/annotations", ANNOTATION),
+    }
     edit.into_patch(pod).map_err(|problem| unreadable(holdings, problem))
 }
 
@@ -121,15 +128,17 @@ fn is_files(volume: &Value) -> bool {
     volume.get("name").is_some_and(|name| name == FILES_VOLUME) && *volume == files_volume(&holdings)
 }
 
-fn check(spec: &PodSpec, standing: &Standing, faults: &mut Faults) {
+fn check(spec: &PodSpec, standing: &Standing, setting: Setting, faults: &mut Faults) {
     forbidden::spec(spec, &[standing.token, standing.files], faults);
-    for (index, container) in spec.init_containers.iter().flatten().enumerate() {
-        if !standing.containers.contains(&index) {
-            forbidden::container(container, &format!("spec.initContainers[{index}]"), faults);
-        }
+    let before = spec.init_containers.iter().flatten().enumerate().filter(|(index, _)| !standing.containers.contains(index));
+    let before = before.map(|(index, container)| (format!("spec.initContainers[{index}]"), container));
+    let own = before
+        .chain(spec.containers.iter().enumerate().map(|(index, container)| (format!("spec.containers[{index}]"), container)));
+    for (path, container) in own.clone() {
+        forbidden::container(container, &path, faults);
     }
-    for (index, container) in spec.containers.iter().enumerate() {
-        forbidden::container(container, &format!("spec.containers[{index}]"), faults);
+    if let Some(user) = setting.user() {
+        restricted::containers(spec, own, user, faults);
     }
 }
 
@@ -224,6 +233,15 @@ impl Edit {
     fn put(&mut self, path: &str, name: &str, value: Value) {
         let name = name.replace('~', "~0").replace('/', "~1");
         self.add(&format!("{path}/{name}"), value);
+    }
+
+    /// Removes a member of an object where it is there.
+    fn take(&mut self, path: &str, name: &str) {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        let path = format!("{path}/{name}");
+        if self.pod.pointer(&path).is_some() {
+            self.remove(&path);
+        }
     }
 
     fn add(&mut self, path: &str, value: Value) {

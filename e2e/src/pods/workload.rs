@@ -38,6 +38,7 @@ pub struct Workload {
     init_containers: Vec<Value>,
     host_aliases: Vec<Value>,
     restart: &'static str,
+    security: Value,
 }
 
 impl Workload {
@@ -51,6 +52,7 @@ impl Workload {
             init_containers: vec![],
             host_aliases: vec![],
             restart: "Always",
+            security: json!({}),
         }
     }
 
@@ -96,6 +98,19 @@ impl Workload {
         self
     }
 
+    /// That PodSecurity `restricted` admits: as this user, without a capability, and without a way to any.
+    #[must_use]
+    pub fn restricted(mut self, user: u32) -> Self {
+        let strict = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+        for container in self.containers.iter_mut().chain(&mut self.init_containers) {
+            if let Some(fields) = container.as_object_mut() {
+                fields.insert("securityContext".into(), strict.clone());
+            }
+        }
+        self.security = json!({"runAsNonRoot": true, "runAsUser": user, "seccompProfile": {"type": "RuntimeDefault"}});
+        self
+    }
+
     /// That runs to its end once.
     #[must_use]
     pub fn once(mut self) -> Self {
@@ -113,6 +128,7 @@ impl Workload {
                 "initContainers": self.init_containers,
                 "hostAliases": self.host_aliases,
                 "restartPolicy": self.restart,
+                "securityContext": self.security,
                 // clients that only sleep do not hear SIGTERM
                 "terminationGracePeriodSeconds": 1,
                 "automountServiceAccountToken": false,

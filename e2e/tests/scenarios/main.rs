@@ -29,6 +29,7 @@ mod observe;
 mod other_protocols;
 mod over_ipv6;
 mod peers;
+mod pod_security;
 mod resources;
 mod restarts;
 mod revocation;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         scenario("init_container", World, init_container::run),
         scenario("kinds_of_workload", World, kinds_of_workload::run),
         scenario("stock_images", World, stock_images::run),
+        scenario("pod_security", World, pod_security::run),
         scenario("running_pod", World, running_pod::run),
         scenario("carve_out", World, carve_out::run),
         scenario("adversary", World, adversary::run),

@@ -21,16 +21,22 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     scenario.standard().await?;
     scenario.recipient("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}])).await?;
     scenario.holding(&["clinic"]).await?;
+    let servers = serve_covered(scenario).await?;
+    scenario.enforcing(i64::try_from(SERVERS.len())?).await?;
+    let control = start(scenario, "nginx", 80, Cover::Free).await?;
+    let covered = servers.first().context("there is no server")?;
+    as_any_user(scenario, covered, &control).await
+}
+
+/// The servers as covered pods, each of which serves and has changed its user.
+pub(super) async fn serve_covered(scenario: &Scenario) -> Result<Vec<Client>> {
     let started = try_join_all(SERVERS.map(|(image, port, _)| start(scenario, image, port, Cover::Covered)));
     let (servers, client) = futures::future::try_join(started, scenario.client("client", Cover::Free)).await?;
     for ((image, _, user), server) in SERVERS.iter().zip(&servers) {
         serves(image, server, &client).await.with_context(|| format!("{image} does not serve"))?;
         changed_user(server, user).await?;
     }
-    scenario.enforcing(i64::try_from(SERVERS.len())?).await?;
-    let control = start(scenario, "nginx", 80, Cover::Free).await?;
-    let covered = servers.first().context("there is no server")?;
-    as_any_user(scenario, covered, &control).await
+    Ok(servers)
 }
 
 async fn start(scenario: &Scenario, image: &str, port: u16, cover: Cover) -> Result<Client> {

@@ -5,6 +5,7 @@ mod closing;
 mod coverage;
 mod flows;
 mod inbound;
+mod missed;
 pub(super) mod restart;
 mod said;
 mod status;
@@ -171,8 +172,10 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
         Some(at_once) if protected => restarts.look(&holding, at_once, &survey, &pods, now).await,
         _ => None,
     };
+    let of_it: Vec<&PodSummary> = pods.iter().copied().filter(|pod| pod.is_of(&holding)).collect();
+    let replaced = missed::replace(&context.client, &of_it, now).await;
     let settled = narrowing::next_change(subject.held(), now).map(|settled| until(settled, now));
-    let next = [next_change(&compiled.document, &holding.spec, now), settled, loading, restarted].into_iter().flatten().min();
+    let next = [next_change(&compiled.document, &holding.spec, now), settled, loading, restarted, replaced].into_iter().flatten().min();
     Ok(next.map_or(Visited::Done, Visited::Again))
 }
 

@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use rstest::rstest;
 
 use super::*;
@@ -10,6 +12,7 @@ fn settings() -> Settings {
         image: "registry.example/shekara-sidecar@sha256:1".into(),
         pull_policy: "IfNotPresent".into(),
         resources: serde_json::from_value(json!({"limits": {"memory": "48Mi"}, "requests": {"memory": "48Mi"}})).unwrap(),
+        setting: Setting::Init,
         room: Room::default(),
         log: "info".into(),
         policy_api: "shekara-policy.shekara-system.svc.cluster.local:8443".into(),
@@ -363,4 +366,96 @@ fn set(object: &mut Value, pointer: &str, value: Value) {
         Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
         parent => parent[key] = value,
     }
+}
+
+fn drawn(user: u32) -> Setting {
+    Setting::NodeByUser(NonZeroU32::new(user).unwrap())
+}
+
+fn set_by(setting: Setting, pod: &Value) -> Result<Value, Refusal> {
+    let mut after = pod.clone();
+    let patch = inject(pod, &holdings(&["faces"]), &Settings { setting, ..settings() })?;
+    json_patch::patch(&mut after, &patch).unwrap();
+    Ok(after)
+}
+
+fn restricted() -> Value {
+    let context = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}});
+    json!({
+        "metadata": {"name": "web", "namespace": "cameras"},
+        "spec": {
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "initContainers": [{"name": "migrate", "image": "postgres", "securityContext": context}],
+            "containers": [{"name": "app", "image": "nginx", "securityContext": context}]
+        }
+    })
+}
+
+#[test]
+fn where_the_node_sets_the_packet_filter_no_container_adds_a_capability() {
+    let pod = set_by(Setting::Node, &bare()).unwrap();
+    assert_eq!(names(&pod, "initContainers"), [PROXY, VERIFY, "migrate"]);
+    assert_eq!(pod["metadata"]["annotations"]["shekara.dev/packet-filter"], "{}");
+    let context = &pod["spec"]["initContainers"][0]["securityContext"];
+    assert!(context["capabilities"].get("add").is_none() && context["runAsUser"] == 0, "{context}");
+    let dropped: Vec<&str> =
+        context["capabilities"]["drop"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(dropped.contains(&"SETUID") && !dropped.contains(&"NET_RAW") && !dropped.contains(&"ALL"), "{dropped:?}");
+    assert_eq!(set_by(Setting::Node, &pod).unwrap(), pod);
+}
+
+#[test]
+fn the_node_is_told_of_endpoints_and_of_the_end_of_observing() {
+    let observing = Settings {
+        setting: Setting::Node,
+        observe_until: Some("2026-12-01T00:00:00Z".parse().unwrap()),
+        datagrams: vec!["192.0.2.40:5000".parse().unwrap()],
+        ..settings()
+    };
+    let mut pod = bare();
+    json_patch::patch(&mut pod, &inject(&bare(), &holdings(&["faces"]), &observing).unwrap()).unwrap();
+    assert_eq!(
+        pod["metadata"]["annotations"]["shekara.dev/packet-filter"],
+        r#"{"observeUntil":"2026-12-01T00:00:00Z","datagrams":["192.0.2.40:5000"]}"#
+    );
+}
+
+#[test]
+fn in_a_restricted_namespace_the_sidecar_is_a_user_of_its_own() {
+    let pod = set_by(drawn(1_900_000_000), &restricted()).unwrap();
+    assert_eq!(names(&pod, "initContainers"), [PROXY, VERIFY, "migrate"]);
+    assert_eq!(pod["metadata"]["annotations"]["shekara.dev/packet-filter"], r#"{"user":1900000000}"#);
+    let proxy = &pod["spec"]["initContainers"][0];
+    let context = &proxy["securityContext"];
+    assert!(context["runAsUser"] == 1_900_000_000 && context["runAsNonRoot"] == true, "{context}");
+    assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
+    assert!(proxy["env"].as_array().unwrap().contains(&json!({"name": "SHEKARA_USER", "value": "1900000000"})));
+    // whoever copies a covered pod, with a user whom he knows, gets another one
+    let again = set_by(drawn(2_000_000_000), &pod).unwrap();
+    assert_eq!(again["spec"]["initContainers"][0]["securityContext"]["runAsUser"], 2_000_000_000);
+    assert_eq!(again["metadata"]["annotations"]["shekara.dev/packet-filter"], r#"{"user":2000000000}"#);
+    assert_eq!(names(&again, "initContainers"), [PROXY, VERIFY, "migrate"]);
+}
+
+#[rstest]
+#[case::the_pod_is_the_user("/spec/securityContext/runAsUser", json!(1_900_000_000), "spec.securityContext.runAsUser")]
+#[case::a_container_is_the_user("/spec/containers/0/securityContext/runAsUser", json!(1_900_000_000), "spec.containers[0].securityContext.runAsUser")]
+#[case::setuid_files("/spec/containers/0/securityContext/allowPrivilegeEscalation", json!(true), "allowPrivilegeEscalation")]
+#[case::capabilities("/spec/initContainers/0/securityContext/capabilities", json!({}), "spec.initContainers[0].securityContext.capabilities.drop")]
+#[case::one_too_many("/spec/containers/0/securityContext/capabilities/add", json!(["SETUID"]), "capabilities.add[0]")]
+#[case::root("/spec/securityContext/runAsNonRoot", json!(false), "spec.containers[0].securityContext.runAsNonRoot")]
+fn in_a_restricted_namespace_no_container_can_become_that_user(#[case] path: &str, #[case] value: Value, #[case] field: &str) {
+    let mut pod = restricted();
+    let operation = json!([{"op": "add", "path": path, "value": value}]);
+    json_patch::patch(&mut pod, &serde_json::from_value::<Patch>(operation).unwrap()).unwrap();
+    let refusal = set_by(drawn(1_900_000_000), &pod).unwrap_err().to_string();
+    assert!(refusal.contains(field), "{refusal}");
+}
+
+#[test]
+fn a_pod_that_sets_its_own_packet_filter_asks_nothing_of_the_node() {
+    let mut pod = bare();
+    pod["metadata"]["annotations"]["shekara.dev/packet-filter"] = json!("{}");
+    let pod = set_by(Setting::Init, &pod).unwrap();
+    assert!(pod["metadata"]["annotations"].get("shekara.dev/packet-filter").is_none());
 }

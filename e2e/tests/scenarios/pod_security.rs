@@ -1,0 +1,83 @@
+//! Namespaces whose PodSecurity forbids the capabilities that a packet filter and its one way out need: there the node sets it, and in
+//! `restricted` ones the sidecar is known by a user of its own. The border is the same, and stock servers run behind it.
+//!
+//! Closes 9, 10 and 12 of the threat model for such namespaces.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
+use shekara_e2e::pods::Client;
+use shekara_e2e::pods::workload::{Cover, Workload};
+use shekara_e2e::scenario::{Border, Scenario};
+use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
+
+use crate::stock_images;
+
+/// The user of applications in a restricted namespace.
+const USER: u32 = 1000;
+
+pub(super) async fn run(scenario: &Scenario) -> Result<()> {
+    scenario.standard().await?;
+    scenario.recipient("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}])).await?;
+    scenario.holding(&["clinic"]).await?;
+
+    enforce(scenario, "baseline").await?;
+    let border = Border {
+        covered: scenario.client_in_time("covered", Cover::Covered).await?,
+        free: scenario.client("free", Cover::Free).await?,
+    };
+    no_container_sets_it(&border.covered).await?;
+    border.stands(scenario.world()?).await.context("baseline")?;
+    stock_images::serve_covered(scenario).await.context("stock servers")?;
+
+    enforce(scenario, "restricted").await?;
+    let start = async |name: &str, cover| scenario.start(&scenario.client_manifest(name, cover)?.restricted(USER)).await;
+    let border = Border { covered: start("restricted", Cover::Covered).await?, free: start("free-restricted", Cover::Free).await? };
+    no_container_sets_it(&border.covered).await?;
+    border.stands(scenario.world()?).await.context("restricted")?;
+    as_the_sidecar(scenario, &border).await?;
+    scenario.enforcing(6).await.map(drop)
+}
+
+/// Has the namespace enforce a level, which is seen to be in force by what it refuses.
+async fn enforce(scenario: &Scenario, level: &str) -> Result<()> {
+    let label = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}});
+    let namespaces: Api<Namespace> = Api::all(scenario.kube.clone());
+    namespaces.patch(&scenario.namespace, &PatchParams::default(), &Patch::Merge(&label)).await?;
+    let mut container = scenario.client_container("client", &["sleep", "infinity"])?;
+    container["securityContext"] = json!({"capabilities": {"add": ["NET_ADMIN"]}});
+    let pod = Workload::new("able", Cover::Free).container(container).pod()?;
+    match scenario.api::<Pod>().create(&PostParams { dry_run: true, ..PostParams::default() }, &pod).await {
+        Err(kube::Error::Api(status)) if status.message.contains(&format!("violates PodSecurity \"{level}")) => Ok(()),
+        Err(error) => Err(error).context("the pod is refused for another reason"),
+        Ok(_) => bail!("PodSecurity {level} is not in force"),
+    }
+}
+
+async fn no_container_sets_it(covered: &Client) -> Result<()> {
+    let spec = covered.object().await?.spec.context("the pod has no spec")?;
+    let names: Vec<String> = spec.init_containers.unwrap_or_default().into_iter().map(|container| container.name).collect();
+    ensure!(names == ["shekara-proxy", "shekara-verify"], "the first containers are {names:?}");
+    Ok(())
+}
+
+/// An application that tries to become the user of the sidecar does not.
+async fn as_the_sidecar(scenario: &Scenario, border: &Border) -> Result<()> {
+    let world = scenario.world()?;
+    let ads = world.hosts.get(ADS)?.any_v4()?;
+    let spec = border.covered.object().await?.spec.context("the pod has no spec")?;
+    let proxy = spec.init_containers.unwrap_or_default().into_iter().next().context("the pod has no proxy")?;
+    let user = proxy.security_context.and_then(|context| context.run_as_user).context("the proxy has no user")?;
+    let dial = format!(
+        "import os, socket, sys\ntry:\n    os.setresuid({user}, {user}, {user})\nexcept PermissionError:\n    pass\n\
+         s = socket.create_connection(('{ads}', 80), 5)\ns.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\nsys.exit(0 if s.recv(1) else 1)\n"
+    );
+    let attempts = [Attempt::new("TCP as the sidecar's user", &["python3", "-c", &dial], Arrival::Packet(ads, "tcp"))];
+    for outcome in all_closed(&world.sniffer, &border.covered, &border.free, &attempts).await? {
+        outcome.failure()?;
+    }
+    Ok(())
+}
