@@ -101,6 +101,8 @@ class Operator(unittest.TestCase):
             "SHEKARA_SIDECAR_RESOURCES": '{"limits":{"memory":"128Mi"},"requests":{"cpu":1,"memory":"64Mi"}}',
             "SHEKARA_SIDECAR_LOG": "debug",
             "SHEKARA_SIDECAR_LIMITS": '{"associations":100,"flows":1000,"halfOpen":200,"helloBytes":8192,"helloSeconds":5,"labelBytesPerHour":1000,"labelsPerHour":50,"questions":64}',
+            "SHEKARA_FILTER": "Auto",
+            "SHEKARA_POD_SECURITY": "baseline",
             "SHEKARA_CHECKPOINT_INTERVAL": "60",
             "SHEKARA_DOCUMENT_KEY_AGE": "86400",
             "SHEKARA_AUTHORITY_AGE": "864000",
@@ -141,7 +143,7 @@ class Operator(unittest.TestCase):
             self.assertLessEqual(service["spec"]["selector"].items(), labels.items())
 
     def test_every_right_has_its_reason(self):
-        for path in ("operator/rbac.yaml", "roles.yaml"):
+        for path in ("operator/rbac.yaml", "node/rbac.yaml", "roles.yaml"):
             lines = (CHART / "templates" / path).read_text().splitlines()
             rules = [number for number, line in enumerate(lines) if line.startswith("- apiGroups:")]
             self.assertTrue(rules)
@@ -167,6 +169,35 @@ class Operator(unittest.TestCase):
                 self.assertEqual(rule["resourceNames"], ["shekara-tls", "shekara-keys"])
             if rule["resources"] == ["mutatingwebhookconfigurations"]:
                 self.assertEqual(rule["resourceNames"], ["zz-shekara-sidecar-injector"])
+
+
+class Node(unittest.TestCase):
+    """What sets packet filters where containers may not."""
+
+    def test_nothing_is_on_the_nodes_where_pods_set_their_own(self):
+        self.assertEqual(objects("minimal", "DaemonSet"), [])
+        rules = named("minimal", "ClusterRole", "shekara-operator")["rules"]
+        self.assertNotIn("delete", [verb for rule in rules if rule.get("resources") == ["pods"] for verb in rule["verbs"]])
+        self.assertNotIn("packet-filter", named("minimal", "ValidatingAdmissionPolicy", "shekara-covered-pods")["spec"]["variables"][2]["expression"])
+
+    def test_it_writes_two_folders_of_the_node_and_has_no_capability(self):
+        pod = named("full", "DaemonSet", "shekara-node")["spec"]["template"]["spec"]
+        self.assertEqual([volume["hostPath"]["path"] for volume in pod["volumes"]], ["/var/lib/networks", "/var/lib/plugins"])
+        for container in pod["initContainers"] + pod["containers"]:
+            expected = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+            self.assertEqual(container["securityContext"], expected)
+            self.assertEqual(container["resources"], {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}})
+        self.assertEqual(pod["initContainers"][0]["command"], ["/shekara-sidecar", "install", "/host/plugins"])
+        self.assertEqual((pod["priorityClassName"], pod["nodeSelector"], pod["tolerations"]), ("nodes", {"cameras": "true"}, [{"key": "cameras"}]))
+        for name in ("hostNetwork", "hostPID", "hostIPC"):
+            self.assertNotIn(name, pod)
+
+    def test_the_operator_deletes_no_pod_but_those_that_their_node_missed(self):
+        rules = named("full", "ClusterRole", "shekara-operator")["rules"]
+        self.assertIn("delete", [verb for rule in rules if rule.get("resources") == ["pods"] for verb in rule["verbs"]])
+        policy = named("full", "ValidatingAdmissionPolicy", "shekara-replaced")["spec"]
+        for part in ("shekara.dev/covered", "shekara.dev/packet-filter", "shekara-verify", "exitCode"):
+            self.assertIn(part, policy["validations"][0]["expression"])
 
 
 class Monitoring(unittest.TestCase):
