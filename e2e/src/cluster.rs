@@ -51,6 +51,15 @@ pub async fn program(name: &str, arguments: &[&str]) -> Result<String> {
     Ok(said)
 }
 
+/// Runs helm on the operator's namespace and gives what it prints.
+///
+/// # Errors
+/// As [`program`].
+pub async fn helm(arguments: &[&str]) -> Result<String> {
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--namespace", OPERATOR_NAMESPACE]).collect();
+    program("helm", &arguments).await
+}
+
 /// The Deployment of the operator.
 ///
 /// # Errors

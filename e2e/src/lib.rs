@@ -21,6 +21,7 @@ pub mod live;
 pub mod measure;
 pub mod operator_metrics;
 pub mod people;
+pub mod pod_security;
 pub mod pods;
 pub mod random_object;
 pub mod records;

@@ -3,14 +3,11 @@
 //!
 //! Closes 9, 10 and 12 of the threat model for such namespaces.
 
-use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
 use shekara_e2e::pods::Client;
-use shekara_e2e::pods::workload::{Cover, Workload};
+use shekara_e2e::pods::workload::Cover;
 use shekara_e2e::scenario::{Border, Scenario};
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
 
@@ -24,7 +21,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     scenario.recipient("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}])).await?;
     scenario.holding(&["clinic"]).await?;
 
-    enforce(scenario, "baseline").await?;
+    scenario.enforce_pod_security("baseline").await?;
     let border = Border {
         covered: scenario.client_in_time("covered", Cover::Covered).await?,
         free: scenario.client("free", Cover::Free).await?,
@@ -33,28 +30,14 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     border.stands(scenario.world()?).await.context("baseline")?;
     stock_images::serve_covered(scenario).await.context("stock servers")?;
 
-    enforce(scenario, "restricted").await?;
+    scenario.enforce_pod_security("restricted").await?;
     let start = async |name: &str, cover| scenario.start(&scenario.client_manifest(name, cover)?.restricted(USER)).await;
-    let border = Border { covered: start("restricted", Cover::Covered).await?, free: start("free-restricted", Cover::Free).await? };
+    let border =
+        Border { covered: start("restricted", Cover::Covered).await?, free: start("free-restricted", Cover::Free).await? };
     no_container_sets_it(&border.covered).await?;
     border.stands(scenario.world()?).await.context("restricted")?;
     as_the_sidecar(scenario, &border).await?;
     scenario.enforcing(6).await.map(drop)
-}
-
-/// Has the namespace enforce a level, which is seen to be in force by what it refuses.
-async fn enforce(scenario: &Scenario, level: &str) -> Result<()> {
-    let label = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}});
-    let namespaces: Api<Namespace> = Api::all(scenario.kube.clone());
-    namespaces.patch(&scenario.namespace, &PatchParams::default(), &Patch::Merge(&label)).await?;
-    let mut container = scenario.client_container("client", &["sleep", "infinity"])?;
-    container["securityContext"] = json!({"capabilities": {"add": ["NET_ADMIN"]}});
-    let pod = Workload::new("able", Cover::Free).container(container).pod()?;
-    match scenario.api::<Pod>().create(&PostParams { dry_run: true, ..PostParams::default() }, &pod).await {
-        Err(kube::Error::Api(status)) if status.message.contains(&format!("violates PodSecurity \"{level}")) => Ok(()),
-        Err(error) => Err(error).context("the pod is refused for another reason"),
-        Ok(_) => bail!("PodSecurity {level} is not in force"),
-    }
 }
 
 async fn no_container_sets_it(covered: &Client) -> Result<()> {

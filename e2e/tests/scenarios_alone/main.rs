@@ -4,6 +4,7 @@
 mod counts;
 mod idle;
 mod keys_rotated;
+mod node_agent;
 mod operator_stopped;
 mod random_objects;
 mod signed_documents;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         scenario("operator_stopped", Own, operator_stopped::run),
         scenario("signed_documents", Own, signed_documents::run),
         scenario("keys_rotated", Own, keys_rotated::run),
+        scenario("node_agent", Own, node_agent::run),
         // the last: it installs anew at its end
         scenario("uninstall", Own, uninstall::run),
     ])

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
-use shekara_e2e::cluster::{OPERATOR_NAMESPACE, RELEASE, program};
+use shekara_e2e::cluster::{RELEASE, helm};
 use shekara_e2e::environment::source_tree;
 use shekara_e2e::pods::START;
 use shekara_e2e::pods::workload::Cover;
@@ -26,11 +26,6 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     install(scenario, &values).await?;
     without.context("after the uninstall")?;
     anew(scenario).await
-}
-
-async fn helm(arguments: &[&str]) -> Result<String> {
-    let arguments: Vec<&str> = arguments.iter().copied().chain(["--namespace", OPERATOR_NAMESPACE]).collect();
-    program("helm", &arguments).await
 }
 
 /// Installs the chart of this source tree with the values that were there.

@@ -175,7 +175,8 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let of_it: Vec<&PodSummary> = pods.iter().copied().filter(|pod| pod.is_of(&holding)).collect();
     let replaced = missed::replace(&context.client, &of_it, now).await;
     let settled = narrowing::next_change(subject.held(), now).map(|settled| until(settled, now));
-    let next = [next_change(&compiled.document, &holding.spec, now), settled, loading, restarted, replaced].into_iter().flatten().min();
+    let next =
+        [next_change(&compiled.document, &holding.spec, now), settled, loading, restarted, replaced].into_iter().flatten().min();
     Ok(next.map_or(Visited::Done, Visited::Again))
 }
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DeleteParams, Preconditions};
-use k8s_openapi::api::core::v1::Pod;
 use shekara_policy::packet_filter::ANNOTATION;
 use tracing::{info, warn};
 
