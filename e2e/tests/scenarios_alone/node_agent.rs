@@ -85,7 +85,7 @@ async fn agents(scenario: &Scenario, run: bool) -> Result<()> {
         let list = pods.list(&ListParams::default().labels("app.kubernetes.io/component=node")).await?.items;
         let ready = list.iter().filter(|pod| is_ready(pod)).count();
         let done = if run { ready > 0 && ready == list.len() } else { list.is_empty() };
-        Ok(Seen::some_or(done.then_some(()), list.iter().map(ResourceExt::name_any).collect::<Vec<_>>()))
+        Ok(Seen::some_or(done.then_some(()), list.iter().map(|pod| pod.name_any()).collect::<Vec<_>>()))
     })
     .await
 }
