@@ -16,4 +16,4 @@ pub use files::{ENTRY, file_name};
 pub use inject::inject;
 pub use refusal::{Fault, Refusal};
 pub use resources::Room;
-pub use setting::{FIRST_USER, LAST_USER, Level, Setting, Wanted, user};
+pub use setting::{Level, SIDECAR_USER, Setting, Wanted};

@@ -25,11 +25,10 @@ use kube::api::{Api, ListParams};
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use kube::{Client, ResourceExt as _};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use shekara_crds::cover::{self, NoSuchHolding};
-use shekara_crds::injection::{Level, Refusal, Room, Setting, Settings, inject, user};
+use shekara_crds::injection::{Level, Refusal, Room, Setting, Settings, inject};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION, DataHolding};
 use shekara_policy::PolicyDocument;
@@ -119,8 +118,6 @@ enum AdmissionError {
     NoDocument(String),
     #[error("what the LimitRanges and ResourceQuotas of the namespace ask cannot be read: {0}")]
     Room(#[source] Box<kube::Error>),
-    #[error("the kernel gives no random bytes")]
-    Random,
     #[error("what the volumes of the pod lead to cannot be read: {0}")]
     Volumes(#[source] Box<kube::Error>),
     #[error("the answer cannot be written: {0}")]
@@ -302,14 +299,6 @@ impl Admission {
         Ok(Room { limit_ranges: ranges.items, quotas: quotas.items })
     }
 
-    /// Who sets the packet filter of a new pod in a namespace with these labels.
-    fn setting(&self, labels: &BTreeMap<String, String>) -> Result<Setting, AdmissionError> {
-        let mut random = [0; 4];
-        SystemRandom::new().fill(&mut random).map_err(|_| AdmissionError::Random)?;
-        let level = Level::of(labels, self.config.pod_security);
-        Ok(Setting::of(self.config.filter, level, user(u32::from_ne_bytes(random))))
-    }
-
     fn settings(
         &self,
         arriving: &Arriving<'_>,
@@ -329,7 +318,7 @@ impl Admission {
         Ok(Settings {
             image: config.sidecar_image.clone(),
             pull_policy: config.sidecar_pull_policy.clone(),
-            setting: self.setting(arriving.labels)?,
+            setting: Setting::of(config.filter, Level::of(arriving.labels, config.pod_security)),
             resources: config.sidecar_resources.clone(),
             room,
             log: config.sidecar_log.clone(),

@@ -11,9 +11,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use shekara_policy::probes::{Ask, HOOK, Probe, Probes};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
+use crate::carve_out::as_anybody;
 use crate::config::ConfigError;
 use crate::context::Context;
 
@@ -85,8 +86,10 @@ impl Asked<'_> {
     }
 
     async fn once(&self, to: SocketAddr) -> Result<(), ProbeError> {
-        // no mark: a connection of this socket can lead nowhere but into the pod itself
-        let stream = TcpStream::connect(to).await.map_err(|_| ProbeError::Closed)?;
+        // as anybody: a connection of this socket can lead nowhere but into the pod itself
+        let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let socket = socket.and_then(|socket| as_anybody(&socket).map(|()| socket)).map_err(|_| ProbeError::Closed)?;
+        let stream = socket.connect(to).await.map_err(|_| ProbeError::Closed)?;
         match &self.probe.ask {
             Ask::Tcp {} => Ok(()),
             Ask::Grpc { service } => grpc::check(stream, to, service).await,

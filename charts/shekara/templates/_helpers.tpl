@@ -98,18 +98,12 @@ matchExpressions:
   expression: variables.annotations[?"shekara.dev/packet-filter"].orValue("{}")
 - name: knownByUser
   expression: >-
-    variables.placed && variables.byNode && size(variables.user) == 1 && variables.user[0].matches("^[0-9]{10}$") &&
-    int(variables.user[0]) >= 1879048192 && (variables.asked.startsWith("{\"user\":" + variables.user[0] + "}") ||
-    variables.asked.startsWith("{\"user\":" + variables.user[0] + ",")) &&
-    variables.first[variables.at].?securityContext.runAsUser.orValue(-1) == int(variables.user[0]) &&
+    variables.placed && variables.byNode && variables.user == ["{{ include "shekara.sidecarUser" . }}"] &&
+    (variables.asked.startsWith("{\"user\":{{ include "shekara.sidecarUser" . }}}") || variables.asked.startsWith("{\"user\":{{ include "shekara.sidecarUser" . }},")) &&
+    variables.first[variables.at].?securityContext.runAsUser.orValue(-1) == {{ include "shekara.sidecarUser" . }} &&
     variables.first[variables.at].?securityContext.capabilities.drop.orValue([]) == ["ALL"] &&
-    object.spec.?securityContext.runAsUser.orValue(-1) != int(variables.user[0]) &&
     (object.spec.containers + variables.first).all(container, container.name == "shekara-proxy" || (
-    container.?securityContext.runAsUser.orValue(-1) != int(variables.user[0]) &&
-    !container.?securityContext.allowPrivilegeEscalation.orValue(true) &&
-    container.?securityContext.capabilities.drop.orValue([]).exists(name, name == "ALL") &&
-    container.?securityContext.capabilities.add.orValue([]).all(name, name == "NET_BIND_SERVICE") &&
-    container.?securityContext.runAsNonRoot.orValue(object.spec.?securityContext.runAsNonRoot.orValue(false))))
+    {{- include "shekara.isAnotherUser" . | nindent 4 }}))
 - name: knownByMark
   expression: >-
     size(variables.user) == 0 && (!variables.byNode || !(variables.asked.contains("user") || variables.asked.contains("\\")))
@@ -177,6 +171,19 @@ matchExpressions:
 (container.?securityContext.capabilities.drop.orValue([]).exists(name, name == "ALL") ||
 ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"].all(name, container.?securityContext.capabilities.drop.orValue([]).exists(dropped, dropped == name))) &&
 container.?securityContext.capabilities.add.orValue([]).all(added, added in ["AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "SYS_NICE", "SYS_RESOURCE"])
+{{- end }}
+
+{{/* The user by whom packet filters know sidecars that may set no mark (crds/src/injection/setting.rs). */}}
+{{- define "shekara.sidecarUser" -}}
+65533
+{{- end }}
+
+{{/* CEL, of a variable `container` of a pod whose sidecar is known by its user: it says that it is another one, and cannot become that one. */}}
+{{- define "shekara.isAnotherUser" -}}
+!([0, {{ include "shekara.sidecarUser" . }}].exists(user, user == container.?securityContext.runAsUser.orValue(object.spec.?securityContext.runAsUser.orValue(0)))) &&
+!container.?securityContext.allowPrivilegeEscalation.orValue(true) &&
+container.?securityContext.capabilities.drop.orValue([]).exists(name, name == "ALL") &&
+container.?securityContext.capabilities.add.orValue([]).all(name, name == "NET_BIND_SERVICE")
 {{- end }}
 
 {{/* CEL, of a variable `volume`: it has a token by which its holder speaks for the sidecar. */}}

@@ -15,7 +15,7 @@ use shekara_policy::signed::{Fingerprint, Stamp};
 
 use super::files::{ENTRY, file_name};
 use super::resources::Room;
-use super::setting::{FIRST_USER, Setting};
+use super::setting::{SIDECAR_USER, Setting};
 use crate::pods::{HOLDINGS_VARIABLE, INIT, OBSERVE_VARIABLE, PROXY, VERIFY};
 
 /// What the names of our containers and volumes begin with. Nobody else's may.
@@ -108,7 +108,7 @@ pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>, asked
     let rest = [proxy(settings, holdings, asked), verify(settings)];
     match settings.setting {
         Setting::Init => [init(settings)].into_iter().chain(rest).collect(),
-        Setting::Node | Setting::NodeByUser(_) => rest.into(),
+        Setting::Node | Setting::NodeByUser => rest.into(),
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>, asked
 pub(super) fn packet_filter(settings: &Settings) -> Option<PacketFilter> {
     match settings.setting {
         Setting::Init => None,
-        Setting::Node | Setting::NodeByUser(_) => Some(PacketFilter {
+        Setting::Node | Setting::NodeByUser => Some(PacketFilter {
             user: settings.setting.user(),
             observe_until: settings.observe_until,
             datagrams: settings.datagrams.clone(),
@@ -141,8 +141,7 @@ pub(super) fn files_volume(holdings: &BTreeSet<String>) -> Value {
 }
 
 /// Whether a container of a pod is this one of ours. What the API server and its own admission add or settle is no difference,
-/// nor are the holdings, their documents and the probes, which an earlier call of the webhook may have seen otherwise, and the user that
-/// is drawn at each call.
+/// nor are the holdings, their documents and the probes, which an earlier call of the webhook may have seen otherwise.
 pub(super) fn same(container: &Value, ours: &Value) -> bool {
     canonical(container) == canonical(ours)
 }
@@ -161,7 +160,7 @@ fn proxy(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes) -> Va
         Setting::Node => {
             json!({"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false, "capabilities": {"drop": WITHOUT_NET_RAW}})
         }
-        Setting::NodeByUser(user) => nobody(user.get()),
+        Setting::NodeByUser => nobody(SIDECAR_USER),
     };
     let mut container = base(settings, PROXY, "run", &security);
     let resolvers: Vec<String> = settings.resolvers.iter().map(ToString::to_string).collect();
@@ -308,15 +307,8 @@ fn canonical(container: &Value) -> Value {
         }
         without(fields, "volumeMounts", |mount| mount.get("mountPath").and_then(Value::as_str) == Some(API_TOKEN));
         let settled_by_us = [HOLDINGS_VARIABLE, DOCUMENTS_VARIABLE, KEY_SET_VARIABLE, OBSERVE_VARIABLE, DATAGRAMS_VARIABLE];
-        let of_the_pod = [NODE_VARIABLE, PROBES_VARIABLE, USER_VARIABLE];
+        let of_the_pod = [NODE_VARIABLE, PROBES_VARIABLE];
         let changing = [&settled_by_us[..], &of_the_pod].concat();
-        if let Some(context) = fields.get_mut("securityContext").and_then(Value::as_object_mut) {
-            for identity in ["runAsUser", "runAsGroup"] {
-                if context.get(identity).and_then(Value::as_u64).is_some_and(|user| user >= u64::from(FIRST_USER)) {
-                    context.remove(identity);
-                }
-            }
-        }
         without(fields, "env", |variable| changing.iter().any(|name| variable.get("name").is_some_and(|found| found == name)));
     }
     container

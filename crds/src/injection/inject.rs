@@ -137,8 +137,8 @@ fn check(spec: &PodSpec, standing: &Standing, setting: Setting, faults: &mut Fau
     for (path, container) in own.clone() {
         forbidden::container(container, &path, faults);
     }
-    if let Some(user) = setting.user() {
-        restricted::containers(spec, own, user, faults);
+    if setting == Setting::NodeByUser {
+        restricted::containers(spec, own, faults);
     }
 }
 

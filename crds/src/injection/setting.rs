@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 /// The label of a namespace with the level of PodSecurity that is enforced there (pod security admission, `k8s.io/pod-security-admission`).
 const LEVEL_LABEL: &str = "pod-security.kubernetes.io/enforce";
 
-/// The first of the users by whom packet filters know sidecars. No image can have been made for one: which it is, is drawn for each pod.
-pub const FIRST_USER: u32 = 1_879_048_192;
-
-/// The last of them: beyond it are numbers that the API server takes for none.
-pub const LAST_USER: u32 = 2_147_483_647;
+/// The user by whom packet filters know sidecars that may set no mark. Every container of such a pod says which user it is, and none may
+/// be this one: the user that an image says is not enough, since whoever makes the image can change it. It is one that user namespaces
+/// of pods have too.
+pub const SIDECAR_USER: u32 = 65_533;
 
 /// Who sets packet filters, as the platform wants it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,18 +60,18 @@ pub enum Setting {
     Init,
     /// The node; by the mark of its sockets.
     Node,
-    /// The node; by this user, since no container may have what a mark needs.
-    NodeByUser(NonZeroU32),
+    /// The node; by the user [`SIDECAR_USER`], since no container may have what a mark needs.
+    NodeByUser,
 }
 
 impl Setting {
-    /// What it is in a namespace of this level. `user` is drawn for the pod.
+    /// What it is in a namespace of this level.
     #[must_use]
-    pub fn of(wanted: Wanted, level: Level, user: NonZeroU32) -> Self {
+    pub fn of(wanted: Wanted, level: Level) -> Self {
         match (wanted, level) {
             (Wanted::Init, _) | (Wanted::Auto, Level::Privileged) => Self::Init,
             (Wanted::Node, Level::Privileged) | (_, Level::Baseline) => Self::Node,
-            (_, Level::Restricted) => Self::NodeByUser(user),
+            (_, Level::Restricted) => Self::NodeByUser,
         }
     }
 
@@ -81,20 +80,13 @@ impl Setting {
     pub fn user(self) -> Option<NonZeroU32> {
         match self {
             Self::Init | Self::Node => None,
-            Self::NodeByUser(user) => Some(user),
+            Self::NodeByUser => NonZeroU32::new(SIDECAR_USER),
         }
     }
 }
 
-/// The user that a random number stands for.
-#[must_use]
-pub fn user(random: u32) -> NonZeroU32 {
-    NonZeroU32::new(FIRST_USER + random % (LAST_USER - FIRST_USER)).unwrap_or(NonZeroU32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -106,8 +98,8 @@ mod tests {
     #[case(Wanted::Auto, "", Setting::Init)]
     #[case(Wanted::Auto, "privileged", Setting::Init)]
     #[case(Wanted::Auto, "baseline", Setting::Node)]
-    #[case(Wanted::Auto, "restricted", Setting::NodeByUser(user(7)))]
-    #[case::a_level_of_tomorrow(Wanted::Auto, "sealed", Setting::NodeByUser(user(7)))]
+    #[case(Wanted::Auto, "restricted", Setting::NodeByUser)]
+    #[case::a_level_of_tomorrow(Wanted::Auto, "sealed", Setting::NodeByUser)]
     fn the_namespace_decides_where_the_platform_leaves_it_open(
         #[case] wanted: Wanted,
         #[case] label: &str,
@@ -115,13 +107,6 @@ mod tests {
     ) {
         let labels = Some(label).filter(|label| !label.is_empty()).map(|label| (LEVEL_LABEL.to_owned(), label.to_owned()));
         let level = Level::of(&labels.into_iter().collect(), Level::Privileged);
-        assert_eq!(Setting::of(wanted, level, user(7)), expected);
-    }
-
-    proptest! {
-        #[test]
-        fn every_user_is_beyond_those_of_images(random: u32) {
-            prop_assert!((FIRST_USER..=LAST_USER).contains(&user(random).get()));
-        }
+        assert_eq!(Setting::of(wanted, level), expected);
     }
 }

@@ -98,9 +98,9 @@ impl Workload {
         self
     }
 
-    /// That PodSecurity `restricted` admits: as this user, without a capability, and without a way to any.
+    /// That PodSecurity `restricted` admits: as this user or the image's, without a capability, and without a way to any.
     #[must_use]
-    pub fn restricted(mut self, user: u32) -> Self {
+    pub fn restricted(mut self, user: Option<u32>) -> Self {
         let strict = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
         for container in self.containers.iter_mut().chain(&mut self.init_containers) {
             if let Some(fields) = container.as_object_mut() {

@@ -84,7 +84,7 @@ async fn debugged(scenario: &Scenario, border: &Border) -> Result<()> {
 }
 
 /// Adds an ephemeral container with the clients to a pod that runs.
-async fn add(scenario: &Scenario, pod: &Client, container: Value) -> Result<Result<Pod, kube::Error>> {
+pub(super) async fn add(scenario: &Scenario, pod: &Client, container: Value) -> Result<Result<Pod, kube::Error>> {
     let mut container = container;
     let fields = container.as_object_mut().context("not a container")?;
     fields.insert("image".into(), json!(scenario.images.get("clients")?));
