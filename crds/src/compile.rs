@@ -159,7 +159,7 @@ fn cluster_api(holding: &DataHolding, standards: &[Standard], problems: &mut Pro
     }
     if let Some(standard) = standards.iter().find(|standard| standard.broken || !standard.leaves_cluster_api) {
         let message = format!("SovereigntyStandard/{} does not leave the Kubernetes API to holdings", standard.name);
-        problems.add("spec.clusterAPI.allow", ProblemCode::ClusterApiDenied, message);
+        problems.add("spec.clusterAPI.allow", ProblemCode::ClusterAPIDenied, message);
         return false;
     }
     !standards.is_empty()

@@ -15,6 +15,7 @@ pub mod draft;
 pub mod duration;
 pub mod injection;
 pub mod key;
+pub mod message;
 pub mod narrowing;
 pub mod network;
 pub mod pods;

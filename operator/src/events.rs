@@ -9,6 +9,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use shekara_crds::message::EventReason;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::warn;
@@ -32,18 +33,8 @@ pub(crate) struct Notice {
     namespace: String,
     /// What controls the pod; the pod itself where nothing does.
     owner: Owner,
-    kind: NoticeKind,
+    kind: EventReason,
     sentence: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum NoticeKind {
-    Injected,
-    Refused,
-    DraftCreated,
-    DraftRefused,
-    Restarted,
-    RestartFailed,
 }
 
 impl Notice {
@@ -53,7 +44,7 @@ impl Notice {
         Self {
             namespace: pod.namespace.clone(),
             owner: pod.owner.clone().unwrap_or_else(|| Owner::pod(&pod.name, pod.uid.clone())),
-            kind: NoticeKind::Injected,
+            kind: EventReason::Injected,
             // the pod is not named: the pods of one owner share one event
             sentence: format!("The sidecar is in a new pod, which the data holdings cover: {}", names.join(", ")),
         }
@@ -62,17 +53,17 @@ impl Notice {
     /// A pod was refused.
     pub(crate) fn refused(namespace: &str, owner: Owner, sentence: String) -> Self {
         let sentence = format!("A pod was refused: {sentence}");
-        Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::Refused, sentence }
+        Self { namespace: namespace.to_owned(), owner, kind: EventReason::Refused, sentence }
     }
 
     /// The annotation of a workload made a draft.
     pub(crate) fn drafted(namespace: &str, owner: Owner, sentence: String) -> Self {
-        Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::DraftCreated, sentence }
+        Self { namespace: namespace.to_owned(), owner, kind: EventReason::DraftCreated, sentence }
     }
 
     /// The annotation of a workload makes no draft, or says something else than the holding that covers it.
     pub(crate) fn not_drafted(namespace: &str, owner: Owner, sentence: String) -> Self {
-        Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::DraftRefused, sentence }
+        Self { namespace: namespace.to_owned(), owner, kind: EventReason::DraftRefused, sentence }
     }
 
     /// A workload was restarted, so that its pods get the sidecar.
@@ -80,26 +71,32 @@ impl Notice {
         let sentence = format!(
             "It is restarted: the DataHolding {holding} covers its pods, some of them lack the sidecar or have one that cannot be put right, and a SovereigntyStandard asks for it (spec.rollout.restartUncovered)"
         );
-        Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::Restarted, sentence }
+        Self { namespace: namespace.to_owned(), owner, kind: EventReason::Restarted, sentence }
     }
 
     /// A workload is not restarted, or it did not help.
     pub(crate) fn not_restarted(namespace: &str, owner: Owner, holding: &str, why: &str) -> Self {
         let sentence =
             format!("It is not restarted, although the DataHolding {holding} covers its pods and a standard asks for it: {why}");
-        Self { namespace: namespace.to_owned(), owner, kind: NoticeKind::RestartFailed, sentence }
+        Self { namespace: namespace.to_owned(), owner, kind: EventReason::RestartFailed, sentence }
     }
 
     fn event(&self) -> Event {
-        let (type_, reason, action) = match self.kind {
-            NoticeKind::Injected => (EventType::Normal, "Injected", "Admission"),
-            NoticeKind::Refused => (EventType::Warning, "Refused", "Admission"),
-            NoticeKind::DraftCreated => (EventType::Normal, "DraftCreated", "Draft"),
-            NoticeKind::DraftRefused => (EventType::Warning, "DraftRefused", "Draft"),
-            NoticeKind::Restarted => (EventType::Normal, "Restarted", "Restart"),
-            NoticeKind::RestartFailed => (EventType::Warning, "RestartFailed", "Restart"),
+        let (type_, action) = match self.kind {
+            EventReason::Injected => (EventType::Normal, "Admission"),
+            EventReason::Refused => (EventType::Warning, "Admission"),
+            EventReason::DraftCreated => (EventType::Normal, "Draft"),
+            EventReason::DraftRefused => (EventType::Warning, "Draft"),
+            EventReason::Restarted => (EventType::Normal, "Restart"),
+            EventReason::RestartFailed => (EventType::Warning, "Restart"),
         };
-        Event { type_, reason: reason.into(), note: Some(cut(&self.sentence, NOTE)), action: action.into(), secondary: None }
+        Event {
+            type_,
+            reason: self.kind.code().into(),
+            note: Some(cut(&self.sentence, NOTE)),
+            action: action.into(),
+            secondary: None,
+        }
     }
 
     fn regarding(&self) -> ObjectReference {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use shekara_policy::Category;
 
+pub use crate::message::ProblemCode;
+
 /// Something wrong with a declaration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -14,74 +16,6 @@ pub struct Problem {
     pub code: ProblemCode,
     /// A sentence without the field's path.
     pub message: String,
-}
-
-/// What kind of thing is wrong: a closed list with stable codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProblemCode {
-    /// A value that the schema lets through and that means nothing.
-    InvalidField,
-    /// A transfer to a recipient that does not exist.
-    RecipientNotFound,
-    /// No standard applies.
-    NoStandard,
-    /// A transfer of data that the holding does not hold.
-    DataNotHeld,
-    /// No permit covers the data for this holding.
-    NoPermit,
-    /// The permits have expired.
-    PermitExpired,
-    /// The permits are not valid yet.
-    PermitNotYetValid,
-    /// No permit rests on a ground that the standard allows.
-    GroundNotAllowed,
-    /// A standard does not allow a route that carries nothing.
-    EmptyTransferDenied,
-    /// A route abroad that carries nothing has no approval.
-    NoApproval,
-    /// The permits are for other purposes.
-    PurposeNotPermitted,
-    /// Observe is asked for, and a standard that applies does not grant it, or none does.
-    ObserveNotGranted,
-    /// Observe is asked for, and ends earlier than is asked for.
-    ObserveBounded,
-    /// The recipient's own country is not allowed for the data.
-    CrossBorder,
-    /// A standard does not leave the Kubernetes API to holdings.
-    ClusterApiDenied,
-    /// A standard leaves no inCluster Service to be listed for the data.
-    InClusterDenied,
-    /// An inCluster Service does not exist.
-    ServiceNotFound,
-    /// An inCluster Service leads outside the cluster by its name.
-    ServiceWithoutAddress,
-}
-
-impl ProblemCode {
-    /// The stable code.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidField => "InvalidField",
-            Self::RecipientNotFound => "RecipientNotFound",
-            Self::NoStandard => "NoStandard",
-            Self::DataNotHeld => "DataNotHeld",
-            Self::NoPermit => "NoPermit",
-            Self::PermitExpired => "PermitExpired",
-            Self::PermitNotYetValid => "PermitNotYetValid",
-            Self::GroundNotAllowed => "GroundNotAllowed",
-            Self::EmptyTransferDenied => "EmptyTransferDenied",
-            Self::NoApproval => "NoApproval",
-            Self::PurposeNotPermitted => "PurposeNotPermitted",
-            Self::ObserveNotGranted => "ObserveNotGranted",
-            Self::ObserveBounded => "ObserveBounded",
-            Self::CrossBorder => "CrossBorder",
-            Self::ClusterApiDenied => "ClusterAPIDenied",
-            Self::InClusterDenied => "InClusterDenied",
-            Self::ServiceNotFound => "ServiceNotFound",
-            Self::ServiceWithoutAddress => "ServiceWithoutAddress",
-        }
-    }
 }
 
 impl fmt::Display for Problem {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use shekara_crds::Problem;
+use shekara_crds::message::ConditionReason;
 
 /// The longest message of a condition, in bytes.
 const MESSAGE: usize = 1024;
@@ -35,15 +36,16 @@ impl Status {
 }
 
 impl Said {
-    pub(super) fn new(type_: &'static str, status: Status, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { type_, status, reason, message: message.into() }
+    pub(super) fn new(type_: &'static str, status: Status, reason: ConditionReason, message: impl Into<String>) -> Self {
+        Self { type_, status, reason: reason.code(), message: message.into() }
     }
 }
 
 /// Whether the declaration can be used; the sentence is for when it can.
 pub(super) fn accepted(problems: &[Problem], sentence: String) -> Said {
-    let Some(first) = problems.first() else { return Said::new("Accepted", Status::True, "Accepted", sentence) };
-    Said::new("Accepted", Status::False, first.code.as_str(), listed(problems.iter().map(ToString::to_string), "; ", MESSAGE))
+    let Some(first) = problems.first() else { return Said::new("Accepted", Status::True, ConditionReason::Accepted, sentence) };
+    let message = listed(problems.iter().map(ToString::to_string), "; ", MESSAGE);
+    Said { type_: "Accepted", status: Status::False, reason: first.code.code(), message }
 }
 
 /// The conditions of an object of this generation. The time of a condition is that of the last change of its status.
@@ -92,7 +94,7 @@ mod tests {
     }
 
     fn said(status: Status, message: &str) -> Vec<Said> {
-        vec![Said::new("Ready", status, "Reason", message)]
+        vec![Said::new("Ready", status, ConditionReason::Ready, message)]
     }
 
     #[test]

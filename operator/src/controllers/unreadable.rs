@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
+use shekara_crds::message::ConditionReason;
 
 use super::conditions::{Said, Status, conditions};
 use super::{ApplyError, Context, Visited, apply};
@@ -45,7 +46,7 @@ fn status(object: &DynamicObject, problem: &str, holding: bool, now: Timestamp) 
 fn said(problem: &str, holding: bool) -> Vec<Said> {
     let problem = problem.get(..problem.floor_char_boundary(PROBLEM)).unwrap_or_default();
     let message = format!("The operator cannot read this object, and what depends on it stays closed: {problem}.");
-    let say = |type_, status| Said::new(type_, status, "Unreadable", message.clone());
+    let say = |type_, status| Said::new(type_, status, ConditionReason::Unreadable, message.clone());
     let mut said = vec![say("Accepted", Status::False)];
     if holding {
         said.extend([say("Covered", Status::Unknown), say("Enforcing", Status::Unknown), say("Ready", Status::False)]);

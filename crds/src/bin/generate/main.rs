@@ -2,6 +2,7 @@
 //! the files that differ from them.
 
 mod manifest;
+mod messages;
 mod reference;
 
 use std::collections::BTreeMap;
@@ -72,6 +73,7 @@ fn generated() -> Result<BTreeMap<PathBuf, String>> {
     }
     add("docs/reference", "README.md", reference::index(&definitions));
     add("docs/reference", "reasons.md", reference::reasons());
+    add("docs/reference", "messages.md", messages::page(root())?);
     Ok(files)
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use shekara_policy::{Category, Reason};
 
-const HEADER: &str = "<!-- Made from the types in crds/src and policy/src by `make generate`; not to be edited. -->\n";
+pub(crate) const HEADER: &str = "<!-- Made from the types in crds/src and policy/src by `make generate`; not to be edited. -->\n";
 
 /// The name of a kind's page.
 pub(crate) fn file(definition: &CustomResourceDefinition) -> String {
@@ -58,7 +58,7 @@ pub(crate) fn index(definitions: &[CustomResourceDefinition]) -> String {
     });
     let categories = Category::all().map(|category| format!("- `{}`\n", category.as_str()));
     format!(
-        "{HEADER}# Reference\n\nThe kinds of group `shekara.dev`, version `v1alpha1`:\n\n{}- [Reason codes](reasons.md): why a flow did not leave\n\n## Categories\n\nWhat a holding holds and a route carries. Where a standard says for which data a rule is, the families `biometric.*` and\n`vehicle.*` stand for all of theirs.\n\n{}",
+        "{HEADER}# Reference\n\nThe kinds of group `shekara.dev`, version `v1alpha1`:\n\n{}- [Reason codes](reasons.md): why a flow did not leave\n- [Messages](messages.md): what conditions, events and refusals say, and what can be done\n\n## Categories\n\nWhat a holding holds and a route carries. Where a standard says for which data a rule is, the families `biometric.*` and\n`vehicle.*` stand for all of theirs.\n\n{}",
         kinds.collect::<String>(),
         categories.collect::<String>(),
     )
@@ -178,6 +178,6 @@ fn text(schema: &JSONSchemaProps) -> String {
     schema.description.clone().unwrap_or_default()
 }
 
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', "<br>")
 }

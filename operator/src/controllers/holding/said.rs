@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use shekara_crds::PROTECT_LABEL;
 use shekara_crds::declaration::Missing;
+use shekara_crds::message::ConditionReason;
 use shekara_policy::Reason;
 
 use super::coverage::{State, Survey, Surveyed, Why};
@@ -21,20 +22,20 @@ pub(super) fn covered(survey: &Survey, shared: &BTreeSet<(String, String)>, prot
     let label = format!("Label the namespace {PROTECT_LABEL}=true, so that the sidecar is put into new pods");
     if all == 0 && !protected {
         let message = format!("No pod is in scope. {label}; until then only pods that ask for the holding by annotation get it.");
-        return say(Status::True, "NoPods", message);
+        return say(Status::True, ConditionReason::NoPods, message);
     }
     if all == 0 {
-        return say(Status::True, "NoPods", "No pod is in scope.".into());
+        return say(Status::True, ConditionReason::NoPods, "No pod is in scope.".into());
     }
     if bare == 0 && !shared.is_empty() {
         let pods = listed(shared.iter().map(|(pod, claim)| format!("{pod} ({claim})")), ", ", PODS);
         let message = format!(
             "Pods without the sidecar mount claims of pods in scope, and what is there leaves by them: {pods}. Let a DataHolding cover them, or give them other claims."
         );
-        return say(Status::False, "SharedClaims", message);
+        return say(Status::False, ConditionReason::SharedClaims, message);
     }
     if bare == 0 {
-        return say(Status::True, "AllPods", format!("All pods in scope ({all}) have the sidecar."));
+        return say(Status::True, ConditionReason::AllPods, format!("All pods in scope ({all}) have the sidecar."));
     }
     let pods = names(survey.in_state(State::Bare));
     let act = if protected {
@@ -42,7 +43,7 @@ pub(super) fn covered(survey: &Survey, shared: &BTreeSet<(String, String)>, prot
     } else {
         format!("{label}, and then delete them.")
     };
-    say(Status::False, "BarePods", format!("{bare} of {all} pods in scope have no sidecar: {pods}. {act}"))
+    say(Status::False, ConditionReason::BarePods, format!("{bare} of {all} pods in scope have no sidecar: {pods}. {act}"))
 }
 
 /// `Enforcing`: whether every pod in scope is proven to enforce the present document. `loading` says that the document is so new
@@ -52,11 +53,11 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
     let all = survey.pods.len();
     let of = |state| format!("{} of {all} pods in scope", survey.count(state));
     if all == 0 {
-        return say(Status::Unknown, "NoPods", "No pod is in scope, so there is nothing to enforce in.".into());
+        return say(Status::Unknown, ConditionReason::NoPods, "No pod is in scope, so there is nothing to enforce in.".into());
     }
     if survey.count(State::Bare) > 0 {
         let message = format!("{} have no sidecar; the condition Covered says what to do.", of(State::Bare));
-        return say(Status::False, "BarePods", message);
+        return say(Status::False, ConditionReason::BarePods, message);
     }
     let for_reason = |why| survey.pods.iter().filter(move |pod| pod.why == Some(why));
     let number = |why| for_reason(why).count();
@@ -67,21 +68,21 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
             number(Why::Open),
             names(for_reason(Why::Open))
         );
-        return say(Status::False, "FilterOpen", message);
+        return say(Status::False, ConditionReason::FilterOpen, message);
     }
     if survey.count(State::RestartNeeded) > observed {
         let (which, pods) = (of(State::RestartNeeded), names(survey.in_state(State::RestartNeeded)));
         let message = format!(
             "{which} were admitted with another root key, or for a holding of this name that was deleted, so they obey nothing that is signed now and let nothing out once their last document has ended: {pods}. Delete them, and their owners create them again."
         );
-        return say(Status::False, "RestartNeeded", message);
+        return say(Status::False, ConditionReason::RestartNeeded, message);
     }
     if observed > 0 {
         let (which, pods) = (of(State::RestartNeeded), names(survey.in_state(State::RestartNeeded)));
         let message = format!(
             "{which} were admitted to observe, and the holding enforces now: their sidecars do too, and their packet filter is not proven to: {pods}. Restart their workloads (kubectl rollout restart)."
         );
-        return say(Status::False, "RestartNeeded", message);
+        return say(Status::False, ConditionReason::RestartNeeded, message);
     }
     if number(Why::Unproven) > 0 {
         let message = format!(
@@ -89,7 +90,7 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
             number(Why::Unproven),
             names(for_reason(Why::Unproven))
         );
-        return say(Status::False, "FilterUnproven", message);
+        return say(Status::False, ConditionReason::FilterUnproven, message);
     }
     if survey.count(State::Stale) > 0 {
         let (which, pods) = (of(State::Stale), names(survey.in_state(State::Stale)));
@@ -99,7 +100,7 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
         let why = refused.map_or("They have not reached the policy API since they started.", Reason::sentence);
         return say(
             Status::False,
-            "Stale",
+            ConditionReason::Stale,
             format!("{which} go by a document that is not confirmed to be the newest: {pods}. {why}"),
         );
     }
@@ -109,15 +110,19 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
         let message = format!(
             "{which} record verdicts and let flows pass{until}: {pods}. What Enforce would stop, `kubectl shekara propose` says."
         );
-        return say(Status::False, "Observing", message);
+        return say(Status::False, ConditionReason::Observing, message);
     }
     if survey.outdated() > 0 {
         let (which, pods) = (of(State::Outdated), names(survey.in_state(State::Outdated)));
         return if loading {
-            say(Status::Unknown, "Loading", format!("{which} have not said yet that they enforce the new document: {pods}."))
+            say(
+                Status::Unknown,
+                ConditionReason::Loading,
+                format!("{which} have not said yet that they enforce the new document: {pods}."),
+            )
         } else {
             let act = "Look at the log of shekara-proxy there, and whether the pod reaches the policy API.";
-            say(Status::False, "Outdated", format!("{which} enforce an earlier document: {pods}. {act}"))
+            say(Status::False, ConditionReason::Outdated, format!("{which} enforce an earlier document: {pods}. {act}"))
         };
     }
     if survey.count(State::Starting) > 0 {
@@ -128,34 +133,43 @@ pub(super) fn enforcing(survey: &Survey, loading: bool) -> Said {
             let message = format!(
                 "{which} have not started, because shekara-verify saw a way out that is open: {pods}. Nothing leaves them; its log says which way."
             );
-            return say(Status::False, "ProofFailed", message);
+            return say(Status::False, ConditionReason::ProofFailed, message);
         }
         let pods = names(survey.in_state(State::Starting));
         let message = format!("{which} are starting, and nothing leaves them before they are proven: {pods}.");
-        return say(Status::Unknown, "Starting", message);
+        return say(Status::Unknown, ConditionReason::Starting, message);
     }
-    say(Status::True, "Enforcing", format!("All pods in scope ({all}) are proven to enforce the present document."))
+    say(
+        Status::True,
+        ConditionReason::Enforcing,
+        format!("All pods in scope ({all}) are proven to enforce the present document."),
+    )
 }
 
 /// `DeclarationComplete`: whether everything is declared that the standards require. It opens and closes nothing.
 pub(super) fn declared(missing: &[Missing]) -> Said {
-    let say = |status, reason, message| Said::new("DeclarationComplete", status, reason, message);
+    let say = |status, reason, message: String| Said::new("DeclarationComplete", status, reason, message);
     if missing.is_empty() {
         let message = "Everything is declared that the standards require. What is declared is not measured by that.";
-        return say(Status::True, "Declared", message.into());
+        return say(Status::True, ConditionReason::Declared, message.into());
     }
     let texts = listed(missing.iter().map(ToString::to_string), "; ", DECLARATIONS);
-    say(Status::False, "DeclarationMissing", format!("{} missing: {texts}.", missing.len()))
+    say(Status::False, ConditionReason::DeclarationMissing, format!("{} missing: {texts}.", missing.len()))
 }
 
 /// `Ready`: whether the others hold. It never reads as a certificate.
 pub(super) fn ready(others: &[Said]) -> Said {
     // without pods there is nothing to enforce in, and nothing to wait for
-    let holds = |said: &&Said| said.status == Status::True || said.reason == "NoPods";
+    let holds = |said: &&Said| said.status == Status::True || said.reason == ConditionReason::NoPods.code();
     let worst = others.iter().filter(|said| !holds(said)).min_by_key(|said| said.status == Status::Unknown);
     match worst {
-        Some(said) => Said::new("Ready", said.status, said.reason, format!("{}: {}", said.type_, said.message)),
-        None => Said::new("Ready", Status::True, "Ready", "Accepted, Covered and Enforcing hold as far as there are pods."),
+        Some(said) => Said { type_: "Ready", message: format!("{}: {}", said.type_, said.message), ..said.clone() },
+        None => Said::new(
+            "Ready",
+            Status::True,
+            ConditionReason::Ready,
+            "Accepted, Covered and Enforcing hold as far as there are pods.",
+        ),
     }
 }
 
