@@ -6,17 +6,17 @@
 pub mod config;
 mod folder;
 mod network;
+mod removal;
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use k8s_openapi::api::apps::v1::DaemonSet;
-use kube::Client;
-use kube::api::Api;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::interval;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,13 +25,18 @@ use self::folder::{Kept, Node};
 use crate::readiness::{Gate, Readiness};
 use crate::{admin, serve};
 
-/// Where probes and scrapers ask.
+/// Where the kubelet asks, on the node's loopback: an agent that needed a network of its own could not put one right.
 const PORT: u16 = 15021;
 
 /// Between two looks at the networks of the node: whoever makes them writes their configuration anew as it starts.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long the API server may take to say whether the agents are removed.
+/// After so many times in a minute that it was taken out, the plugin is put back once a minute.
+const OFTEN: usize = 5;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How long an agent that is told to stop waits to hear that all are removed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keeps the plugin in its place until told to stop.
@@ -43,20 +48,29 @@ pub async fn run(config: NodeConfig) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let readiness = Readiness::default();
     let gate = readiness.gate("the plugin behind those that make networks");
-    let listener = TcpListener::bind(("::", PORT)).await.with_context(|| format!("port {PORT} cannot be listened on"))?;
+    let at = (Ipv4Addr::LOCALHOST, PORT);
+    let listener = TcpListener::bind(at).await.with_context(|| format!("port {PORT} cannot be listened on"))?;
     let node = Node::new(&config);
+    let (removing, mut removed) = watch::channel(false);
+    let look = removal::look(&config, removing);
+    let mut look = std::pin::pin!(look);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         never = keep(&node, gate) => match never {},
+        never = look.as_mut() => match never {},
         ended = serve::plain(listener, admin::health(readiness), CancellationToken::new()) => match ended {
             Ok(()) => bail!("the administration port ended by itself"),
             Err(never) => match never {},
         },
     }
-    if is_removed(&config).await {
+    let removed = tokio::select! {
+        never = look => match never {},
+        heard = timeout(PATIENCE, removed.wait_for(|removed| *removed)) => matches!(heard, Ok(Ok(_))),
+    };
+    if removed {
         node.leave().context("the node could not be left as it was")?;
-        info!("the agents are removed, and the node is as it was");
+        info!("the agents are removed, and the networks of the node are as they were");
     } else {
         info!("told to stop; the plugin stays and goes on");
     }
@@ -67,15 +81,26 @@ pub async fn run(config: NodeConfig) -> anyhow::Result<()> {
 async fn keep(node: &Node, gate: Gate) -> Infallible {
     let mut gate = Some(gate);
     let mut last = String::new();
-    let mut looks = interval(LOOK);
+    let mut put = Vec::<Instant>::new();
     loop {
-        looks.tick().await;
+        let mut pause = LOOK;
         let said = match node.keep() {
             Ok(Kept::NoNetwork) => "the node has no network for pods yet".to_owned(),
             Ok(kept) => {
                 gate.take().into_iter().for_each(Gate::open);
                 match kept {
-                    Kept::Put(file) => format!("the plugin is put behind the others in {file}"),
+                    Kept::Put(file) => {
+                        put.retain(|at| at.elapsed() < MINUTE);
+                        put.push(Instant::now());
+                        if put.len() > OFTEN {
+                            pause = MINUTE;
+                            format!(
+                                "somebody takes the plugin out of {file} again and again: allow others behind the network's own plugins (Cilium: cni.exclusive=false)"
+                            )
+                        } else {
+                            format!("the plugin is put behind the others in {file}")
+                        }
+                    }
                     _ => last.clone(),
                 }
             }
@@ -85,29 +110,6 @@ async fn keep(node: &Node, gate: Gate) -> Infallible {
             warn!("{said}");
             last = said;
         }
-    }
-}
-
-/// Whether the agent stops because all of them are removed, and not because it is started again. Where the API server does not say, they
-/// are not; where it no longer knows this agent, they are.
-async fn is_removed(config: &NodeConfig) -> bool {
-    let asked = async {
-        let client = Client::try_default().await?;
-        let agents: Api<DaemonSet> = Api::namespaced(client, &config.namespace);
-        Ok::<_, anyhow::Error>(agents.get_metadata_opt(&config.daemon_set).await)
-    };
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok(Ok(None))) => true,
-        Ok(Ok(Ok(Some(agents)))) => agents.metadata.deletion_timestamp.is_some(),
-        Ok(Ok(Err(kube::Error::Api(answer)))) => [401, 403].contains(&answer.code),
-        Ok(Ok(Err(problem))) => {
-            warn!(%problem, "the API server does not say whether the agents are removed");
-            false
-        }
-        Ok(Err(problem)) => {
-            warn!(%problem, "the API server cannot be asked whether the agents are removed");
-            false
-        }
-        Err(_) => false,
+        sleep(pause).await;
     }
 }

@@ -34,6 +34,9 @@ pub enum PacketFilterError {
     /// It is not what admission writes.
     #[error("the annotation {ANNOTATION} cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
+    /// It is another kind of JSON, or none.
+    #[error("the annotation {ANNOTATION} is no JSON object, which begins with a brace")]
+    NoObject,
     /// There are no ports for so many.
     #[error("the annotation {ANNOTATION} lists {0} addresses for datagrams, and there are ports for {MOST}")]
     TooMany(usize),
@@ -45,6 +48,10 @@ impl PacketFilter {
     /// # Errors
     /// When it is something else.
     pub fn from_json(text: &str) -> Result<Self, PacketFilterError> {
+        // a list would be read as the fields in their order
+        if !text.starts_with('{') {
+            return Err(PacketFilterError::NoObject);
+        }
         let filter: Self = serde_json::from_str(text)?;
         if filter.datagrams.len() > MOST {
             return Err(PacketFilterError::TooMany(filter.datagrams.len()));
@@ -81,7 +88,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing("", "cannot be read")]
+    #[case::nothing("", "no JSON object")]
+    #[case::a_list("[1000]", "no JSON object")]
+    #[case::a_field_twice(r#"{"user":65533,"user":1000}"#, "duplicate field")]
     #[case::another_field(r#"{"open":true}"#, "unknown field `open`")]
     #[case::root(r#"{"user":0}"#, "a nonzero u32")]
     #[case::a_name(r#"{"user":"root"}"#, "cannot be read")]

@@ -97,7 +97,9 @@ fn call() -> Result<Option<Value>, PluginError> {
         "ADD" => {
             let config = read()?;
             let made = config.prev_result.clone().ok_or(PluginError::First)?;
+            // a pod that asks for nothing does not depend on what is understood here
             if let Some(asked) = config.packet_filter()? {
+                known(&config)?;
                 enter(variable("CNI_NETNS")?.into())?;
                 filter::set(&asked, Timestamp::now())?;
             }
@@ -119,8 +121,12 @@ fn read() -> Result<NetworkConfig, PluginError> {
     let mut text = String::new();
     let read = std::io::stdin().take(LONGEST).read_to_string(&mut text);
     read.map_err(|error| PluginError::Config(error.to_string()))?;
-    let config: NetworkConfig = serde_json::from_str(&text).map_err(|error| PluginError::Config(error.to_string()))?;
-    if VERSIONS.contains(&config.cni_version.as_str()) { Ok(config) } else { Err(PluginError::Version(config.cni_version)) }
+    serde_json::from_str(&text).map_err(|error| PluginError::Config(error.to_string()))
+}
+
+fn known(config: &NetworkConfig) -> Result<(), PluginError> {
+    let is_known = VERSIONS.contains(&config.cni_version.as_str());
+    if is_known { Ok(()) } else { Err(PluginError::Version(config.cni_version.clone())) }
 }
 
 /// Moves this thread, which is the only one, and the programs that it starts into the pod's network.

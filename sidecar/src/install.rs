@@ -40,6 +40,7 @@ fn put(from: &Path, folder: &Path, name: &str) -> anyhow::Result<()> {
     let (part, whole) = (folder.join(format!(".{name}.part")), folder.join(name));
     let put = fs::copy(from, &part)
         .and_then(|_| fs::set_permissions(&part, fs::Permissions::from_mode(EVERYBODY)))
+        .and_then(|()| fs::File::open(&part)?.sync_all())
         .and_then(|()| fs::rename(&part, &whole));
     put.with_context(|| format!("{} cannot be put there", whole.display()))
 }

@@ -92,25 +92,33 @@ matchExpressions:
 - name: observe
   expression: >-
     variables.placed ? variables.first[variables.at].?env.orValue([]).filter(variable, variable.name == "SHEKARA_OBSERVE_UNTIL") : []
-# The node lets out whom the annotation names: the user of the proxy, whom nobody else in the pod can be. Its text is compared as
-# admission writes it, since JSON has more than one way to write a name.
+# The node does what the annotation says: it is what the containers were told, to the letter as admission writes it, since JSON has more
+# than one way to say a thing.
 - name: asked
   expression: variables.annotations[?"shekara.dev/packet-filter"].orValue("{}")
+- name: told
+  expression: >-
+    (variables.user.map(user, "\"user\":" + user) +
+    variables.observe.map(variable, "\"observeUntil\":\"" + variable.?value.orValue("") + "\"")).join(",")
+- name: asksWhatItIsTold
+  expression: >-
+    !variables.byNode || variables.asked == "{" + variables.told + "}" ||
+    (variables.asked.startsWith("{" + variables.told + (variables.told == "" ? "" : ",") + "\"datagrams\":[") &&
+    variables.asked.substring(size(variables.told) + (variables.told == "" ? 1 : 2)).matches("^\"datagrams\":\\[[]\"0-9a-f.:,[]*\\]}$"))
 - name: knownByUser
   expression: >-
     variables.placed && variables.byNode && variables.user == ["{{ include "shekara.sidecarUser" . }}"] &&
-    (variables.asked.startsWith("{\"user\":{{ include "shekara.sidecarUser" . }}}") || variables.asked.startsWith("{\"user\":{{ include "shekara.sidecarUser" . }},")) &&
     variables.first[variables.at].?securityContext.runAsUser.orValue(-1) == {{ include "shekara.sidecarUser" . }} &&
     variables.first[variables.at].?securityContext.capabilities.drop.orValue([]) == ["ALL"] &&
     (object.spec.containers + variables.first).all(container, container.name == "shekara-proxy" || (
     {{- include "shekara.isAnotherUser" . | nindent 4 }}))
 - name: knownByMark
   expression: >-
-    size(variables.user) == 0 && (!variables.byNode || !(variables.asked.contains("user") || variables.asked.contains("\\")))
+    size(variables.user) == 0
 # one that bears our names is ours: image, command, capabilities, no files from elsewhere, no other commands
 - name: genuine
   expression: >-
-    variables.placed && (variables.knownByMark || variables.knownByUser) && size(variables.observe) <= 1 && variables.observe.all(variable, has(variable.value)) && [0, 1, 2].all(index, index >= size(variables.ours) || (variables.first[index].?image.orValue("") == {{ .Values.images.sidecar | quote }} &&
+    variables.placed && (variables.knownByMark || variables.knownByUser) && variables.asksWhatItIsTold && size(variables.observe) <= 1 && variables.observe.all(variable, has(variable.value)) && [0, 1, 2].all(index, index >= size(variables.ours) || (variables.first[index].?image.orValue("") == {{ .Values.images.sidecar | quote }} &&
     variables.first[index].?command.orValue([]) == ["/shekara-sidecar",
     {"shekara-init": "init", "shekara-proxy": "run", "shekara-verify": "verify"}[variables.ours[index]]] &&
     variables.first[index].?securityContext.capabilities.add.orValue([]) == (index == variables.at ? (variables.byNode ? [] : ["NET_RAW"]) :
@@ -125,7 +133,7 @@ matchExpressions:
     (index == variables.at || variables.first[index].?env.orValue([])
     .filter(variable, variables.ours[index] != "shekara-init" || variable.name != "SHEKARA_UDP") == variables.observe)))
 # what the proxy is told, and where each of it comes from; what varies from pod to pod is signed, or names what is
-- name: told
+- name: toldRightly
   expression: >-
     variables.placed && variables.first[variables.at].?env.orValue([]).all(variable, has(variable.value) ?
     variable.name in ["SHEKARA_POLICY_API", "SHEKARA_POLICY_CA", "SHEKARA_ROOT", "SHEKARA_NAMESPACE_UID", "SHEKARA_DOCUMENTS", "SHEKARA_KEY_SET",
@@ -146,14 +154,14 @@ matchExpressions:
     source.?configMap.name.orValue("").startsWith("shekara-policy-")))))
 - name: injected
   expression: >-
-    variables.genuine && variables.told && variables.filed && variables.first[variables.at].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")
+    variables.genuine && variables.toldRightly && variables.filed && variables.first[variables.at].?env.orValue([]).filter(variable, variable.name == "SHEKARA_POLICY_API")
     .map(variable, variable.?value.orValue("")) == [{{ printf "shekara-policy.%s.svc.%s:8443" .Release.Namespace .Values.cluster.domain | quote }}] &&
     ["SHEKARA_ROOT", "SHEKARA_NAMESPACE_UID", "SHEKARA_DOCUMENTS"].all(name,
     variables.first[variables.at].?env.orValue([]).filter(variable, variable.name == name && size(variable.?value.orValue("")) > 0).size() == 1) &&
     variables.first[variables.at].?env.orValue([]).exists(variable, variable.name == "SHEKARA_ROOT" && variable.?value.orValue("").matches("^[0-9a-f]{64}$"))
 - name: applications
   expression: >-
-    object.spec.containers + variables.first.filter(container, !(container.name in ["shekara-init", "shekara-proxy", "shekara-verify"]))
+    object.spec.containers + variables.first.filter(container, !(container.name in variables.ours))
 - name: confined
   expression: >-
     variables.applications.all(container,{{ include "shekara.confined" . | nindent 4 }})

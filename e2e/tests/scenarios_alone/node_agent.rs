@@ -67,11 +67,15 @@ async fn network(node: &Client) -> Result<(String, String)> {
     Ok((file, text))
 }
 
+fn is_ours(plugin: &Value) -> bool {
+    plugin.get("type").is_some_and(|kind| kind == "shekara")
+}
+
 async fn chained(node: &Client) -> Result<bool> {
     let (_, text) = network(node).await?;
     let network: Value = serde_json::from_str(&text)?;
-    let last = network["plugins"].as_array().and_then(|plugins| plugins.last()).map(|plugin| plugin["type"].clone());
-    Ok(last.is_some_and(|kind| kind == "shekara"))
+    let plugins = network.get("plugins").and_then(Value::as_array);
+    Ok(plugins.and_then(|plugins| plugins.last()).is_some_and(is_ours))
 }
 
 /// Has the agents run, or not, while their DaemonSet is there.
@@ -97,7 +101,8 @@ async fn without_agents(scenario: &Scenario, node: &Client, free: &Client) -> Re
     // a node without the plugin, as a new one is
     let (file, text) = network(node).await?;
     let mut network: Value = serde_json::from_str(&text)?;
-    network["plugins"].as_array_mut().context("the network has no plugins")?.retain(|plugin| plugin["type"] != "shekara");
+    let plugins = network.get_mut("plugins").and_then(Value::as_array_mut).context("the network has no plugins")?;
+    plugins.retain(|plugin| !is_ours(plugin));
     let write = format!("import sys; open('{NETWORKS}/{file}', 'w').write(sys.argv[1])");
     node.run(&["python3", "-c", &write, &network.to_string()]).await?.success()?;
 
@@ -155,7 +160,7 @@ async fn removed(node: &Client) -> Result<()> {
     set_filter("Init").await?;
     let outcome = until("the node is as it was", START, async || {
         let (_, text) = network(node).await?;
-        let left = node.run(&["sh", "-c", &format!("ls -d {PLUGINS}/shekara*")]).await?;
+        let left = node.run(&["sh", "-c", &format!("ls -d {PLUGINS}/shekara.d")]).await?;
         Ok(Seen::some_or((text == before && !left.succeeded()).then_some(()), (text, left.stdout)))
     })
     .await;

@@ -7,8 +7,9 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use shekara_crds::{DATA_ANNOTATION, DataHolding};
 use shekara_e2e::clients::{curl, tcp};
 use shekara_e2e::closed::closed;
@@ -89,6 +90,52 @@ async fn made_by_hand(scenario: &Scenario, border: &Border) -> Result<()> {
             Err(kube::Error::Api(status)) if status.message.contains("shekara-genuine-pods") => {}
             Err(error) => return Err(error).with_context(|| format!("{name}: refused for another reason")),
             Ok(_) => bail!("{name}: the pod that obeys somebody else was created"),
+        }
+    }
+    set_by_the_node(&pods, &dry, &copied).await
+}
+
+/// The same pod where the node sets the packet filter is taken, and with whatever would have the node let out somebody else, or be told
+/// otherwise than the containers, it is not.
+async fn set_by_the_node(pods: &Api<Pod>, dry: &PostParams, copied: &Pod) -> Result<()> {
+    let mut by_node = serde_json::to_value(copied)?;
+    let first = by_node.pointer_mut("/spec/initContainers").and_then(Value::as_array_mut).context("no init containers")?;
+    first.remove(0);
+    *by_node.pointer_mut("/spec/initContainers/0/securityContext/capabilities").context("no capabilities")? =
+        json!({"drop": ["SETUID"]});
+    let asking = |annotation: &str| {
+        let mut pod = by_node.clone();
+        let annotations = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+        annotations.into_iter().for_each(|all| drop(all.insert("shekara.dev/packet-filter".into(), json!(annotation))));
+        pod
+    };
+    pods.create(dry, &serde_json::from_value(asking("{}"))?).await.context("a pod whose packet filter the node sets")?;
+    let listed = r#"{"datagrams":["192.0.2.40:5000","[2001:db8::4]:123"]}"#;
+    pods.create(dry, &serde_json::from_value(asking(listed))?).await.context("with endpoints for datagrams")?;
+    let mut tricks: Vec<Value> = [
+        "",
+        "[1000]",
+        r#"{"user":1000}"#,
+        r#"{"\u0075ser":1000}"#,
+        r#"{"observeUntil":"2200-01-01T00:00:00Z"}"#,
+        r#"{"datagrams":[],"user":1000}"#,
+    ]
+    .map(asking)
+    .into();
+    let mut another = asking("{}");
+    let containers = another.pointer_mut("/spec/initContainers").and_then(Value::as_array_mut).context("no init containers")?;
+    let able = json!({
+        "name": "shekara-init", "image": "able", "command": ["able"], "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}
+    });
+    containers.push(able);
+    tricks.push(another);
+    for trick in tricks {
+        match pods.create(dry, &serde_json::from_value(trick.clone())?).await {
+            Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains("shekara") => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("{}: refused for another reason", trick["metadata"]["annotations"]));
+            }
+            Ok(_) => bail!("a pod was taken that asks the node for {}", trick["metadata"]["annotations"]),
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The folders of the node: the configurations of its networks, and its plugins.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::config::NodeConfig;
@@ -54,7 +54,7 @@ impl Node {
 
     /// Sees to it that the plugin is behind the others in the network that the runtime takes.
     pub(super) fn keep(&self) -> Result<Kept, FolderError> {
-        if !self.plugins.join(PLUGIN).is_file() {
+        if !fs::metadata(self.plugins.join(PLUGIN)).is_ok_and(|plugin| plugin.is_file() && plugin.len() > 0) {
             self.unchain()?;
             return Err(FolderError::NoPlugin(self.plugins.display().to_string()));
         }
@@ -71,21 +71,17 @@ impl Node {
         Ok(Kept::Put(name))
     }
 
-    /// Takes the plugin away, first from the networks.
+    /// Takes the plugin out of the networks, and what it needs from the node. Its own file stays: some runtimes call it once more at the end of
+    /// each pod that it was there for, when it does nothing.
     pub(super) fn leave(&self) -> Result<(), FolderError> {
         self.unchain()?;
-        for (path, gone) in [
-            (self.plugins.join(PLUGIN), fs::remove_file(self.plugins.join(PLUGIN))),
-            (self.plugins.join(BESIDE), fs::remove_dir_all(self.plugins.join(BESIDE))),
-        ] {
-            match gone {
-                Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
-                    return Err(FolderError::File(path.display().to_string(), problem));
-                }
-                _ => {}
+        let beside = self.plugins.join(BESIDE);
+        match fs::remove_dir_all(&beside) {
+            Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
+                Err(FolderError::File(beside.display().to_string(), problem))
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Takes the plugin out of every network: each is then as it was, to the byte where nobody else has changed it.
@@ -129,15 +125,27 @@ fn read(file: &Path) -> Result<String, FolderError> {
     fs::read_to_string(file).map_err(|problem| FolderError::File(file.display().to_string(), problem))
 }
 
-/// Replaces a file as a whole, and never by one of a name that a runtime reads.
+/// Replaces a file as a whole, with its mode and behind a link, and never by one of a name that a runtime reads.
 fn write(file: &Path, text: &str) -> Result<(), FolderError> {
-    let part = file.with_file_name(format!(".{}.part", name(file)));
-    let written = fs::write(&part, text).and_then(|()| fs::rename(&part, file));
-    written.map_err(|problem| FolderError::File(file.display().to_string(), problem))
+    let replace = || {
+        let file = if file.exists() { file.canonicalize()? } else { file.to_owned() };
+        let part = file.with_file_name(format!(".{}.part", name(&file)));
+        let mut written = fs::File::create(&part)?;
+        written.write_all(text.as_bytes())?;
+        if let Ok(before) = fs::metadata(&file) {
+            written.set_permissions(before.permissions())?;
+        }
+        // a node that loses power now must not find an empty file
+        written.sync_all()?;
+        fs::rename(&part, &file)
+    };
+    replace().map_err(|problem: io::Error| FolderError::File(file.display().to_string(), problem))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     const NETWORK: &str = "{\"name\":\"kindnet\",  \"cniVersion\":\"0.3.1\",\n\"plugins\":[{\"type\":\"ptp\"}]}\n";
@@ -147,7 +155,7 @@ mod tests {
         let node = Node { networks: folder.path().join("networks"), plugins: folder.path().join("plugins") };
         fs::create_dir(&node.networks).unwrap();
         fs::create_dir_all(node.plugins.join(BESIDE)).unwrap();
-        fs::write(node.plugins.join(PLUGIN), "").unwrap();
+        fs::write(node.plugins.join(PLUGIN), "program").unwrap();
         (folder, node)
     }
 
@@ -163,8 +171,20 @@ mod tests {
         assert_eq!(node.keep().unwrap(), Kept::There);
         node.leave().unwrap();
         assert_eq!(read(&file).unwrap(), NETWORK);
-        assert!(!node.plugins.join(PLUGIN).exists() && !node.plugins.join(BESIDE).exists());
+        assert!(node.plugins.join(PLUGIN).exists() && !node.plugins.join(BESIDE).exists());
         node.leave().unwrap();
+    }
+
+    #[test]
+    fn modes_and_links_stay() {
+        let (folder, node) = node();
+        let (real, file) = (folder.path().join("real"), node.networks.join("10-kindnet.conflist"));
+        fs::write(&real, NETWORK).unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&real, &file).unwrap();
+        node.keep().unwrap();
+        assert!(fs::symlink_metadata(&file).unwrap().is_symlink() && read(&real).unwrap().contains(PLUGIN));
+        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

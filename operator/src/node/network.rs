@@ -8,12 +8,18 @@ pub(super) const PLUGIN: &str = "shekara";
 /// By this a container runtime hands the plugin the annotations of pods (containerd from 1.5 on, CRI-O from 1.28 on).
 const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 
+/// The versions of the specification that the plugin speaks: with others no pod would start.
+const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
+
 /// A configuration in which the plugin has no place.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NetworkError {
     /// It is not JSON.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
+    /// Its plugins hand on nothing, or in a form that is not known.
+    #[error("its cniVersion {0:?} is none of {list}", list = VERSIONS.join(", "))]
+    Version(String),
     /// It is the configuration of one plugin, and has no list for another.
     #[error("it has one plugin and no list of plugins: make a list of it (a .conflist with the entry \"plugins\")")]
     NoList,
@@ -22,7 +28,11 @@ pub(super) enum NetworkError {
 /// The configuration with the plugin behind all others; none where it is there already.
 pub(super) fn with_plugin(text: &str) -> Result<Option<String>, NetworkError> {
     let mut network = read(text)?;
+    let version = network.get("cniVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
     let plugins = network.get_mut("plugins").and_then(Value::as_array_mut).ok_or(NetworkError::NoList)?;
+    if !VERSIONS.contains(&version.as_str()) {
+        return Err(NetworkError::Version(version));
+    }
     let ours = json!({"type": PLUGIN, "capabilities": {ANNOTATIONS: true}});
     if plugins.last() == Some(&ours) && plugins.iter().filter(|plugin| is_ours(plugin)).count() == 1 {
         return Ok(None);
@@ -86,6 +96,8 @@ mod tests {
     #[rstest]
     #[case("", NetworkError::Unreadable("EOF while parsing a value at line 1 column 0".into()))]
     #[case(r#"{"type": "bridge"}"#, NetworkError::NoList)]
+    #[case(r#"{"plugins": []}"#, NetworkError::Version(String::new()))]
+    #[case(r#"{"cniVersion": "0.2.0", "plugins": []}"#, NetworkError::Version("0.2.0".into()))]
     fn one_that_has_no_place_for_it_is_left_as_it_is(#[case] text: &str, #[case] expected: NetworkError) {
         assert_eq!(with_plugin(text), Err(expected));
     }

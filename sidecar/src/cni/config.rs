@@ -11,12 +11,13 @@ use shekara_policy::packet_filter::{ANNOTATION, PacketFilter, PacketFilterError}
 #[serde(rename_all = "camelCase")]
 pub(super) struct NetworkConfig {
     /// The version of the specification that both speak.
+    #[serde(default)]
     pub(super) cni_version: String,
     /// What the plugins before have made.
     #[serde(default)]
     pub(super) prev_result: Option<Value>,
     #[serde(default)]
-    runtime_config: RuntimeConfig,
+    runtime_config: Option<RuntimeConfig>,
 }
 
 /// What the runtime adds because the network's configuration asks for it by the capabilities of the plugin.
@@ -24,13 +25,14 @@ pub(super) struct NetworkConfig {
 struct RuntimeConfig {
     /// The annotations of the pod (containerd from 1.5 on, CRI-O from 1.28 on).
     #[serde(default, rename = "io.kubernetes.cri.pod-annotations")]
-    annotations: BTreeMap<String, String>,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 impl NetworkConfig {
     /// The packet filter that the pod is to have; none where its own containers set it, or nobody does.
     pub(super) fn packet_filter(&self) -> Result<Option<PacketFilter>, PacketFilterError> {
-        self.runtime_config.annotations.get(ANNOTATION).map(|text| PacketFilter::from_json(text)).transpose()
+        let annotations = self.runtime_config.as_ref().and_then(|config| config.annotations.as_ref());
+        annotations.and_then(|all| all.get(ANNOTATION)).map(|text| PacketFilter::from_json(text)).transpose()
     }
 }
 
@@ -48,7 +50,12 @@ mod tests {
 
     #[test]
     fn a_pod_without_the_annotation_is_none_of_its_concern() {
-        for runtime_config in [json!({}), json!({"io.kubernetes.cri.pod-annotations": {"kubernetes.io/config.source": "api"}})] {
+        for runtime_config in [
+            json!({}),
+            json!(null),
+            json!({"io.kubernetes.cri.pod-annotations": null}),
+            json!({"io.kubernetes.cri.pod-annotations": {"kubernetes.io/config.source": "api"}}),
+        ] {
             assert!(read(json!({"runtimeConfig": runtime_config})).packet_filter().unwrap().is_none());
         }
         assert!(read(json!({})).packet_filter().unwrap().is_none());

@@ -72,6 +72,12 @@ impl Sidecar {
         self.ended().await
     }
 
+    /// Kills it, as a kernel without memory does, and waits for the end.
+    pub(crate) async fn kill(&mut self) {
+        self.child.start_kill().unwrap();
+        self.ended().await;
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         within("the sidecar to end", self.child.wait()).await.unwrap()

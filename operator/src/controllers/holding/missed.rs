@@ -16,7 +16,7 @@ use crate::watch::{PodSummary, Proof};
 const OLD_ENOUGH: Duration = Duration::from_secs(10);
 
 /// Between two of a holding.
-const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// Deletes the oldest of them, which its owner then makes again; how long it is until the next look, if any is needed.
 pub(super) async fn replace(client: &Client, pods: &[&PodSummary], now: Timestamp) -> Option<Duration> {
