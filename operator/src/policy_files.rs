@@ -127,9 +127,11 @@ impl PolicyFiles {
     }
 }
 
-/// Whether the API server refused to create something because its namespace is being deleted, which nothing can undo.
+/// Whether the API server refused to create something because its namespace is being deleted, which nothing can undo, or is gone.
 fn namespace_ends(answer: &Status) -> bool {
-    answer.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
+    // what is applied and not there is made, so that only its namespace can be missing
+    answer.code == 404
+        || answer.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn file(name: &str, published: &Published, text: &str) -> Value {
@@ -161,6 +163,9 @@ mod tests {
             "details": {"name": "shekara-policy-faces", "kind": "configmaps",
                 "causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace", "message": "namespace city is being terminated"}]}});
         assert!(namespace_ends(&serde_json::from_value(ending)?));
+        let gone = json!({"status": "Failure", "code": 404, "reason": "NotFound", "message": "namespaces \"city\" not found",
+            "details": {"name": "city", "kind": "namespaces"}});
+        assert!(namespace_ends(&serde_json::from_value(gone)?));
         let forbidden = json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "the quota is spent",
             "details": {"name": "shekara-policy-faces", "kind": "configmaps"}});
         assert!(!namespace_ends(&serde_json::from_value(forbidden)?));
