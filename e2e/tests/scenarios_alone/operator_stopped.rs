@@ -133,9 +133,9 @@ async fn set_by_the_node(pods: &Api<Pod>, dry: &PostParams, copied: &Pod) -> Res
         match pods.create(dry, &serde_json::from_value(trick.clone())?).await {
             Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains("shekara") => {}
             Err(error) => {
-                return Err(error).with_context(|| format!("{}: refused for another reason", trick["metadata"]["annotations"]));
+                return Err(error).with_context(|| format!("{trick}: refused for another reason"));
             }
-            Ok(_) => bail!("a pod was taken that asks the node for {}", trick["metadata"]["annotations"]),
+            Ok(_) => bail!("a pod was taken that had to be refused: {trick}"),
         }
     }
     Ok(())
