@@ -345,7 +345,7 @@ class Admission(unittest.TestCase):
         self.assertEqual(sorted(verbs), ["get", "list", "patch", "watch"])
         policy = named("minimal", "ValidatingAdmissionPolicy", "shekara-restarts")["spec"]
         self.assertEqual(set(policy["matchConstraints"]["resourceRules"][0]["resources"]), {"deployments", "statefulsets", "daemonsets"})
-        for part in ("spec.template.spec ==", "spec.selector ==", "replicas", "labels", "variables.tells == variables.told"):
+        for part in ("spec.template.spec ==", "spec.selector ==", "replicas", "labels", "variables.told.all(", "variables.tells.all("):
             self.assertIn(part, policy["validations"][0]["expression"])
 
     def test_what_is_in_a_namespace_that_ends_may_end(self):
