@@ -1,4 +1,4 @@
-//! People with rights in a scenario's namespace, whom a client stands for.
+//! Whom a client stands for: people with rights in a scenario's namespace, or the operator.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -8,6 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
 
+use crate::cluster::OPERATOR_NAMESPACE;
 use crate::scenario::Scenario;
 
 /// A client with the rights of a new service account of this name, to which these ClusterRoles are bound in the scenario's namespace.
@@ -25,7 +26,23 @@ pub async fn acting_as(scenario: &Scenario, name: &str, roles: &[&str]) -> Resul
         }))?;
         scenario.api::<RoleBinding>().create(&PostParams::default(), &binding).await?;
     }
+    standing_for(&format!("system:serviceaccount:{}:{name}", scenario.namespace)).await
+}
+
+/// A client with the rights of the operator.
+///
+/// # Errors
+/// When there is no kubeconfig.
+pub async fn acting_as_operator() -> Result<Client> {
+    standing_for(&format!("system:serviceaccount:{OPERATOR_NAMESPACE}:shekara-operator")).await
+}
+
+/// A client that acts as this user, in no group but those of every user and account.
+///
+/// # Errors
+/// When there is no kubeconfig.
+pub async fn standing_for(user: &str) -> Result<Client> {
     let mut config = Config::from_custom_kubeconfig(Kubeconfig::read()?, &KubeConfigOptions::default()).await?;
-    config.auth_info.impersonate = Some(format!("system:serviceaccount:{}:{name}", scenario.namespace));
+    config.auth_info.impersonate = Some(user.to_owned());
     Ok(Client::try_from(config)?)
 }

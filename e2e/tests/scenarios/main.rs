@@ -26,6 +26,7 @@ mod name_elsewhere;
 mod narrowed_pods;
 mod narrowing;
 mod observe;
+mod operator_rights;
 mod other_protocols;
 mod over_ipv6;
 mod peers;
@@ -33,6 +34,7 @@ mod pod_security;
 mod resources;
 mod restarts;
 mod revocation;
+mod roles;
 mod running_pod;
 mod stateful_peers;
 mod status_and_conditions;
@@ -81,6 +83,8 @@ fn main() -> ExitCode {
         scenario("resources", Cluster, resources::run),
         scenario("claims", Cluster, claims::run),
         scenario("access", Cluster, access::run),
+        scenario("roles", Cluster, roles::run),
+        scenario("operator_rights", Cluster, operator_rights::run),
         scenario("narrowing", Cluster, narrowing::run),
         scenario("bad_objects", Cluster, bad_objects::run),
         scenario("footprint", Cluster, footprint::run),

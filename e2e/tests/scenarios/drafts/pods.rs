@@ -3,12 +3,12 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client as Kube, Config, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use shekara_crds::{COVERED_LABEL, DRAFT_LABEL, DataHolding, HOLDINGS_ANNOTATION};
-use shekara_e2e::cluster::{OPERATOR_NAMESPACE, within};
+use shekara_e2e::cluster::within;
 use shekara_e2e::holdings::{FACE, with};
+use shekara_e2e::people::acting_as_operator;
 use shekara_e2e::pods::Client;
 use shekara_e2e::scenario::Scenario;
 
@@ -71,9 +71,7 @@ async fn refused(scenario: &Scenario, pod: Pod, named: &[&str]) -> Result<()> {
 
 /// With the operator's rights nobody declares, opens or changes anything.
 pub(super) async fn the_operator_creates_nothing_else(scenario: &Scenario) -> Result<()> {
-    let mut config = Config::from_custom_kubeconfig(Kubeconfig::read()?, &KubeConfigOptions::default()).await?;
-    config.auth_info.impersonate = Some(format!("system:serviceaccount:{OPERATOR_NAMESPACE}:shekara-operator"));
-    let operator = within::<DataHolding>(&Kube::try_from(config)?, &scenario.namespace);
+    let operator = within::<DataHolding>(&acting_as_operator().await?, &scenario.namespace);
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     let draft = |name: &str, spec: Value| -> Result<DataHolding> {
         let mut holding: DataHolding = scenario.object("DataHolding", name, spec)?;
