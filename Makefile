@@ -9,6 +9,7 @@ CLUSTER ?= ## `current` is the cluster of KUBECONFIG, which then takes the place
 DEMO_CLUSTER ?= demo## the name of the demo's kind cluster
 TEST_CLUSTER ?= test## the name of the tests' kind cluster
 KUBERNETES ?= 1.36## the version of kind clusters, for example 1.33
+OLDEST ?= 1.33## the oldest version of Kubernetes that the chart takes
 SCENARIO ?= ## the scenarios whose name contains it: make e2e SCENARIO=revocation
 JOBS ?= 4## how many scenarios run at once; those that disturb others always run alone
 XDG_CACHE_HOME ?= $(HOME)/.cache## everything built or fetched goes to its folder shekara/
@@ -116,6 +117,11 @@ e2e-long: long-images cluster-up ## Long scenarios on the test cluster, which st
 	e2e/cluster load moreclients
 	cargo test --quiet $(workspace) --test scenarios_long --no-run
 	CARGO_NET_OFFLINE=true e2e/cluster exec cargo test $(workspace) --test scenarios_long -- --test-threads=2 $(SCENARIO)
+
+.PHONY: e2e-oldest
+e2e-oldest: ## Every scenario of `make e2e` on the oldest Kubernetes, on a cluster of its own, which is removed afterwards
+	@$(MAKE) e2e CLUSTER=oldest KUBERNETES=$(OLDEST)
+	CLUSTER=oldest e2e/cluster down
 
 .PHONY: long-images
 long-images: ## Build the images that the long scenarios alone need
