@@ -8,7 +8,7 @@ use serde_json::Value;
 use shekara_crds::injection::Fault;
 use shekara_crds::{DataHolding, PROTECT_LABEL};
 
-use super::judge::{Outcome, judge};
+use super::judge::{Outcome, Platform, judge};
 use crate::arguments::Common;
 use crate::objects::{Objects, Workload};
 use crate::text::{Cell, Text, Tone};
@@ -48,7 +48,7 @@ struct Checked {
 }
 
 impl Check {
-    pub(super) fn of(objects: &Objects, common: &Common) -> Result<Self> {
+    pub(super) fn of(objects: &Objects, common: &Common, platform: &Platform) -> Result<Self> {
         let protected: BTreeMap<String, String> = [(PROTECT_LABEL.to_owned(), "true".to_owned())].into();
         let (mut workloads, mut unknown) = (vec![], BTreeSet::new());
         for workload in &objects.workloads {
@@ -61,7 +61,7 @@ impl Check {
                 &protected
             });
             let holdings: Vec<&DataHolding> = objects.holdings_in(namespace).collect();
-            workloads.push(Checked::of(workload, namespace, judge(workload, labels, &holdings)?));
+            workloads.push(Checked::of(workload, namespace, judge(workload, labels, &holdings, platform)?));
         }
         workloads.sort_by(|one, other| (&one.namespace, &one.kind, &one.name).cmp(&(&other.namespace, &other.kind, &other.name)));
         let mut warnings: Vec<String> = unknown
