@@ -2,7 +2,7 @@
 # Images from the archives of e2e/images onto the nodes. Read by e2e/cluster.
 
 # Loads what images.env names and a node does not have: NAME_IMAGE is in name.tar. The world's image runs beside the cluster,
-# not in it, and what is for long scenarios alone is loaded where it is named.
+# not in it, nor does the command line's, and what is for long scenarios alone is loaded where it is named.
 load() { # NAME...
   local missing=()
   is_recorded || die "not up: e2e/cluster up"
@@ -19,7 +19,7 @@ load() { # NAME...
 }
 
 missing_images() { # NAME...: the archives of images that not every node has
-  local variable reference present wanted skipped=" world moreclients "
+  local variable reference present wanted skipped=" world cli moreclients "
   for wanted; do skipped=${skipped/ $wanted / }; done
   present=$(images_on_nodes)
   while IFS='=' read -r variable reference; do

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The programs of ours that go into images: static, so that they need nothing of the image. Read by e2e/images.
 
-declare -A crates=([sidecar]="shekara-sidecar kubectl-shekara" [operator]=shekara-operator)
+declare -A crates=([sidecar]="shekara-sidecar kubectl-shekara" [operator]=shekara-operator [cli]=kubectl-shekara)
 
 build_programs() { # IMAGE...
   [[ " $* " != *" moreclients "* ]] || build_go
