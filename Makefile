@@ -79,9 +79,10 @@ generated: ## Fail if generated files (crds/yaml, the chart's copy, docs/referen
 	$(CARGO_TARGET_DIR)/debug/generate --check
 
 .PHONY: generate
-generate: ## Write the generated files anew
+generate: ## Write the generated files anew, the table of values in the README of the chart too
 	cargo build --quiet $(workspace) --bin generate
 	$(CARGO_TARGET_DIR)/debug/generate
+	charts/readme.py
 
 .PHONY: chart
 chart: ## Render the chart with several values, validate schemas of values and of what is rendered

@@ -7,6 +7,12 @@ app.kubernetes.io/part-of: shekara
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{/* Whether an object of a kind that may be unknown to the cluster is rendered; of the list (root, "group/version/Kind"). */}}
+{{- define "shekara.renders" -}}
+{{- $root := index . 0 }}
+{{- if or (eq $root.Values.rendering.unknownKinds "Render") ($root.Capabilities.APIVersions.Has (index . 1)) }}true{{ end }}
+{{- end }}
+
 {{/* The labels of the operator's pod. */}}
 {{- define "shekara.selector" -}}
 app.kubernetes.io/name: shekara

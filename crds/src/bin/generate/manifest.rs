@@ -7,6 +7,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 
 const HEADER: &str = "# Made from the types in crds/src by `make generate`; not to be edited.\n";
 
+/// What keeps a definition where the release, or the application of Argo CD, no longer has it.
+const KEPT: [(&str, &str); 2] = [("argocd.argoproj.io/sync-options", "Prune=false"), ("helm.sh/resource-policy", "keep")];
+
 /// For `kubectl apply`.
 pub(crate) fn plain(definition: &CustomResourceDefinition) -> Result<String> {
     Ok(format!("{HEADER}{}", yaml(definition)?))
@@ -15,7 +18,7 @@ pub(crate) fn plain(definition: &CustomResourceDefinition) -> Result<String> {
 /// For the chart: can be left out, and stays when the chart is uninstalled, since with it every declaration would go.
 pub(crate) fn template(definition: &CustomResourceDefinition) -> Result<String> {
     let mut definition = definition.clone();
-    definition.metadata.annotations = Some(BTreeMap::from([("helm.sh/resource-policy".to_owned(), "keep".to_owned())]));
+    definition.metadata.annotations = Some(BTreeMap::from(KEPT.map(|(name, value)| (name.to_owned(), value.to_owned()))));
     definition.metadata.labels = Some(BTreeMap::from([("app.kubernetes.io/part-of".to_owned(), "shekara".to_owned())]));
     let yaml = yaml(&definition)?;
     ensure!(!yaml.contains("{{"), "{:?} would be read as a template", definition.metadata.name);
