@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client as Kube};
@@ -98,9 +99,11 @@ impl Scenario {
     /// # Errors
     /// When the API server refuses.
     pub async fn end(&self) -> Result<()> {
+        let own = ListParams::default().labels(&format!("{SCENARIO_LABEL}={}", self.namespace));
+        let webhooks: Api<MutatingWebhookConfiguration> = Api::all(self.kube.clone());
+        webhooks.delete_collection(&DeleteParams::default(), &own).await?;
         let namespaces: Api<Namespace> = Api::all(self.kube.clone());
         namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
-        let own = ListParams::default().labels(&format!("{SCENARIO_LABEL}={}", self.namespace));
         let (recipients, standards): (Api<Recipient>, Api<SovereigntyStandard>) =
             (Api::all(self.kube.clone()), Api::all(self.kube.clone()));
         recipients.delete_collection(&DeleteParams::default(), &own).await?;
@@ -209,6 +212,16 @@ impl Scenario {
     pub async fn create(&self, workload: &Workload) -> Result<Pod> {
         let pod = workload.pod()?;
         self.api::<Pod>().create(&PostParams::default(), &pod).await.context("the pod is refused")
+    }
+
+    /// What the API server would make of a pod with clients; it creates none.
+    ///
+    /// # Errors
+    /// When it would be refused.
+    pub async fn would_be(&self, name: &str, cover: Cover) -> Result<Pod> {
+        let pod = self.client_manifest(name, cover)?.pod()?;
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        self.api::<Pod>().create(&dry, &pod).await.context("the pod would be refused")
     }
 
     /// Asserts that the API server itself refuses a pod that the holding `faces` would cover: admission is not there to cover it.

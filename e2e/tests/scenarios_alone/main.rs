@@ -6,15 +6,20 @@ mod idle;
 mod keys_rotated;
 mod node_agent;
 mod operator_stopped;
+mod other_injectors;
 mod random_objects;
 mod signed_documents;
 mod undecodable_object;
 mod uninstall;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use shekara_e2e::harness::Needs::Own;
-use shekara_e2e::harness::{run, scenario};
+use shekara_e2e::harness::{run, scenario, scenario_within};
+
+/// How long those may take that start many pods, or wait for the installation to be changed several times.
+const LIMIT: Duration = Duration::from_secs(900);
 
 fn main() -> ExitCode {
     run(vec![
@@ -26,6 +31,7 @@ fn main() -> ExitCode {
         scenario("signed_documents", Own, signed_documents::run),
         scenario("keys_rotated", Own, keys_rotated::run),
         scenario("node_agent", Own, node_agent::run),
+        scenario_within(LIMIT, "other_injectors", Own, other_injectors::run),
         // the last: it installs anew at its end
         scenario("uninstall", Own, uninstall::run),
     ])
