@@ -54,7 +54,7 @@ test: ## Prove everything, fastest first: unit, property and namespace tests, ge
 	@$(MAKE) test-cluster
 
 .PHONY: test-long
-test-long: ## Prove what takes long: a million generated worlds and edits, thousands of flows, and the long scenarios on a cluster of their own: three quarters of an hour
+test-long: ## Prove what takes long: a million generated worlds and edits, thousands of flows, and the long scenarios on a cluster of their own: more than an hour
 	PROPTEST_CASES=1000000 cargo test --release --package shekara-crds --all-features --lib promise -- --nocapture
 	cargo test $(workspace) --test namespaces_long -- --test-threads=1 --nocapture
 	@$(MAKE) e2e-long

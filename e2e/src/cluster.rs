@@ -21,6 +21,9 @@ pub const OPERATOR_NAMESPACE: &str = "shekara-system";
 /// The name under which the chart is installed.
 pub const RELEASE: &str = "shekara";
 
+/// The label, and the taint, of nodes that the API server runs on.
+pub const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
 /// How long a rollout of the operator may take.
 const ROLLOUT: Duration = Duration::from_secs(120);
 
@@ -98,9 +101,17 @@ pub async fn scale_operator(client: &Client, replicas: i32) -> Result<()> {
     let api: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
     api.patch_scale(&name, &PatchParams::default(), &patch).await.context("the operator cannot be scaled")?;
+    has_replicas(client, replicas).await
+}
+
+/// Waits until there are so many pods of the operator, none more, and they are ready.
+///
+/// # Errors
+/// When that does not come about.
+pub async fn has_replicas(client: &Client, replicas: i32) -> Result<()> {
     until(&format!("{replicas} replicas of the operator"), ROLLOUT, async || {
         let pods = operator_pods(client).await?;
-        let ready = api.get(&name).await?.status.and_then(|status| status.ready_replicas).unwrap_or(0);
+        let ready = operator(client).await?.status.and_then(|status| status.ready_replicas).unwrap_or(0);
         let all = i32::try_from(pods.len())? == replicas && ready == replicas;
         Ok(Seen::some_or(all.then_some(()), (pods.len(), ready)))
     })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use futures::FutureExt as _;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock};
 use tokio::time::timeout;
 
 use crate::scenario::Scenario;
@@ -30,6 +30,9 @@ pub enum Needs {
 /// Held by the scenario that has its turn, where one runs after the other. Fair: the order is the one in which they are listed.
 static TURN: Mutex<()> = Mutex::const_new(());
 
+/// Held, with others, by every scenario that runs, and alone by one that runs by itself.
+static BESIDE: RwLock<()> = RwLock::const_new(());
+
 /// A scenario for [`run`].
 pub fn scenario<F>(name: &'static str, needs: Needs, body: F) -> Trial
 where
@@ -43,7 +46,10 @@ pub fn scenario_within<F>(limit: Duration, name: &'static str, needs: Needs, bod
 where
     F: AsyncFnOnce(&Scenario) -> Result<()> + Send + 'static,
 {
-    trial(name, needs, move || conduct(name, limit, body))
+    trial(name, needs, move || {
+        let _beside = BESIDE.blocking_read();
+        conduct(name, limit, body)
+    })
 }
 
 /// A scenario that runs after the one before it of this kind has ended, however many run at once: others may run beside it, if
@@ -54,6 +60,20 @@ where
 {
     trial(name, needs, move || {
         let _turn = TURN.blocking_lock();
+        let _beside = BESIDE.blocking_read();
+        conduct(name, limit, body)
+    })
+}
+
+/// A scenario that runs in its turn too, and while none runs beside it: it counts or times what the whole cluster does, or takes
+/// away what others stand on.
+pub fn scenario_by_itself<F>(limit: Duration, name: &'static str, needs: Needs, body: F) -> Trial
+where
+    F: AsyncFnOnce(&Scenario) -> Result<()> + Send + 'static,
+{
+    trial(name, needs, move || {
+        let _turn = TURN.blocking_lock();
+        let _alone = BESIDE.blocking_write();
         conduct(name, limit, body)
     })
 }

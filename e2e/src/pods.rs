@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use kube::{Api, ResourceExt as _};
+use shekara_crds::COVERED_LABEL;
 use shekara_policy::record::FlowRecord;
 
 use crate::exec::talk::Talk;
@@ -174,6 +175,14 @@ impl Client {
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Whether admission has covered the pod: it has the sidecar, and the label of those that have.
+#[must_use]
+pub fn is_injected(pod: &Pod) -> bool {
+    let mut init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    init.any(|container| container.name == records::SIDECAR)
+        && pod.labels().get(COVERED_LABEL).is_some_and(|value| value == "true")
 }
 
 /// The addresses of a pod that runs.

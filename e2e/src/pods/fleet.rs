@@ -7,6 +7,7 @@ use kube::api::PostParams;
 
 use super::Client;
 use super::workload::Cover;
+use crate::cluster::CONTROL_PLANE;
 use crate::measure;
 use crate::scenario::Scenario;
 use crate::wait::now;
@@ -31,16 +32,20 @@ impl Scenario {
 
     async fn member_of_fleet(&self, number: usize) -> Result<Client> {
         let name = format!("fleet-{number:02}");
-        let mut pod = self.client_manifest(&name, Cover::Covered)?.pod()?;
-        let spec = pod.spec.as_mut().context("the manifest has no spec")?;
-        // the worker alone has no room for what the injected containers ask for
-        spec.tolerations = Some(vec![Toleration {
-            key: Some("node-role.kubernetes.io/control-plane".into()),
-            operator: Some("Exists".into()),
-            ..Toleration::default()
-        }]);
+        let pod = on_every_node(self.client_manifest(&name, Cover::Covered)?.pod()?)?;
         let api = self.api::<Pod>();
         api.create(&PostParams::default(), &pod).await.with_context(|| format!("{name} is refused"))?;
         Client::ready(&api, &name).await
     }
+}
+
+/// The pod, where it may run on the control plane too: the worker alone has no room for what the injected containers of many ask for.
+///
+/// # Errors
+/// When the pod has no spec.
+pub fn on_every_node(mut pod: Pod) -> Result<Pod> {
+    let spec = pod.spec.as_mut().context("the manifest has no spec")?;
+    spec.tolerations =
+        Some(vec![Toleration { key: Some(CONTROL_PLANE.into()), operator: Some("Exists".into()), ..Toleration::default() }]);
+    Ok(pod)
 }

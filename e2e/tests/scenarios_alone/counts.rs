@@ -1,30 +1,23 @@
 //! What was counted stays counted, once: when pods end, when another replica of the operator leads, when the one that leads is
 //! killed.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, Result};
-use k8s_openapi::api::coordination::v1::Lease;
+use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::json;
 use shekara_crds::DataHolding;
 use shekara_crds::data_holding::status::TransferVerdict;
 use shekara_e2e::clients::curl;
-use shekara_e2e::cluster::{OPERATOR_NAMESPACE, scale_operator};
+use shekara_e2e::cluster::scale_operator;
 use shekara_e2e::holdings::CONDITION;
 use shekara_e2e::measure;
 use shekara_e2e::pods::Client;
 use shekara_e2e::pods::watcher::Watcher;
 use shekara_e2e::pods::workload::Cover;
+use shekara_e2e::replicas::{LEADING, another_leads, leader, operators};
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::CLINIC;
-use tokio::time::Instant;
-
-/// How long another replica may take to lead: the Lease runs out where nobody gave it back.
-const LEADING: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let clinic = json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]);
@@ -45,7 +38,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 }
 
 async fn with_two_replicas(scenario: &Scenario) -> Result<()> {
-    another_leads(scenario).await?;
+    the_leader_goes(scenario).await?;
     let later = scenario.client_in_time("later", Cover::Covered).await?;
     flows(&later, 3).await?;
     counted(scenario, 8).await?;
@@ -74,25 +67,18 @@ async fn counted(scenario: &Scenario, flows: i64) -> Result<()> {
 }
 
 /// Deletes the pod of the replica that leads, which gives the Lease back, and waits until another one has it.
-async fn another_leads(scenario: &Scenario) -> Result<()> {
-    let (before, begun) = (leader(scenario).await?, Instant::now());
-    operators(scenario).delete(&before, &DeleteParams::default()).await?;
-    until("another replica leads", LEADING, async || {
-        let now = leader(scenario).await;
-        Ok(Seen::some_or(now.as_ref().is_ok_and(|now| *now != before).then_some(()), now.map_err(|error| error.to_string())))
-    })
-    .await?;
-    measure::print(
-        "until another replica leads, when the Lease was given back",
-        format_args!("{:.1} s", begun.elapsed().as_secs_f64()),
-    );
+async fn the_leader_goes(scenario: &Scenario) -> Result<()> {
+    let before = leader(&scenario.kube).await?;
+    operators(&scenario.kube).delete(&before, &DeleteParams::default()).await?;
+    let took = another_leads(&scenario.kube, &before).await?.as_secs_f64();
+    measure::print("until another replica leads, when the Lease was given back", format_args!("{took:.1} s"));
     Ok(())
 }
 
 /// Kills the process of the replica that leads, and waits until the kubelet has started it again.
 async fn kill_the_leader(scenario: &Scenario) -> Result<()> {
-    let name = leader(scenario).await?;
-    let operator = Client::ready(&operators(scenario), &name).await?;
+    let name = leader(&scenario.kube).await?;
+    let operator = Client::ready(&operators(&scenario.kube), &name).await?;
     let restarts = async || {
         let statuses = operator.object().await?.status.and_then(|status| status.container_statuses).unwrap_or_default();
         Ok::<_, anyhow::Error>(statuses.first().map_or((0, false), |status| (status.restart_count, status.ready)))
@@ -104,15 +90,4 @@ async fn kill_the_leader(scenario: &Scenario) -> Result<()> {
         Ok(Seen::some_or((now.0 > before && now.1).then_some(()), now))
     })
     .await
-}
-
-fn operators(scenario: &Scenario) -> Api<Pod> {
-    Api::namespaced(scenario.kube.clone(), OPERATOR_NAMESPACE)
-}
-
-/// The name of the pod that leads.
-async fn leader(scenario: &Scenario) -> Result<String> {
-    let leases: Api<Lease> = Api::namespaced(scenario.kube.clone(), OPERATOR_NAMESPACE);
-    let holder = leases.get("shekara-operator").await?.spec.and_then(|spec| spec.holder_identity);
-    holder.filter(|holder| !holder.is_empty()).context("nobody leads")
 }

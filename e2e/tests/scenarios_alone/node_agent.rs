@@ -9,11 +9,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use shekara_e2e::cluster::{OPERATOR_NAMESPACE, RELEASE, helm, within};
+use shekara_e2e::cluster::{OPERATOR_NAMESPACE, within};
 use shekara_e2e::diagnose;
-use shekara_e2e::environment::source_tree;
 use shekara_e2e::pods::workload::Cover;
 use shekara_e2e::pods::{Client, START, is_ready};
+use shekara_e2e::release;
 use shekara_e2e::scenario::{Border, Scenario};
 use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::CLINIC;
@@ -157,19 +157,13 @@ async fn replaced(scenario: &Scenario, free: Client) -> Result<()> {
 async fn removed(node: &Client) -> Result<()> {
     let (file, _) = network(node).await?;
     let before = node.run(&["cat", &format!("{PLUGINS}/shekara.d/before/{file}")]).await?.success()?;
-    set_filter("Init").await?;
+    release::set("enforcement.filter=Init").await?;
     let outcome = until("the node is as it was", START, async || {
         let (_, text) = network(node).await?;
         let left = node.run(&["sh", "-c", &format!("ls -d {PLUGINS}/shekara.d")]).await?;
         Ok(Seen::some_or((text == before && !left.succeeded()).then_some(()), (text, left.stdout)))
     })
     .await;
-    set_filter("Auto").await?;
+    release::set("enforcement.filter=Auto").await?;
     outcome
-}
-
-async fn set_filter(filter: &str) -> Result<()> {
-    let chart = source_tree()?.join("charts/shekara");
-    let (chart, filter) = (chart.to_string_lossy(), format!("enforcement.filter={filter}"));
-    helm(&["upgrade", RELEASE, &chart, "--reuse-values", "--set", &filter, "--wait", "--timeout", "3m"]).await.map(drop)
 }

@@ -10,33 +10,22 @@ use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use shekara_e2e::cluster::{RELEASE, helm};
-use shekara_e2e::environment::source_tree;
 use shekara_e2e::pods::START;
 use shekara_e2e::pods::workload::Cover;
+use shekara_e2e::release;
 use shekara_e2e::scenario::{Border, Scenario};
 use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::CLINIC;
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
-    let values = helm(&["get", "values", RELEASE, "--output", "json"]).await?;
+    let values = release::values().await?;
     helm(&["uninstall", RELEASE, "--wait", "--timeout", "2m"]).await?;
     let without = without_shekara(scenario, &border).await;
     // whatever came of it, the cluster is left as it was found
-    install(scenario, &values).await?;
+    release::install(&values).await?;
     without.context("after the uninstall")?;
     anew(scenario).await
-}
-
-/// Installs the chart of this source tree with the values that were there.
-async fn install(scenario: &Scenario, values: &str) -> Result<()> {
-    let file = std::env::temp_dir().join(format!("{}.json", scenario.namespace));
-    std::fs::write(&file, values)?;
-    let (chart, values) = (source_tree()?.join("charts/shekara"), file.to_string_lossy());
-    let chart = chart.to_string_lossy();
-    let installed = helm(&["install", RELEASE, &chart, "--wait", "--timeout", "3m", "--values", &values]).await;
-    std::fs::remove_file(&file)?;
-    installed.map(drop)
 }
 
 async fn without_shekara(scenario: &Scenario, border: &Border) -> Result<()> {

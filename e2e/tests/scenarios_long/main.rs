@@ -1,9 +1,12 @@
 //! Scenarios that take minutes, need many pods, or lose what cannot be put back: one after the other, with nothing else beside
 //! them (`make test-long`).
 
+mod admission_measured;
+mod burst;
 mod clients_idle;
 mod clients_more;
 mod clients_volume;
+mod idle_long;
 mod inbound_measured;
 mod keys_under_load;
 mod new_root;
@@ -17,10 +20,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use shekara_e2e::harness::Needs::{Own, World};
-use shekara_e2e::harness::{run, scenario_in_turn, scenario_within};
+use shekara_e2e::harness::{run, scenario_by_itself, scenario_in_turn, scenario_within};
 
 /// Longer than any of them takes on two processors, without a failure.
 const LIMIT: Duration = Duration::from_secs(1200);
+
+/// The same for the burst: whatever fails in it, the values of the release are put back within this time.
+const LIMIT_OF_BURST: Duration = Duration::from_secs(1800);
 
 fn main() -> ExitCode {
     run(vec![
@@ -35,6 +41,9 @@ fn main() -> ExitCode {
         scenario_in_turn(LIMIT, "permit_expires", Own, permit_expires::run),
         scenario_in_turn(LIMIT, "keys_under_load", Own, keys_under_load::run),
         scenario_in_turn(LIMIT, "operator_away", Own, operator_away::run),
+        scenario_by_itself(LIMIT, "admission_measured", Own, admission_measured::run),
+        scenario_by_itself(LIMIT, "idle_long", Own, idle_long::run),
+        scenario_by_itself(LIMIT_OF_BURST, "burst", Own, burst::run),
         // the last: from then on every pod of before is one that needs a restart
         scenario_in_turn(LIMIT, "new_root", Own, new_root::run),
     ])

@@ -9,21 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use shekara_crds::DataHolding;
-use shekara_crds::data_holding::status::TransferVerdict;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed};
 use shekara_e2e::clients::{curl, curl_at};
 use shekara_e2e::cluster::without_operator;
-use shekara_e2e::holdings::CONDITION;
+use shekara_e2e::counted::Counts;
 use shekara_e2e::live::{ECHO_PORT, LiveFlow};
 use shekara_e2e::measure;
 use shekara_e2e::pods::Client;
 use shekara_e2e::pods::watcher::Watcher;
 use shekara_e2e::pods::workload::Cover;
 use shekara_e2e::scenario::{Border, Scenario};
-use shekara_e2e::wait::{Seen, now, still, until};
+use shekara_e2e::wait::now;
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC, ECHO};
-use shekara_policy::Reason;
 use tokio::time::{Instant, sleep_until};
 
 /// What is promised: so long it may be away.
@@ -38,23 +35,11 @@ const KILLED: [u32; 3] = [1, 4, 7];
 /// So many flows to the clinic are made where flows are tried.
 const FLOWS: usize = 3;
 
-/// Longer than an interval of checkpoints with what it may be late.
-const INTERVAL: Duration = Duration::from_secs(15);
-
 /// The two covered pods: the sidecar of one is killed.
 struct Place {
     border: Border,
     killed: Client,
     watcher: Watcher,
-}
-
-/// What the status of the holding has to say in the end.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Counts {
-    /// Flows to the clinic.
-    allowed: i64,
-    /// Flows to nobody listed.
-    denied: i64,
 }
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {
@@ -73,12 +58,12 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let mut expected = Counts::default();
     tried(scenario, &place, &place.border.covered, &mut expected).await?;
     tried(scenario, &place, &place.killed, &mut expected).await?;
-    counted(scenario, &expected).await.context("before")?;
+    scenario.counted("clinic", expected).await.context("before")?;
     without_operator(&scenario.kube, async || away(scenario, &place, &mut live, &mut expected).await).await?;
 
     live.goes_on().await?;
     scenario.enforcing(2).await?;
-    counted(scenario, &expected).await.context("after")?;
+    scenario.counted("clinic", expected).await.context("after")?;
     measure::print("flows counted exactly", format_args!("{} allowed, {} denied", expected.allowed, expected.denied));
     let another = scenario.client_in_time("another", Cover::Covered).await?;
     scenario.enforcing(3).await?;
@@ -129,31 +114,5 @@ async fn tried(scenario: &Scenario, place: &Place, covered: &Client, counts: &mu
         outcome.failure()?;
         counts.denied += 1;
     }
-    Ok(())
-}
-
-/// Waits until the status has come to its counts, which must be these.
-async fn counted(scenario: &Scenario, expected: &Counts) -> Result<()> {
-    let api = scenario.api::<DataHolding>();
-    let clinic = scenario.named("clinic");
-    let found = async || {
-        let status = api.get("faces").await?.status.unwrap_or_default();
-        let allowed = status.transfers.iter();
-        let allowed = allowed.filter(|transfer| transfer.verdict == TransferVerdict::Allowed && transfer.recipient == clinic);
-        let denied = status.denials.iter().filter(|denial| denial.reason == Reason::UnlistedParty.code());
-        Ok::<_, anyhow::Error>(Counts {
-            allowed: allowed.map(|transfer| transfer.flows).sum(),
-            denied: denied.map(|denial| denial.flows).sum(),
-        })
-    };
-    until(&format!("at least {expected:?} in the status"), CONDITION, async || {
-        let found = found().await?;
-        let all = found.allowed >= expected.allowed && found.denied >= expected.denied;
-        Ok(Seen::some_or(all.then_some(()), found))
-    })
-    .await?;
-    still("the counts are the last", INTERVAL, CONDITION, found).await?;
-    let found = found().await?;
-    ensure!(found == *expected, "{found:?} in the status, {expected:?} happened");
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Pods that say by their own annotation what they hold, and what the operator may create.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 use kube::api::{DeleteParams, PostParams};
-use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use shekara_crds::{COVERED_LABEL, DRAFT_LABEL, DataHolding, HOLDINGS_ANNOTATION};
 use shekara_e2e::cluster::within;
@@ -42,21 +42,18 @@ pub(super) async fn are_covered_by_what_they_say(scenario: &Scenario) -> Result<
 
 /// In a namespace whose pods are not matched otherwise.
 async fn elsewhere(scenario: &Scenario) -> Result<()> {
-    let namespaces: Api<Namespace> = Api::all(scenario.kube.clone());
-    let name = format!("{}-open", scenario.namespace);
-    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-    namespaces.create(&PostParams::default(), &namespace).await?;
-    let outcome = async {
-        let pods = within::<Pod>(&scenario.kube, &name);
-        pods.create(&PostParams::default(), &marked(scenario, "anywhere", LOCATION)?).await.context("in an open namespace")?;
-        within::<DataHolding>(&scenario.kube, &name).get("draft-anywhere").await?;
-        let pod = Client::ready(&pods, "anywhere").await?.object().await?;
-        ensure!(pod.labels().contains_key(COVERED_LABEL), "the pod started bare: {:?}", pod.metadata);
-        Ok(())
-    };
-    let outcome = outcome.await;
-    namespaces.delete(&name, &DeleteParams::default()).await?;
-    outcome
+    scenario
+        .in_open_namespace(async |namespace| {
+            let pods = within::<Pod>(&scenario.kube, namespace);
+            pods.create(&PostParams::default(), &marked(scenario, "anywhere", LOCATION)?)
+                .await
+                .context("in an open namespace")?;
+            within::<DataHolding>(&scenario.kube, namespace).get("draft-anywhere").await?;
+            let pod = Client::ready(&pods, "anywhere").await?.object().await?;
+            ensure!(pod.labels().contains_key(COVERED_LABEL), "the pod started bare: {:?}", pod.metadata);
+            Ok(())
+        })
+        .await
 }
 
 async fn refused(scenario: &Scenario, pod: Pod, named: &[&str]) -> Result<()> {
