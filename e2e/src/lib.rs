@@ -23,6 +23,7 @@ pub mod honest;
 pub mod idle;
 pub mod live;
 pub mod measure;
+pub mod node;
 pub mod open_namespace;
 pub mod operator_metrics;
 pub mod people;

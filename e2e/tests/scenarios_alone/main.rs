@@ -11,6 +11,7 @@ mod random_objects;
 mod signed_documents;
 mod undecodable_object;
 mod uninstall;
+mod upgraded;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         scenario("keys_rotated", Own, keys_rotated::run),
         scenario("node_agent", Own, node_agent::run),
         scenario_within(LIMIT, "other_injectors", Own, other_injectors::run),
+        scenario_within(LIMIT, "upgraded", Own, upgraded::run),
         // the last: it installs anew at its end
         scenario("uninstall", Own, uninstall::run),
     ])
