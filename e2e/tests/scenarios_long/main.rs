@@ -14,6 +14,7 @@ mod operator_away;
 mod permit_expires;
 mod policy_change;
 mod postgres_replication;
+mod restarts_of_nodes;
 mod revocation_many;
 
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
         scenario_by_itself(LIMIT, "admission_measured", Own, admission_measured::run),
         scenario_by_itself(LIMIT, "idle_long", Own, idle_long::run),
         scenario_by_itself(LIMIT_OF_BURST, "burst", Own, burst::run),
+        scenario_by_itself(LIMIT, "restarts_of_nodes", Own, restarts_of_nodes::by_container),
+        scenario_by_itself(LIMIT, "restarts_of_nodes_that_set_filters", Own, restarts_of_nodes::by_node),
         // the last: from then on every pod of before is one that needs a restart
         scenario_in_turn(LIMIT, "new_root", Own, new_root::run),
     ])
