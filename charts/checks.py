@@ -52,7 +52,7 @@ class Rendered(unittest.TestCase):
     def test_every_object_is_valid_in_every_version(self):
         for case in CASES:
             for document in objects(case):
-                if document["kind"] in (*MONITORING, "SovereigntyStandard"):  # not of Kubernetes itself
+                if document["kind"] in (*MONITORING, "SovereigntyStandard", "Certificate"):  # not of Kubernetes itself
                     continue
                 for version in VERSIONS:
                     with self.subTest(case=case, kind=document["kind"], name=document["metadata"]["name"], version=version):
@@ -166,9 +166,43 @@ class Operator(unittest.TestCase):
                 continue
             self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
             if rule["resources"] == ["secrets"] and rule["verbs"] != ["create"]:
-                self.assertEqual(rule["resourceNames"], ["shekara-tls", "shekara-keys"])
+                self.assertEqual((rule["resourceNames"], rule["verbs"]), (["shekara-tls", "shekara-keys"], ["get", "update"]))
             if rule["resources"] == ["mutatingwebhookconfigurations"]:
                 self.assertEqual(rule["resourceNames"], ["zz-shekara-sidecar-injector"])
+
+
+class Authority(unittest.TestCase):
+    """The certificate authority, where it comes from elsewhere."""
+
+    SECRETS = {"minimal": None, "authority": "platform-ca", "full": "shekara-authority"}
+
+    def test_the_operator_is_told_of_its_secret_and_may_get_it_and_no_more(self):
+        for case, secret in self.SECRETS.items():
+            with self.subTest(case=case):
+                environment = {variable["name"]: variable.get("value") for variable in operator(case)["containers"][0]["env"]}
+                self.assertEqual(environment.get("SHEKARA_AUTHORITY_SECRET"), secret)
+                rules = named(case, "Role", "shekara-operator")["rules"] + named(case, "ClusterRole", "shekara-operator")["rules"]
+                bound = [(rule.get("resourceNames"), rule["verbs"]) for rule in rules if rule.get("resources") == ["secrets"]]
+                more = [([secret], ["get"])] if secret else []
+                self.assertEqual(bound, [(None, ["create"]), (["shekara-tls", "shekara-keys"], ["get", "update"]), *more])
+
+    def test_cert_manager_is_asked_for_one_that_the_operator_can_use(self):
+        for case in ("minimal", "authority"):
+            self.assertEqual(objects(case, "Certificate"), [])
+        spec = named("full", "Certificate", "shekara-authority")["spec"]
+        self.assertEqual((spec["secretName"], spec["isCA"], spec["usages"]), ("shekara-authority", True, ["cert sign"]))
+        key = {"algorithm": "ECDSA", "size": 256, "encoding": "PKCS8", "rotationPolicy": "Always"}
+        self.assertEqual(spec["privateKey"], key)
+        self.assertEqual(spec["issuerRef"], {"name": "platform", "kind": "ClusterIssuer", "group": "issuers.example.kz"})
+        self.assertEqual((spec["duration"], spec["renewBefore"]), ("720h", "240h30m"))
+
+    def test_it_is_asked_for_by_who_does_not_know_the_kind_too(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write("authority: {source: CertManager, certManager: {issuerRef: {name: platform}}}")
+            file.flush()
+            outcome = helm(CHART / "ci/minimal.yaml", file.name, kinds=())
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+        self.assertIn("Certificate", [document["kind"] for document in yaml.safe_load_all(outcome.stdout) if document])
 
 
 class Node(unittest.TestCase):

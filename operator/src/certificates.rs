@@ -1,9 +1,14 @@
-//! TLS of the policy API and the webhook: a certificate authority that the operator makes and keeps in a Secret, whose successor
-//! sidecars learn of before it issues, and serving certificates that each replica makes for itself and renews while it runs.
+//! TLS of the policy API and the webhook: a certificate authority that the operator makes and keeps in a Secret, or that somebody
+//! else keeps in another one, whose successor sidecars learn of before it issues, and serving certificates that each replica makes
+//! for itself and renews while it runs.
 
 mod authorities;
 mod authority;
 mod bundle;
+mod generation;
+mod given;
+mod private_key;
+mod source;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,9 +24,10 @@ use crate::config::Config;
 use crate::kept::{Kept, SecretError};
 use crate::ledger::store::Resumed;
 use crate::readiness::Gate;
-use authorities::{Authorities, Plan};
+use authorities::{Authorities, Plan, Wanted, When};
 use authority::AuthorityError;
 use bundle::Bundle;
+use source::Source;
 
 /// How often the certificates and the webhook configuration are looked at.
 const ROUND: Duration = Duration::from_secs(10);
@@ -44,6 +50,7 @@ pub enum CertificatesError {
 pub(crate) struct Certificates {
     authorities: Authorities,
     kept: Kept,
+    source: Option<Source>,
     plan: Plan,
     names: Vec<String>,
     serving: Arc<Serving>,
@@ -73,16 +80,25 @@ impl ResolvesServerCert for Serving {
 }
 
 impl Certificates {
-    /// Adopts the certificate authority from the Secret, or makes one and keeps it there.
+    /// Adopts the certificate authority from the Secret, or makes one and keeps it there. Where it comes from a Secret of somebody
+    /// else, waits until that has one.
     pub(crate) async fn establish(client: Client, config: &Config) -> Result<Self, CertificatesError> {
         let kept = Kept::new(client.clone(), &config.namespace, &config.tls_secret);
-        let authorities = authorities_of(&kept).await?;
-        Self::of(client, config, kept, authorities)
+        let source = |secret: &String| Source::new(client.clone(), &config.namespace, secret, names(config));
+        let mut source = config.authority_secret.as_ref().map(source);
+        let authorities = authorities_of(&kept, source.as_mut(), &plan(config)).await?;
+        Self::of(client, config, kept, source, authorities)
     }
 
-    fn of(client: Client, config: &Config, kept: Kept, authorities: Authorities) -> Result<Self, CertificatesError> {
-        let (names, plan) = (names(config), Plan { age: config.authority_age, overlap: config.key_overlap });
-        let served = serve(&authorities, &plan, &names, Timestamp::now())?;
+    fn of(
+        client: Client,
+        config: &Config,
+        kept: Kept,
+        source: Option<Source>,
+        authorities: Authorities,
+    ) -> Result<Self, CertificatesError> {
+        let (names, plan) = (names(config), plan(config));
+        let served = serve(&authorities, &plan, &names, Timestamp::now())?.ok_or(AuthorityError::NoKey)?;
         Ok(Self {
             counting: watch::Sender::new(authorities.pems()),
             paths: watch::Sender::new(authorities.webhook_paths()),
@@ -90,6 +106,7 @@ impl Certificates {
             serving: Arc::new(Serving { current: RwLock::new(served) }),
             authorities,
             kept,
+            source,
             plan,
             names,
         })
@@ -99,7 +116,8 @@ impl Certificates {
     #[cfg(test)]
     pub(crate) fn of_a_test(client: Client, config: &Config) -> Self {
         let kept = Kept::new(client.clone(), &config.namespace, &config.tls_secret);
-        Self::of(client, config, kept, Authorities::create(Timestamp::now()).unwrap()).unwrap()
+        let authorities = Authorities::first(&Wanted::Own { asked: false }, Timestamp::now()).unwrap();
+        Self::of(client, config, kept, None, authorities).unwrap()
     }
 
     /// The certificates of the authorities that count, in PEM, now and from now on.
@@ -131,8 +149,8 @@ impl Certificates {
                 other => other?,
             }
             self.look_at_serving()?;
-            let path = self.authorities.issuer(&self.plan, Timestamp::now()).webhook_path();
-            let written = self.bundle.write(&self.authorities.pems().concat(), &path).await;
+            let path = self.authorities.webhook_path(&self.plan, Timestamp::now());
+            let written = self.bundle.write(&self.authorities.pems().concat(), path).await;
             match &written {
                 Ok(()) => {
                     gate = gate.and_then(|gate| {
@@ -148,23 +166,38 @@ impl Certificates {
 
     /// The Secret has what is in memory, and what is in memory is of its time.
     async fn look_at_authorities(&mut self, leads: bool) -> Result<(), CertificatesError> {
-        let now = Timestamp::now();
         let present = self.kept.read().await?;
+        let asked = present.as_ref().is_some_and(|present| present.rotate);
+        let wanted = match &mut self.source {
+            None => Wanted::Own { asked },
+            Some(source) => source.read().await.map_or(Wanted::Missing, Wanted::Given),
+        };
+        let now = Timestamp::now();
         let there = present.as_ref().map(|present| Authorities::read(&present.data, now)).transpose()?.flatten();
-        if !leads {
-            // the replica that leads replaces authorities, and the others take what it has put there
-            if let Some(there) = there.filter(|there| there.pems() != self.authorities.pems()) {
-                info!(authorities = there.pems().len(), "other certificate authorities were adopted");
-                self.change(there);
+        if let Wanted::Given(authority) = &wanted {
+            self.authorities.learn(authority);
+        }
+        if let Some(mut there) = there.filter(|there| there.pems() != self.authorities.pems()) {
+            // An authority of the operator's own is replaced by the replica that leads, and by nobody else. One that comes from
+            // elsewhere is also put there by a replica that starts, with this configuration or another one.
+            if leads && self.source.is_none() && !there.has_given() {
+                return Err(CertificatesError::OtherAuthority);
             }
+            there.learn_from(&self.authorities);
+            if let Wanted::Given(authority) = &wanted {
+                there.learn(authority);
+            }
+            info!(authorities = there.pems().len(), "other certificate authorities were adopted");
+            self.change(there);
+        }
+        if !leads {
             return Ok(());
         }
-        if there.as_ref().is_some_and(|there| there.pems() != self.authorities.pems()) {
-            return Err(CertificatesError::OtherAuthority);
+        if asked && let Some(source) = &self.source {
+            warn!(secret = source.name(), "the certificate authority comes from another Secret, and is replaced there alone");
         }
-        let asked = present.as_ref().is_some_and(|present| present.rotate);
-        let mut next = Authorities::read(&self.authorities.data(), now)?.ok_or(AuthorityError::Incomplete)?;
-        let stepped = next.step(&self.plan, asked, now)?;
+        let mut next = self.authorities.clone();
+        let stepped = next.step(&self.plan, &wanted, When::Running, now)?;
         if !stepped && !asked && present.as_ref().is_some_and(|present| present.data == next.data()) {
             return Ok(());
         }
@@ -184,13 +217,13 @@ impl Certificates {
 
     fn look_at_serving(&self) -> Result<(), CertificatesError> {
         let now = Timestamp::now();
-        let issuer = self.authorities.issuer(&self.plan, now).certificate_pem();
+        // without a key the present certificate stays: it ends with its authority
+        let Some(issuer) = self.authorities.issuer(&self.plan, now) else { return Ok(()) };
         let due = {
             let served = self.serving.current.read().unwrap_or_else(PoisonError::into_inner);
-            now >= served.renew || served.issuer != issuer
+            now >= served.renew || served.issuer != issuer.certificate_pem()
         };
-        if due {
-            let renewed = serve(&self.authorities, &self.plan, &self.names, now)?;
+        if due && let Some(renewed) = serve(&self.authorities, &self.plan, &self.names, now)? {
             *self.serving.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
             info!("the serving certificate was renewed");
         }
@@ -198,10 +231,15 @@ impl Certificates {
     }
 }
 
-fn serve(authorities: &Authorities, plan: &Plan, names: &[String], now: Timestamp) -> Result<Served, AuthorityError> {
-    let issuer = authorities.issuer(plan, now);
+fn plan(config: &Config) -> Plan {
+    Plan { age: config.authority_age, overlap: config.key_overlap }
+}
+
+/// A serving certificate; none where no key is known.
+fn serve(authorities: &Authorities, plan: &Plan, names: &[String], now: Timestamp) -> Result<Option<Served>, AuthorityError> {
+    let Some(issuer) = authorities.issuer(plan, now) else { return Ok(None) };
     let (certificate, renew) = issuer.issue(names, now)?;
-    Ok(Served { certificate, renew, issuer: issuer.certificate_pem().to_owned() })
+    Ok(Some(Served { certificate, renew, issuer: issuer.certificate_pem().to_owned() }))
 }
 
 /// The names under which the servers are reached.
@@ -218,21 +256,38 @@ fn names(config: &Config) -> Vec<String> {
     [&config.policy_service, &config.webhook_service].into_iter().flat_map(of).collect()
 }
 
-/// The authorities that are in the Secret, or a new one. Of two replicas that make one at a time, the second finds the Secret
-/// there and adopts it.
-async fn authorities_of(kept: &Kept) -> Result<Authorities, CertificatesError> {
+/// The authorities that are in the Secret, or a new one, or the one that somebody else gives. Of two replicas that write one at a
+/// time, the second finds the Secret there and adopts it.
+async fn authorities_of(kept: &Kept, mut source: Option<&mut Source>, plan: &Plan) -> Result<Authorities, CertificatesError> {
     loop {
+        let wanted = match &mut source {
+            None => Wanted::Own { asked: false },
+            Some(source) => Wanted::Given(source.wait().await),
+        };
         let now = Timestamp::now();
         let present = kept.read().await?;
-        if let Some(authorities) = present.as_ref().map(|present| Authorities::read(&present.data, now)).transpose()?.flatten() {
+        let there = present.as_ref().map(|present| Authorities::read(&present.data, now)).transpose()?.flatten();
+        let (authorities, new) = match there {
+            None => (Authorities::first(&wanted, now)?, true),
+            Some(mut there) => {
+                if let Wanted::Given(authority) = &wanted {
+                    there.learn(authority);
+                }
+                let stepped = there.step(plan, &wanted, When::Starting, now)?;
+                (there, stepped)
+            }
+        };
+        if !new {
             info!("the certificate authority was adopted");
             return Ok(authorities);
         }
-        let authorities = Authorities::create(now)?;
         if kept.write(&authorities.data(), present.as_ref()).await? {
-            info!("a certificate authority was made");
+            info!(given = authorities.has_given(), "a certificate authority was put into its Secret");
             return Ok(authorities);
         }
-        // another replica was faster: its authority is the one
+        // another replica was faster: what it wrote is what counts
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,9 @@ pub struct Config {
     pub webhook_configuration: String,
     /// The Secret that keeps the certificate authority, in the operator's namespace (`SHEKARA_TLS_SECRET`).
     pub tls_secret: String,
+    /// The Secret from which the certificate authority comes, in the operator's namespace (`SHEKARA_AUTHORITY_SECRET`). The operator
+    /// makes it where none is named.
+    pub authority_secret: Option<String>,
     /// The Secret that keeps the root key and the document keys, in the operator's namespace (`SHEKARA_KEYS_SECRET`).
     pub keys_secret: String,
     /// How old a document key becomes before it is replaced (`SHEKARA_DOCUMENT_KEY_AGE`, in seconds).
@@ -85,6 +88,7 @@ impl Config {
         let read = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let required = |name: &'static str| read(name).ok_or(ConfigError::Missing(name));
         let or = |name: &'static str, default: &str| read(name).unwrap_or_else(|| default.to_owned());
+        let (tls_secret, keys_secret) = (or("SHEKARA_TLS_SECRET", "shekara-tls"), or("SHEKARA_KEYS_SECRET", "shekara-keys"));
         Ok(Self {
             namespace: required("POD_NAMESPACE")?,
             pod_name: required("POD_NAME")?,
@@ -106,8 +110,9 @@ impl Config {
             policy_service: or("SHEKARA_POLICY_SERVICE", "shekara-policy"),
             webhook_service: or("SHEKARA_WEBHOOK_SERVICE", "shekara-webhook"),
             webhook_configuration: or("SHEKARA_WEBHOOK_CONFIGURATION", "zz-shekara-sidecar-injector"),
-            tls_secret: or("SHEKARA_TLS_SECRET", "shekara-tls"),
-            keys_secret: or("SHEKARA_KEYS_SECRET", "shekara-keys"),
+            authority_secret: authority_secret(read("SHEKARA_AUTHORITY_SECRET"), [&tls_secret, &keys_secret])?,
+            tls_secret,
+            keys_secret,
             document_key_age: seconds("SHEKARA_DOCUMENT_KEY_AGE", or("SHEKARA_DOCUMENT_KEY_AGE", "2592000"))?,
             authority_age: seconds("SHEKARA_AUTHORITY_AGE", or("SHEKARA_AUTHORITY_AGE", "31536000"))?,
             key_overlap: seconds("SHEKARA_KEY_OVERLAP", or("SHEKARA_KEY_OVERLAP", "3600"))?,
@@ -133,6 +138,16 @@ fn pull_policy(value: String) -> Result<String, ConfigError> {
         return Ok(value);
     }
     Err(invalid("SHEKARA_SIDECAR_PULL_POLICY", &value, "it is Always, IfNotPresent or Never"))
+}
+
+/// Not one of those that the operator writes.
+fn authority_secret(value: Option<String>, own: [&String; 2]) -> Result<Option<String>, ConfigError> {
+    match value {
+        Some(value) if own.contains(&&value) => {
+            Err(invalid("SHEKARA_AUTHORITY_SECRET", &value, "it is a Secret that the operator itself keeps"))
+        }
+        value => Ok(value),
+    }
 }
 
 fn resources(value: String) -> Result<ResourceRequirements, ConfigError> {
@@ -215,7 +230,7 @@ mod tests {
         assert_eq!(config.cluster_domain.as_str(), "cluster.local");
         assert_eq!(config.dns_service, ("kube-system".into(), "kube-dns".into()));
         assert_eq!(config.sidecar_pull_policy, "IfNotPresent");
-        assert_eq!(config.tls_secret, "shekara-tls");
+        assert_eq!((config.tls_secret.as_str(), config.authority_secret), ("shekara-tls", None));
         assert_eq!(config.webhook_configuration, "zz-shekara-sidecar-injector");
         assert_eq!(config.checkpoint_interval, 10);
         assert_eq!(config.keys_secret, "shekara-keys");
@@ -264,6 +279,11 @@ mod tests {
     )]
     #[case("SHEKARA_CHECKPOINT_INTERVAL", "0", "SHEKARA_CHECKPOINT_INTERVAL is \"0\": it is a number of seconds from 1 to 3600")]
     #[case("SHEKARA_KEY_OVERLAP", "10", "SHEKARA_KEY_OVERLAP is \"10\": it is a number of seconds from 60 to ten years")]
+    #[case(
+        "SHEKARA_AUTHORITY_SECRET",
+        "shekara-tls",
+        "SHEKARA_AUTHORITY_SECRET is \"shekara-tls\": it is a Secret that the operator itself keeps"
+    )]
     #[case("SHEKARA_DNS_SERVICE", "kube-dns", "SHEKARA_DNS_SERVICE is \"kube-dns\": it is written namespace/name")]
     fn each_fault_names_its_variable(#[case] variable: &'static str, #[case] value: &'static str, #[case] message: &str) {
         let mut variables = sound();

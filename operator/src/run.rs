@@ -120,7 +120,11 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     );
 
     let client = kube::Client::try_default().await.map_err(RunError::Client)?;
+    let given = config.authority_secret.is_some().then(|| readiness.gate("the Secret with the certificate authority"));
     let certificates = Certificates::establish(client.clone(), &config).await?;
+    if let Some(given) = given {
+        given.open();
+    }
     let (keys, keeper) = Keeper::establish(client.clone(), &config, certificates.authorities()).await?;
     let caches = Arc::new(Caches::default());
     let changes = caches.follow(&client, &metrics, supervisor);

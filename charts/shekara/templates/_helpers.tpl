@@ -20,6 +20,11 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The Secret from which the certificate authority comes; nothing where the operator makes it. */}}
+{{- define "shekara.authoritySecret" -}}
+{{- if eq .Values.authority.source "CertManager" }}shekara-authority{{ else }}{{ .Values.authority.secret }}{{ end }}
+{{- end }}
+
 {{/* The labels of what is on every node. */}}
 {{- define "shekara.nodeLabels" -}}
 {{ include "shekara.nodeSelector" . }}
@@ -136,6 +141,9 @@ matchExpressions:
     (mount.mountPath == "/var/run/secrets/kubernetes.io/serviceaccount" || (index == variables.at &&
     [mount.mountPath, mount.name] in [["/var/run/secrets/shekara.dev", "shekara-token"], ["/var/run/shekara.dev/policy", "shekara-policy"]]))) &&
     !has(variables.first[index].args) && !has(variables.first[index].lifecycle) && !has(variables.first[index].envFrom) &&
+    !has(variables.first[index].volumeDevices) && !has(variables.first[index].workingDir) &&
+    [variables.first[index].?startupProbe, variables.first[index].?livenessProbe, variables.first[index].?readinessProbe].all(probe,
+    probe.?exec.command.orValue(["/shekara-sidecar", "ready"]) == ["/shekara-sidecar", "ready"]) &&
     (index == variables.at || variables.first[index].?env.orValue([])
     .filter(variable, variables.ours[index] != "shekara-init" || variable.name != "SHEKARA_UDP") == variables.observe)))
 # what the proxy is told, and where each of it comes from; what varies from pod to pod is signed, or names what is

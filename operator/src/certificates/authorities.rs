@@ -2,100 +2,161 @@
 //! output.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
+use super::generation::{Entries, Generation};
 
-const CERTIFICATE: &str = "ca.crt";
-const KEY: &str = "ca.key";
+const NEWEST: Entries = Entries { certificate: "ca.crt", key: "ca.key", path: "ca.path" };
+const PREVIOUS: Entries = Entries { certificate: "previous.crt", key: "previous.key", path: "previous.path" };
 const MADE: &str = "ca.made";
-const PREVIOUS_CERTIFICATE: &str = "previous.crt";
-const PREVIOUS_KEY: &str = "previous.key";
 
 /// For how long authorities are in use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// How old one becomes.
+    /// How old one becomes that the operator made.
     pub(super) age: Duration,
     /// How long its predecessor still counts. In the first half of that time the predecessor goes on issuing, so that nobody
     /// meets a certificate of an authority that he has not heard of.
     pub(super) overlap: Duration,
 }
 
+/// Where the authority is to come from.
+pub(super) enum Wanted {
+    /// The operator makes it.
+    Own {
+        /// Whether somebody asks that it is replaced now.
+        asked: bool,
+    },
+    /// Somebody else gives this one.
+    Given(Arc<Authority>),
+    /// Somebody else gives none that can be used: what there is stays.
+    Missing,
+}
+
+/// When it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// While the replica that leads runs.
+    Running,
+    /// When a replica starts, which may know no key but that of what is wanted.
+    Starting,
+}
+
 /// One authority, and its predecessor for as long as that counts.
+#[derive(Clone)]
 pub(super) struct Authorities {
-    newest: Authority,
+    newest: Generation,
     made: Timestamp,
-    previous: Option<Authority>,
+    previous: Option<Generation>,
 }
 
 impl Authorities {
-    /// Makes one.
-    pub(super) fn create(now: Timestamp) -> Result<Self, AuthorityError> {
-        Ok(Self { newest: Authority::create(now)?, made: now, previous: None })
+    /// The first one.
+    pub(super) fn first(wanted: &Wanted, now: Timestamp) -> Result<Self, AuthorityError> {
+        let newest = match wanted {
+            Wanted::Own { .. } => Generation::own(Authority::create(now)?),
+            Wanted::Given(authority) => Generation::given(authority),
+            Wanted::Missing => return Err(AuthorityError::NoKey),
+        };
+        Ok(Self { newest, made: now, previous: None })
     }
 
     /// Reads the entries of a Secret; none in one without them. Half of them is an error: sidecars may trust what was there.
     pub(super) fn read(data: &BTreeMap<String, Vec<u8>>, now: Timestamp) -> Result<Option<Self>, AuthorityError> {
-        let pair = |certificate: &str, key: &str| {
-            let text = |name: &str| data.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            match (text(certificate), text(key)) {
-                (None, None) => Ok(None),
-                (Some(certificate), Some(key)) => Authority::from_pem(certificate, &key).map(Some),
-                _ => Err(AuthorityError::Incomplete),
-            }
-        };
-        let Some(newest) = pair(CERTIFICATE, KEY)? else { return Ok(None) };
+        let Some(newest) = Generation::read(data, NEWEST)? else { return Ok(None) };
         let made = data.get(MADE).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
         // one that does not say when it was made begins to age now
-        Ok(Some(Self { newest, made: made.unwrap_or(now), previous: pair(PREVIOUS_CERTIFICATE, PREVIOUS_KEY)? }))
+        Ok(Some(Self { newest, made: made.unwrap_or(now), previous: Generation::read(data, PREVIOUS)? }))
     }
 
     /// The entries.
     pub(super) fn data(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut entries = vec![
-            (CERTIFICATE, self.newest.certificate_pem().to_owned()),
-            (KEY, self.newest.key_pem()),
-            (MADE, self.made.to_string()),
-        ];
-        if let Some(previous) = &self.previous {
-            entries.push((PREVIOUS_CERTIFICATE, previous.certificate_pem().to_owned()));
-            entries.push((PREVIOUS_KEY, previous.key_pem()));
-        }
-        entries.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect()
+        let previous = self.previous.iter().flat_map(|previous| previous.entries(PREVIOUS));
+        let entries = self.newest.entries(NEWEST).into_iter().chain(previous).chain([(MADE, self.made.to_string())]);
+        entries.map(|(name, text)| (name.to_owned(), text.into_bytes())).collect()
     }
 
     /// The certificates that count, in PEM, the newest first.
     pub(super) fn pems(&self) -> Vec<String> {
-        let all = std::iter::once(&self.newest).chain(&self.previous);
-        all.map(|authority| authority.certificate_pem().to_owned()).collect()
+        self.all().map(|generation| generation.certificate_pem().to_owned()).collect()
     }
 
     /// The paths at which the API server may ask the webhook, the newest first.
     pub(super) fn webhook_paths(&self) -> Vec<String> {
-        std::iter::once(&self.newest).chain(&self.previous).map(Authority::webhook_path).collect()
+        self.all().map(|generation| generation.path().to_owned()).collect()
     }
 
-    /// Who issues serving certificates now.
-    pub(super) fn issuer(&self, plan: &Plan, now: Timestamp) -> &Authority {
-        self.previous.as_ref().filter(|_| !self.is_older(plan.overlap / 2, now)).unwrap_or(&self.newest)
+    /// The path at which the API server is to ask the webhook now. All replicas say the same, whatever keys they know.
+    pub(super) fn webhook_path(&self, plan: &Plan, now: Timestamp) -> &str {
+        self.heard_of(plan, now).path()
+    }
+
+    /// Who issues serving certificates now: the one that everybody has heard of, or else one whose key is known here.
+    pub(super) fn issuer(&self, plan: &Plan, now: Timestamp) -> Option<&Arc<Authority>> {
+        std::iter::once(self.heard_of(plan, now)).chain(self.all()).find_map(Generation::authority)
+    }
+
+    /// Whether one of them comes from elsewhere.
+    pub(super) fn has_given(&self) -> bool {
+        self.all().any(Generation::is_given)
+    }
+
+    /// Takes the key of one that counts.
+    pub(super) fn learn(&mut self, authority: &Arc<Authority>) {
+        std::iter::once(&mut self.newest).chain(&mut self.previous).for_each(|generation| generation.learn(authority));
+    }
+
+    /// Takes the keys that others know of those that count.
+    pub(super) fn learn_from(&mut self, others: &Self) {
+        others.all().filter_map(Generation::authority).for_each(|authority| self.learn(authority));
     }
 
     /// Replaces what is to be replaced. Says whether anything was.
-    pub(super) fn step(&mut self, plan: &Plan, asked: bool, now: Timestamp) -> Result<bool, AuthorityError> {
+    pub(super) fn step(&mut self, plan: &Plan, wanted: &Wanted, when: When, now: Timestamp) -> Result<bool, AuthorityError> {
+        let starting = when == When::Starting;
+        let due = match wanted {
+            Wanted::Own { asked } => self.newest.is_given() || (!starting && (*asked || self.is_older(plan.age, now))),
+            Wanted::Given(authority) => !self.newest.is(authority),
+            Wanted::Missing => false,
+        };
+        // the end of a predecessor is for the replica that leads alone, which would else find that another one has changed something
+        if starting && !due {
+            return Ok(false);
+        }
         let ended = self.previous.is_some() && self.is_older(plan.overlap, now);
         if ended {
             self.previous = None;
         }
-        if self.previous.is_some() || !(asked || self.is_older(plan.age, now)) {
+        // While a predecessor still counts there is no third one, which would cut short the time of those that have heard of the
+        // first alone. But whoever starts may have no other key, and one that has ended is of use to nobody.
+        if !due || (self.previous.is_some() && !starting && !self.newest.has_ended(now)) {
             return Ok(ended);
         }
-        let successor = Authority::create(now)?;
+        let successor = match wanted {
+            Wanted::Given(authority) => Generation::given(authority),
+            // back to the one that the operator made before, where sidecars still know it
+            _ => match self.previous.take_if(|previous| !previous.is_given() && !previous.has_ended(now)) {
+                Some(own) => own,
+                None => Generation::own(Authority::create(now)?),
+            },
+        };
         self.previous = Some(std::mem::replace(&mut self.newest, successor));
         self.made = now;
         Ok(true)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Generation> {
+        std::iter::once(&self.newest).chain(&self.previous)
+    }
+
+    /// The predecessor in the first half of its time, as long as it is valid.
+    fn heard_of(&self, plan: &Plan, now: Timestamp) -> &Generation {
+        let previous = self.previous.as_ref().filter(|previous| !previous.has_ended(now));
+        previous.filter(|_| !self.is_older(plan.overlap / 2, now)).unwrap_or(&self.newest)
     }
 
     fn is_older(&self, limit: Duration, now: Timestamp) -> bool {
@@ -104,53 +165,4 @@ impl Authorities {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLAN: Plan = Plan { age: Duration::from_secs(1000), overlap: Duration::from_secs(100) };
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_780_000_000 + second).unwrap()
-    }
-
-    #[test]
-    fn one_is_announced_before_it_issues_and_counts_after_it_was_replaced() {
-        let mut authorities = Authorities::create(at(0)).unwrap();
-        let first = authorities.pems();
-        assert!(!authorities.step(&PLAN, false, at(999)).unwrap());
-        assert!(authorities.step(&PLAN, false, at(1000)).unwrap());
-        let both = authorities.pems();
-        assert_eq!((both.len(), &both[1]), (2, &first[0]));
-        let issuer = |authorities: &Authorities, second| authorities.issuer(&PLAN, at(second)).certificate_pem().to_owned();
-        assert_eq!((issuer(&authorities, 1049), issuer(&authorities, 1050)), (first[0].clone(), both[0].clone()));
-        assert!(!authorities.step(&PLAN, true, at(1099)).unwrap(), "not while the one before still counts");
-        let mut authorities = Authorities::read(&authorities.data(), at(5)).unwrap().unwrap();
-        assert_eq!(authorities.pems(), both);
-        assert!(authorities.step(&PLAN, false, at(1100)).unwrap());
-        assert_eq!(authorities.pems(), both[..1]);
-        assert!(authorities.step(&PLAN, true, at(1101)).unwrap(), "whoever asks need not wait for its age");
-    }
-
-    #[test]
-    fn the_path_of_the_webhook_is_that_of_the_key_and_outlives_its_replacement() {
-        let mut authorities = Authorities::create(at(0)).unwrap();
-        let [first] = &authorities.webhook_paths()[..] else { panic!() };
-        let first = first.clone();
-        assert!(first.starts_with("/mutate/") && first.len() == "/mutate/".len() + 64, "{first}");
-        assert_eq!(Authorities::read(&authorities.data(), at(5)).unwrap().unwrap().webhook_paths()[..], [first.as_str()]);
-        authorities.step(&PLAN, true, at(10)).unwrap();
-        let both = authorities.webhook_paths();
-        assert!(both.len() == 2 && both[0] != first && both[1] == first, "{both:?}");
-        // every replica knows it before it is asked for
-        assert_eq!(authorities.issuer(&PLAN, at(50)).webhook_path(), first);
-        assert_eq!(authorities.issuer(&PLAN, at(60)).webhook_path(), both[0]);
-    }
-
-    #[test]
-    fn half_of_one_is_an_error_and_none_is_none() {
-        let mut data = Authorities::create(at(0)).unwrap().data();
-        assert!(Authorities::read(&BTreeMap::new(), at(0)).unwrap().is_none());
-        data.remove(KEY);
-        assert!(matches!(Authorities::read(&data, at(0)), Err(AuthorityError::Incomplete)));
-    }
-}
+mod tests;

@@ -8,9 +8,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData as _, date_time_ymd,
 };
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
+use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::parse_x509_pem;
 
 /// How long the authority lasts: longer than any pod that pins it.
@@ -32,9 +33,12 @@ pub enum AuthorityError {
     /// The key is another one's.
     #[error("the key of the authority does not belong to its certificate")]
     KeyMismatch,
-    /// One of certificate and key is absent.
-    #[error("the Secret of the certificate authority has one of ca.crt and ca.key without the other")]
+    /// A certificate without a key or a path, or one of these without it.
+    #[error("the Secret of the certificate authority has a part of an authority without the others")]
     Incomplete,
+    /// There is no key of an authority that counts.
+    #[error("no key of an authority that counts is known")]
+    NoKey,
     /// rustls cannot use the serving certificate.
     #[error("the serving certificate cannot be used: {0}")]
     Serving(#[from] rustls::Error),
@@ -46,6 +50,9 @@ pub enum AuthorityError {
 /// A certificate authority with its key.
 pub(super) struct Authority {
     certificate: String,
+    ends: Timestamp,
+    /// What is shown with each certificate that it issues: itself and those that vouch for it, where there are such.
+    chain: Vec<CertificateDer<'static>>,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -59,19 +66,26 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         set_validity(&mut params, now, Span::new().years(AUTHORITY_YEARS))?;
         let certificate = params.self_signed(&key)?.pem();
-        Ok(Self { certificate, issuer: Issuer::new(params, key) })
+        Ok(Self { ends: ends(&certificate)?, certificate, chain: vec![], issuer: Issuer::new(params, key) })
     }
 
     /// Reads one.
     pub(super) fn from_pem(certificate: String, key: &str) -> Result<Self, AuthorityError> {
-        let key = KeyPair::from_pem(key)?;
-        let (_, pem) = parse_x509_pem(certificate.as_bytes()).map_err(|_| AuthorityError::Unreadable)?;
-        let parsed = pem.parse_x509().map_err(|_| AuthorityError::Unreadable)?;
-        if parsed.public_key().raw != key.subject_public_key_info() {
+        Self::new(certificate, KeyPair::from_pem(key)?, vec![])
+    }
+
+    /// One that comes from elsewhere, with what is shown with each certificate that it issues.
+    pub(super) fn new(certificate: String, key: KeyPair, chain: Vec<CertificateDer<'static>>) -> Result<Self, AuthorityError> {
+        if !of_certificate(&certificate, |parsed| parsed.public_key().raw == key.subject_public_key_info())? {
             return Err(AuthorityError::KeyMismatch);
         }
         let issuer = Issuer::from_ca_cert_pem(&certificate, key)?;
-        Ok(Self { certificate, issuer })
+        Ok(Self { ends: ends(&certificate)?, certificate, chain, issuer })
+    }
+
+    /// The last instant at which it is valid.
+    pub(super) fn ends(&self) -> Timestamp {
+        self.ends
     }
 
     /// The certificate, in PEM.
@@ -101,12 +115,28 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         set_validity(&mut params, now, Span::new().days(SERVING_DAYS))?;
+        // nobody accepts it for longer than its authority: those who trust that do not all look at its end
+        params.not_after =
+            of_certificate(&self.certificate, |issuer| params.not_after.min(issuer.validity().not_after.to_datetime()))?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let signing = rustls::crypto::ring::sign::any_supported_type(&private)?;
         let renew = now.to_zoned(TimeZone::UTC).checked_add(Span::new().days(RENEW_DAYS))?.timestamp();
-        Ok((Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signing)), renew))
+        let shown = std::iter::once(certificate.der()).chain(&self.chain).cloned().collect();
+        Ok((Arc::new(CertifiedKey::new(shown, signing)), renew))
     }
+}
+
+/// The last instant at which a certificate in PEM is valid.
+pub(super) fn ends(certificate: &str) -> Result<Timestamp, AuthorityError> {
+    Ok(Timestamp::from_second(of_certificate(certificate, |parsed| parsed.validity().not_after.timestamp())?)?)
+}
+
+/// What a certificate in PEM says.
+fn of_certificate<T>(certificate: &str, read: impl FnOnce(&X509Certificate<'_>) -> T) -> Result<T, AuthorityError> {
+    let (_, pem) = parse_x509_pem(certificate.as_bytes()).map_err(|_| AuthorityError::Unreadable)?;
+    let parsed = pem.parse_x509().map_err(|_| AuthorityError::Unreadable)?;
+    Ok(read(&parsed))
 }
 
 fn name(common: &str) -> DistinguishedName {
@@ -136,7 +166,7 @@ mod tests {
     use rustls::RootCertStore;
     use rustls::client::WebPkiServerVerifier;
     use rustls::client::danger::ServerCertVerifier as _;
-    use rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
+    use rustls::pki_types::{UnixTime, pem::PemObject as _};
 
     use super::*;
 
