@@ -7,6 +7,7 @@ mod keys_rotated;
 mod node_agent;
 mod operator_stopped;
 mod other_injectors;
+mod own_authority;
 mod random_objects;
 mod signed_documents;
 mod undecodable_object;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         scenario("node_agent", Own, node_agent::run),
         scenario_within(LIMIT, "other_injectors", Own, other_injectors::run),
         scenario_within(LIMIT, "upgraded", Own, upgraded::run),
+        scenario_within(Duration::from_secs(1200), "own_authority", Own, own_authority::run),
         // the last: it installs anew at its end
         scenario("uninstall", Own, uninstall::run),
     ])
