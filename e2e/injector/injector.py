@@ -153,6 +153,8 @@ WAYS = {
     "command": changed("shekara-verify", command=["/shekara-sidecar", "ready"]),
     "arguments": changed("shekara-verify", args=["--help"]),
     "hook": changed("shekara-proxy", lifecycle={"preStop": {"exec": {"command": ["/shekara-sidecar", "ready"]}}}),
+    "probe": changed("shekara-proxy", livenessProbe={"exec": {"command": ["/nft", "list", "ruleset"]}}),
+    "folder": changed("shekara-proxy", workingDir="/tmp"),
     "more-capabilities": secured("shekara-proxy", capabilities={"drop": ["ALL"], "add": ["NET_RAW", "NET_ADMIN"]}),
     "no-capability": secured("shekara-init", capabilities={"drop": ["ALL"]}),
     "privileged": secured("shekara-proxy", privileged=True, allowPrivilegeEscalation=True),

@@ -30,6 +30,7 @@ mod operator_rights;
 mod other_protocols;
 mod over_ipv6;
 mod peers;
+mod pod_fields;
 mod pod_security;
 mod resources;
 mod restarts;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         scenario("kinds_of_workload", World, kinds_of_workload::run),
         scenario("stock_images", World, stock_images::run),
         scenario("pod_security", World, pod_security::run),
+        scenario("pod_fields", World, pod_fields::run),
         scenario("running_pod", World, running_pod::run),
         scenario("carve_out", World, carve_out::run),
         scenario("adversary", World, adversary::run),

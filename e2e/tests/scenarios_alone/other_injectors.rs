@@ -34,7 +34,7 @@ const OTHERS: [&str; 4] = ["second-first", "own", "second-sidecar", "second-last
 const NO_SIDECAR: &str = "does not have the sidecar of Shekara before all its containers";
 
 /// What it does to our containers after we were asked for the last time, and what the API server's own policies say.
-const TOO_LATE: [(&str, &str); 25] = [
+const TOO_LATE: [(&str, &str); 27] = [
     ("without-all", NO_SIDECAR),
     ("without-init", NO_SIDECAR),
     ("without-proxy", NO_SIDECAR),
@@ -46,6 +46,8 @@ const TOO_LATE: [(&str, &str); 25] = [
     ("command", NO_SIDECAR),
     ("arguments", NO_SIDECAR),
     ("hook", NO_SIDECAR),
+    ("probe", NO_SIDECAR),
+    ("folder", NO_SIDECAR),
     ("more-capabilities", NO_SIDECAR),
     ("no-capability", NO_SIDECAR),
     ("privileged", NO_SIDECAR),
