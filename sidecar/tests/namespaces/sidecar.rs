@@ -16,7 +16,7 @@ pub(crate) struct Sidecar {
     child: Child,
     records: watch::Receiver<Vec<FlowRecord>>,
     said: Arc<Mutex<String>>,
-    _readers: JoinSet<()>,
+    readers: JoinSet<()>,
 }
 
 impl Sidecar {
@@ -30,7 +30,7 @@ impl Sidecar {
             let record = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in the record {line}"));
             sender.send_modify(|records| records.push(record));
         }));
-        Self { child, records, said, _readers: readers }
+        Self { child, records, said, readers }
     }
 
     /// Waits for a record like this.
@@ -78,9 +78,13 @@ impl Sidecar {
         self.ended().await;
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until all that it said has been read.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        within("the sidecar to end", self.child.wait()).await.unwrap()
+        let status = within("the sidecar to end", self.child.wait()).await.unwrap();
+        while let Some(read) = within("its outputs to end", self.readers.join_next()).await {
+            read.unwrap();
+        }
+        status
     }
 }
 
