@@ -14,7 +14,7 @@ import kubernetes_validate
 import yaml
 
 CHART = pathlib.Path(__file__).parent / "shekara"
-VERSIONS = ["1.31", "1.33", "1.36", "1.37"]
+VERSIONS = ["1.33", "1.36", "1.37"]
 MONITORING = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 KINDS = (*(f"monitoring.coreos.com/v1/{kind}" for kind in MONITORING), "shekara.dev/v1alpha1/SovereigntyStandard")
 CASES = sorted(path.stem for path in (CHART / "ci").glob("*.yaml"))

@@ -82,9 +82,10 @@ class Package(unittest.TestCase):
     def test_it_is_refused_by_older_versions_of_kubernetes(self):
         oldest = checks.VERSIONS[0]
         self.assertEqual(self.chart["kubeVersion"], f">={oldest}.0-0")
+        self.assertIn(f"\nOLDEST ?= {oldest}##", (ROOT / "Makefile").read_text())
         for version in (f"{oldest}.0", f"v{oldest}.4-eks-1a2b3c", f"{checks.VERSIONS[-1]}.1"):
             self.assertEqual(attempt(MINIMAL, arguments=("--kube-version", version)).returncode, 0, version)
-        outcome = attempt(MINIMAL, arguments=("--kube-version", "1.30.14"))
+        outcome = attempt(MINIMAL, arguments=("--kube-version", "1.32.14"))
         self.assertNotEqual(outcome.returncode, 0)
         self.assertIn("incompatible with Kubernetes", outcome.stderr)
 
