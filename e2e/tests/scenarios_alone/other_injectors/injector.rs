@@ -100,7 +100,8 @@ impl<'a> Injector<'a> {
         for other in Place::BOTH.into_iter().filter(|other| *other != place) {
             self.forget(other).await?;
         }
-        let path = format!("/{}/{again:?}/{way}", place.word());
+        // the API server takes paths of lower case alone
+        let path = format!("/{}/{again:?}/{way}", place.word()).to_ascii_lowercase();
         apply(&Api::all(self.scenario.kube.clone()), &self.configuration(place, again, &path)?).await?;
         until(&format!("the API server asks at {path}"), ASKED, async || {
             let mark = match self.scenario.would_be("asked", Cover::Free).await {
