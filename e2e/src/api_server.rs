@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use tokio::time::Instant;
 
-use crate::cluster::{CONTROL_PLANE, program};
+use crate::cluster::CONTROL_PLANE;
+use crate::node::Node;
 use crate::operator_metrics::api_server_counts;
 use crate::wait::{Seen, until};
 
@@ -16,17 +17,16 @@ use crate::wait::{Seen, until};
 const BACK: Duration = Duration::from_secs(120);
 
 /// Kills its process, as the kernel does when memory is short, and waits until another one is ready. Gives how long it was away.
-/// The nodes are containers of their names, of the Docker engine that the environment names.
 ///
 /// # Errors
 /// When it cannot be killed, or is not started again in time.
 pub async fn restart(client: &Client) -> Result<Duration> {
-    let nodes: Api<Node> = Api::all(client.clone());
+    let nodes: Api<v1::Node> = Api::all(client.clone());
     let node =
         nodes.list(&ListParams::default().labels(CONTROL_PLANE)).await?.items.pop().context("no node has an API server")?;
     let before = began(client).await?;
     let begin = Instant::now();
-    program("docker", &["exec", &node.name_any(), "pkill", "-KILL", "-x", "kube-apiserver"]).await?;
+    Node { name: node.name_any() }.run(&["pkill", "-KILL", "-x", "kube-apiserver"]).await?;
     until("the API server is there again", BACK, async || {
         Ok(match ready_since(client).await {
             Ok(since) => Seen::some_or((since > before).then_some(()), "the killed one"),

@@ -39,7 +39,25 @@ pub async fn install(values: &str) -> Result<()> {
 /// # Errors
 /// When helm fails.
 pub async fn set(value: &str) -> Result<()> {
-    upgrade(&["--reuse-values", "--set", value]).await
+    set_all(&[value]).await
+}
+
+/// Sets several.
+///
+/// # Errors
+/// When helm fails.
+pub async fn set_all(values: &[&str]) -> Result<()> {
+    let values = values.iter().flat_map(|value| ["--set", *value]);
+    upgrade(&["--reuse-values"].into_iter().chain(values).collect::<Vec<_>>()).await
+}
+
+/// Goes back to a revision.
+///
+/// # Errors
+/// When helm fails.
+pub async fn roll_back(revision: u64) -> Result<()> {
+    let revision = revision.to_string();
+    helm(&[&["rollback", RELEASE, &revision][..], &ALWAYS[..]].concat()).await.map(drop)
 }
 
 /// Does something while a value is set, and puts back those that were found, whatever came of it.

@@ -7,12 +7,10 @@ mod keys_rotated;
 mod node_agent;
 mod operator_stopped;
 mod other_injectors;
-mod own_authority;
 mod random_objects;
 mod signed_documents;
 mod undecodable_object;
 mod uninstall;
-mod upgraded;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +18,7 @@ use std::time::Duration;
 use shekara_e2e::harness::Needs::Own;
 use shekara_e2e::harness::{run, scenario, scenario_within};
 
-/// How long those may take that start many pods, or wait for the installation to be changed several times.
+/// How long those may take that start many pods.
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn main() -> ExitCode {
@@ -34,8 +32,6 @@ fn main() -> ExitCode {
         scenario("keys_rotated", Own, keys_rotated::run),
         scenario("node_agent", Own, node_agent::run),
         scenario_within(LIMIT, "other_injectors", Own, other_injectors::run),
-        scenario_within(LIMIT, "upgraded", Own, upgraded::run),
-        scenario_within(Duration::from_secs(1200), "own_authority", Own, own_authority::run),
         // the last: it installs anew at its end
         scenario("uninstall", Own, uninstall::run),
     ])

@@ -11,11 +11,13 @@ mod inbound_measured;
 mod keys_under_load;
 mod new_root;
 mod operator_away;
+mod own_authority;
 mod permit_expires;
 mod policy_change;
 mod postgres_replication;
 mod restarts_of_nodes;
 mod revocation_many;
+mod upgraded;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         scenario_in_turn(LIMIT, "permit_expires", Own, permit_expires::run),
         scenario_in_turn(LIMIT, "keys_under_load", Own, keys_under_load::run),
         scenario_in_turn(LIMIT, "operator_away", Own, operator_away::run),
+        scenario_by_itself(LIMIT, "upgraded", Own, upgraded::run),
+        scenario_by_itself(LIMIT, "own_authority", Own, own_authority::run),
         scenario_by_itself(LIMIT, "admission_measured", Own, admission_measured::run),
         scenario_by_itself(LIMIT, "idle_long", Own, idle_long::run),
         scenario_by_itself(LIMIT_OF_BURST, "burst", Own, burst::run),

@@ -5,16 +5,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use shekara_e2e::cluster::{RELEASE, helm};
-use shekara_e2e::environment::source_tree;
 use shekara_e2e::node::Node;
+use shekara_e2e::release;
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::wait::{Seen, until};
 
 /// How long a kubelet may take to know a name of an image.
 const KNOWN: Duration = Duration::from_secs(30);
-
-/// What every change of the release says: others scale the operator, and the values of the release count all the same.
-const ALWAYS: [&str; 4] = ["--wait", "--timeout", "3m", "--force-conflicts"];
 
 /// The images of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,17 +55,13 @@ impl Release {
 
     /// Upgrades to these images and another value.
     pub(super) async fn upgrade(&self, images: &Images, value: &str) -> Result<()> {
-        let chart = source_tree()?.join("charts/shekara");
-        let chart = chart.to_string_lossy();
         let (operator, sidecar) = (format!("images.operator={}", images.operator), format!("images.sidecar={}", images.sidecar));
-        let upgrade = ["upgrade", RELEASE, &chart, "--reuse-values", "--set", &operator, "--set", &sidecar, "--set", value];
-        helm(&[&upgrade[..], &ALWAYS[..]].concat()).await.map(drop)
+        release::set_all(&[&operator, &sidecar, value]).await
     }
 
     /// Goes back to this revision.
     pub(super) async fn roll_back(&self) -> Result<()> {
-        let revision = self.revision.to_string();
-        helm(&[&["rollback", RELEASE, &revision][..], &ALWAYS[..]].concat()).await.map(drop)
+        release::roll_back(self.revision).await
     }
 
     /// Goes back to this revision where another one is installed, or one not to its end.
@@ -82,7 +75,7 @@ impl Release {
 }
 
 async fn values() -> Result<Value> {
-    Ok(serde_json::from_str(&helm(&["get", "values", RELEASE, "--output", "json"]).await?)?)
+    Ok(serde_json::from_str(&release::values().await?)?)
 }
 
 /// The number of the newest revision, and its status.
