@@ -136,6 +136,12 @@ def able(pod):
         container.pop("securityContext", None)
 
 
+def unconfined(pod):
+    """An application without seccomp."""
+    for container in pod["spec"]["containers"]:
+        container.setdefault("securityContext", {})["seccompProfile"] = {"type": "Unconfined"}
+
+
 def of_the_node(pod):
     pod["spec"]["hostNetwork"] = True
 
@@ -154,6 +160,11 @@ WAYS = {
     "arguments": changed("shekara-verify", args=["--help"]),
     "hook": changed("shekara-proxy", lifecycle={"preStop": {"exec": {"command": ["/shekara-sidecar", "ready"]}}}),
     "probe": changed("shekara-proxy", livenessProbe={"exec": {"command": ["/nft", "list", "ruleset"]}}),
+    "filter-beside": changed("shekara-init", restartPolicy="Always"),
+    "proof-beside": changed("shekara-verify", restartPolicy="Always"),
+    "port-of-the-node": changed("shekara-proxy", ports=[{"containerPort": 15021, "hostPort": 15021}]),
+    "without-seccomp": secured("shekara-proxy", seccompProfile={"type": "Unconfined"}),
+    "application-without-seccomp": unconfined,
     "folder": changed("shekara-proxy", workingDir="/tmp"),
     "more-capabilities": secured("shekara-proxy", capabilities={"drop": ["ALL"], "add": ["NET_RAW", "NET_ADMIN"]}),
     "no-capability": secured("shekara-init", capabilities={"drop": ["ALL"]}),

@@ -187,7 +187,12 @@ impl Certificates {
             if let Wanted::Given(authority) = &wanted {
                 there.learn(authority);
             }
-            info!(authorities = there.pems().len(), "other certificate authorities were adopted");
+            let authorities = there.pems().len();
+            if leads {
+                warn!(authorities, "somebody else put other certificate authorities into the Secret, and they were adopted");
+            } else {
+                info!(authorities, "other certificate authorities were adopted");
+            }
             self.change(there);
         }
         if !leads {

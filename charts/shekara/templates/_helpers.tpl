@@ -126,7 +126,8 @@ matchExpressions:
 - name: knownByMark
   expression: >-
     size(variables.user) == 0
-# one that bears our names is ours: image, command, capabilities, no files from elsewhere, no other commands
+# One that bears our names is ours: image, command, capabilities, no files from elsewhere, no other commands. Packet filter and proof
+# say no restartPolicy: with one of their own the kubelet would go on before they have succeeded.
 - name: genuine
   expression: >-
     variables.placed && (variables.knownByMark || variables.knownByUser) && variables.asksWhatItIsTold && size(variables.observe) <= 1 && variables.observe.all(variable, has(variable.value)) && [0, 1, 2].all(index, index >= size(variables.ours) || (variables.first[index].?image.orValue("") == {{ .Values.images.sidecar | quote }} &&
@@ -136,6 +137,9 @@ matchExpressions:
     variables.ours[index] == "shekara-init" ? ["NET_ADMIN"] : []) &&
     (index == variables.at && size(variables.user) > 0 ? variables.knownByUser :
     variables.first[index].?securityContext.runAsUser.orValue(-1) == (variables.ours[index] == "shekara-verify" ? 65532 : 0)) &&
+    (index == variables.at || !has(variables.first[index].restartPolicy)) &&
+    variables.first[index].?ports.orValue([]).all(port, port.?hostPort.orValue(0) == 0) &&
+    variables.first[index].?securityContext.seccompProfile.type.orValue("") == "RuntimeDefault" &&
     !variables.first[index].?securityContext.privileged.orValue(false) &&
     variables.first[index].?volumeMounts.orValue([]).all(mount, !has(mount.subPath) && !has(mount.subPathExpr) &&
     (mount.mountPath == "/var/run/secrets/kubernetes.io/serviceaccount" || (index == variables.at &&
@@ -183,6 +187,7 @@ matchExpressions:
   expression: >-
     !object.spec.?hostNetwork.orValue(false) && !object.spec.?hostPID.orValue(false) && !object.spec.?hostIPC.orValue(false) &&
     !object.spec.?shareProcessNamespace.orValue(false) &&
+    object.spec.?securityContext.seccompProfile.type.orValue("Unconfined") != "Unconfined" &&
     object.spec.?volumes.orValue([]).all(volume, !has(volume.hostPath)) &&
     variables.applications.all(container, container.?ports.orValue([]).all(port, port.?hostPort.orValue(0) == 0))
 {{- end }}
@@ -190,6 +195,8 @@ matchExpressions:
 {{/* CEL, of a variable `container`: it can neither change the packet filter nor bear the mark of the sidecar's sockets. */}}
 {{- define "shekara.confined" -}}
 !container.?securityContext.privileged.orValue(false) &&
+container.?securityContext.procMount.orValue("Default") == "Default" &&
+container.?securityContext.seccompProfile.type.orValue("") != "Unconfined" &&
 (container.?securityContext.capabilities.drop.orValue([]).exists(name, name == "ALL") ||
 ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"].all(name, container.?securityContext.capabilities.drop.orValue([]).exists(dropped, dropped == name))) &&
 container.?securityContext.capabilities.add.orValue([]).all(added, added in ["AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "SYS_NICE", "SYS_RESOURCE"])
@@ -225,11 +232,11 @@ container.?securityContext.capabilities.add.orValue([]).all(name, name == "NET_B
   reason: Forbidden
 - expression: "{{ with .when }}!{{ . }} || {{ end }}variables.confined"
   messageExpression: >-
-    {{ .who }} + ": none of its own containers may be privileged, keep NET_ADMIN, NET_RAW or SYS_ADMIN, or add a capability that reaches the network or the node"
+    {{ .who }} + ": none of its own containers may be privileged, go without seccomp, unmask /proc, keep NET_ADMIN, NET_RAW or SYS_ADMIN, or add a capability that reaches the network or the node"
   reason: Forbidden
 - expression: "{{ with .when }}!{{ . }} || {{ end }}variables.apart"
   messageExpression: >-
-    {{ .who }} + ": it may not share the network, processes or memory of the node or of its containers, mount the node's files, or have a port of the node"
+    {{ .who }} + ": it may not share the network, processes or memory of the node or of its containers, go without seccomp, mount the node's files, or have a port of the node"
   reason: Forbidden
 {{- end }}
 

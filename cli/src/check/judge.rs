@@ -43,10 +43,8 @@ pub(super) fn judge(
     let level = Level::of(labels, platform.pod_security);
     let setting = Setting::of(platform.filter, level);
     let cover = |holdings: BTreeSet<String>, warning| {
-        if setting == Setting::Init && level != Level::Privileged {
-            return Ok(Outcome::Refused(Refusal { holdings, faults: vec![no_filter_of_its_own()] }));
-        }
-        cover(workload, holdings, setting, warning)
+        let outcome = cover(workload, holdings, setting, warning)?;
+        Ok(if setting == Setting::Init && level != Level::Privileged { without_a_filter(outcome) } else { outcome })
     };
     let pod: Pod = serde_json::from_value(workload.pod.clone()).with_context(|| format!("{workload} has no pod template"))?;
     let covering = match cover::covering(labels, pod.labels(), pod.annotations(), holdings.iter().copied()) {
@@ -76,14 +74,20 @@ pub(super) fn judge(
     }
 }
 
-/// Where PodSecurity forbids what the pod's own container needs to set the packet filter.
-fn no_filter_of_its_own() -> Fault {
-    Fault {
+/// Where PodSecurity forbids what the pod's own container needs to set the packet filter, whatever else is wrong.
+fn without_a_filter(outcome: Outcome) -> Outcome {
+    let (holdings, mut faults) = match outcome {
+        Outcome::Untouched => return outcome,
+        Outcome::Covered { holdings, .. } => (holdings, vec![]),
+        Outcome::Refused(refusal) => (refusal.holdings, refusal.faults),
+    };
+    faults.push(Fault {
         field: "spec.initContainers[shekara-init].securityContext.capabilities.add".into(),
         sentence: "the PodSecurity of the namespace forbids containers NET_ADMIN, which this one needs to set the packet filter; where the \
             nodes set it (enforcement.filter: Auto in the chart's values), say --filter Auto"
             .into(),
-    }
+    });
+    Outcome::Refused(Refusal { holdings, faults })
 }
 
 fn cover(workload: &Workload, holdings: BTreeSet<String>, setting: Setting, warning: Option<String>) -> Result<Outcome> {

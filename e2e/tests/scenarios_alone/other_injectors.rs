@@ -34,7 +34,7 @@ const OTHERS: [&str; 4] = ["second-first", "own", "second-sidecar", "second-last
 const NO_SIDECAR: &str = "does not have the sidecar of Shekara before all its containers";
 
 /// What it does to our containers after we were asked for the last time, and what the API server's own policies say.
-const TOO_LATE: [(&str, &str); 27] = [
+const TOO_LATE: [(&str, &str); 32] = [
     ("without-all", NO_SIDECAR),
     ("without-init", NO_SIDECAR),
     ("without-proxy", NO_SIDECAR),
@@ -48,6 +48,10 @@ const TOO_LATE: [(&str, &str); 27] = [
     ("hook", NO_SIDECAR),
     ("probe", NO_SIDECAR),
     ("folder", NO_SIDECAR),
+    ("filter-beside", NO_SIDECAR),
+    ("proof-beside", NO_SIDECAR),
+    ("port-of-the-node", NO_SIDECAR),
+    ("without-seccomp", NO_SIDECAR),
     ("more-capabilities", NO_SIDECAR),
     ("no-capability", NO_SIDECAR),
     ("privileged", NO_SIDECAR),
@@ -62,6 +66,7 @@ const TOO_LATE: [(&str, &str); 27] = [
     ("speaks", "is mounted by the sidecar alone"),
     ("unmarked", "lacks the label shekara.dev/covered"),
     ("able", "none of its own containers may be privileged"),
+    ("application-without-seccomp", "none of its own containers may be privileged"),
 ];
 
 pub(super) async fn run(scenario: &Scenario) -> Result<()> {

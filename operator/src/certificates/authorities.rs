@@ -69,8 +69,8 @@ impl Authorities {
     pub(super) fn read(data: &BTreeMap<String, Vec<u8>>, now: Timestamp) -> Result<Option<Self>, AuthorityError> {
         let Some(newest) = Generation::read(data, NEWEST)? else { return Ok(None) };
         let made = data.get(MADE).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
-        // one that does not say when it was made begins to age now
-        Ok(Some(Self { newest, made: made.unwrap_or(now), previous: Generation::read(data, PREVIOUS)? }))
+        // one that does not say when it was made, or says that it is yet to be, begins to age now
+        Ok(Some(Self { newest, made: made.unwrap_or(now).min(now), previous: Generation::read(data, PREVIOUS)? }))
     }
 
     /// The entries.
@@ -144,7 +144,11 @@ impl Authorities {
                 None => Generation::own(Authority::create(now)?),
             },
         };
-        self.previous = Some(std::mem::replace(&mut self.newest, successor));
+        let replaced = std::mem::replace(&mut self.newest, successor);
+        // one that has ended leaves its place to one that everybody has heard of and that has not
+        if !replaced.has_ended(now) || self.previous.as_ref().is_none_or(|previous| previous.has_ended(now)) {
+            self.previous = Some(replaced);
+        }
         self.made = now;
         Ok(true)
     }

@@ -127,9 +127,10 @@ impl Authority {
     }
 }
 
-/// The last instant at which a certificate in PEM is valid.
+/// The last instant at which a certificate in PEM is valid. One without an end has one that is no instant here (RFC 5280, 4.1.2.5).
 pub(super) fn ends(certificate: &str) -> Result<Timestamp, AuthorityError> {
-    Ok(Timestamp::from_second(of_certificate(certificate, |parsed| parsed.validity().not_after.timestamp())?)?)
+    let ends = of_certificate(certificate, |parsed| parsed.validity().not_after.timestamp())?;
+    Ok(Timestamp::from_second(ends).unwrap_or(Timestamp::MAX))
 }
 
 /// What a certificate in PEM says.

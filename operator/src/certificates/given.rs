@@ -22,6 +22,10 @@ use super::private_key;
 const CERTIFICATE: &str = "tls.crt";
 /// The entry with its key.
 const KEY: &str = "tls.key";
+/// How many bytes the certificate may have (DER): every sidecar is told it, beside its predecessor, within the bounds of a key set.
+const LONGEST_CERTIFICATE: usize = 8 << 10;
+/// How many bytes those may have together that are shown to whoever connects: handshakes of TLS have bounds.
+const LONGEST_CHAIN: usize = 32 << 10;
 
 /// An entry of the Secret that cannot be used, and why.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +42,10 @@ enum Problem {
     Absent,
     #[error("it does not begin with a certificate in PEM")]
     NoCertificate,
+    #[error("the first certificate has {0} bytes; at most {LONGEST_CERTIFICATE} can be told to every sidecar")]
+    LongCertificate(usize),
+    #[error("its certificates have {0} bytes together; at most {LONGEST_CHAIN} can be shown to whoever connects")]
+    LongChain(usize),
     #[error("the first certificate is not that of an authority: its basic constraints do not say CA:TRUE")]
     NoAuthority,
     #[error("the first certificate may not sign others: its key usage does not say keyCertSign")]
@@ -77,6 +85,13 @@ pub(super) fn read(data: &BTreeMap<String, Vec<u8>>, names: &[String], now: Time
         .as_ref()
         .and_then(|certificates| certificates.first())
         .ok_or_else(|| Problem::NoCertificate.of(CERTIFICATE))?;
+    let (long, together) = (first.len(), certificates.iter().flatten().map(|certificate| certificate.len()).sum());
+    if long > LONGEST_CERTIFICATE {
+        return Err(Problem::LongCertificate(long).of(CERTIFICATE));
+    }
+    if together > LONGEST_CHAIN {
+        return Err(Problem::LongChain(together).of(CERTIFICATE));
+    }
     let (_, parsed) = X509Certificate::from_der(first).map_err(|_| Problem::NoCertificate.of(CERTIFICATE))?;
     may_issue(&parsed, now).map_err(|problem| problem.of(CERTIFICATE))?;
     let key = private_key::read(key).ok_or_else(|| Problem::NoKey.of(KEY))?;

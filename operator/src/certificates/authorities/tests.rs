@@ -35,9 +35,9 @@ fn issuer(authorities: &Authorities, second: i64) -> String {
     authorities.issuer(&PLAN, at(second)).map(|issuer| issuer.certificate_pem().to_owned()).unwrap_or_default()
 }
 
-/// What another replica reads.
+/// What another replica reads, sooner or later.
 fn again(authorities: &Authorities) -> Authorities {
-    Authorities::read(&authorities.data(), at(5)).unwrap().unwrap()
+    Authorities::read(&authorities.data(), at(1_000_000)).unwrap().unwrap()
 }
 
 fn pem(authority: &Arc<Authority>) -> String {
@@ -138,6 +138,25 @@ fn one_that_has_ended_neither_issues_nor_keeps_its_successor_waiting() {
     assert!(runs(&mut authorities, &given(&new), years), "what counts has ended");
     assert_eq!((authorities.pems(), issuer(&authorities, years)), (vec![pem(&new), pem(&old)], pem(&new)));
     assert_eq!(authorities.webhook_path(&PLAN, at(years)), new.webhook_path());
+}
+
+#[test]
+fn one_that_has_ended_leaves_its_place_to_one_that_everybody_has_heard_of() {
+    let years = 11 * 366 * 86_400;
+    let (ended, [heard, new]) = (another(), [1, 2].map(|ago| Arc::new(Authority::create(at(years - ago)).unwrap())));
+    let mut authorities = first(&given(&heard));
+    runs(&mut authorities, &given(&ended), years - 1);
+    assert!(runs(&mut authorities, &given(&new), years));
+    assert_eq!((authorities.pems(), issuer(&authorities, years)), (vec![pem(&new), pem(&heard)], pem(&heard)));
+}
+
+#[test]
+fn one_that_is_yet_to_be_made_ages_from_now_on() {
+    let mut data = first(&own(false)).data();
+    data.insert(MADE.into(), at(1_000_000).to_string().into_bytes());
+    let mut read = Authorities::read(&data, at(5)).unwrap().unwrap();
+    assert!(!runs(&mut read, &own(false), 1004));
+    assert!(runs(&mut read, &own(false), 1005));
 }
 
 #[test]

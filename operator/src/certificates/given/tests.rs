@@ -1,6 +1,6 @@
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    NameConstraints, date_time_ymd,
+    NameConstraints, SanType, date_time_ymd,
 };
 use rstest::rstest;
 
@@ -120,6 +120,27 @@ fn what_it_may_not_do_is_named() {
         elsewhere.starts_with("tls.crt: what the first certificate signs for the Services of the operator would not be believed"),
         "{elsewhere}"
     );
+}
+
+#[test]
+fn one_without_an_end_is_sound() {
+    let mut params = sound();
+    // its second is the last of the year that RFC 5280 means by it
+    params.not_after = date_time_ymd(9999, 12, 31);
+    assert_eq!(problem(of(&params)), "");
+    assert_eq!(of(&params).unwrap().ends(), Timestamp::MAX);
+}
+
+#[test]
+fn what_could_not_be_told_or_shown_is_too_long() {
+    let key = KeyPair::generate().unwrap();
+    let mut long = sound();
+    long.subject_alt_names = (0..400).map(|n| SanType::DnsName(format!("name-{n}.example.kz").try_into().unwrap())).collect();
+    let said = problem(of(&long));
+    assert!(said.starts_with("tls.crt: the first certificate has ") && said.contains("at most 8192"), "{said}");
+    let certificate = sound().self_signed(&key).unwrap().pem();
+    let said = problem(read(&secret(&certificate.repeat(100), &key.serialize_pem()), &names(), now()));
+    assert!(said.starts_with("tls.crt: its certificates have ") && said.contains("at most 32768"), "{said}");
 }
 
 #[test]
