@@ -64,6 +64,10 @@ test-long: ## Prove what takes long: a million generated worlds and edits, thous
 fuzz: ## Fuzz the parsers that read what others wrote, FUZZ_SECONDS each
 	fuzz/run $(FUZZ)
 
+.PHONY: coverage
+coverage: ## Which lines of the sidecar no test reaches that runs without a cluster
+	tools/coverage
+
 .PHONY: unit
 unit: ## Unit and property tests, the command line's answers, and the sidecar as a real process in network namespaces
 	@tools/prerequisites

@@ -8,10 +8,10 @@ use anyhow::{Result, anyhow};
 use futures::FutureExt as _;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::sync::{Mutex, RwLock};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::scenario::Scenario;
-use crate::{diagnose, environment};
+use crate::{diagnose, environment, measure};
 
 /// How long a scenario may take that says nothing else.
 const LIMIT: Duration = Duration::from_secs(420);
@@ -104,7 +104,9 @@ fn conduct(name: &str, limit: Duration, body: impl AsyncFnOnce(&Scenario) -> Res
 
 async fn conclude(name: &str, limit: Duration, body: impl AsyncFnOnce(&Scenario) -> Result<()>) -> Result<(), Failed> {
     let scenario = Scenario::begin(name).await.map_err(explain)?;
+    let begin = Instant::now();
     let ended = AssertUnwindSafe(timeout(limit, body(&scenario))).catch_unwind().await;
+    measure::print(&format!("the scenario {name}"), format!("{:.0} s", begin.elapsed().as_secs_f64()));
     let outcome = match ended {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(anyhow!("not at its end after {} s", limit.as_secs())),
