@@ -86,9 +86,12 @@ async fn by_the_file(scenario: &Scenario, border: &Border, watcher: &Watcher) ->
     .await
 }
 
-/// The file is repaired, the sidecar obeys it, and the operator has confirmed it.
+/// The file is repaired, the sidecar obeys it, and the operator has confirmed it. The status alone does not say so: it stands from before
+/// until the sidecar has found the operator again.
 async fn back(scenario: &Scenario, border: &Border) -> Result<()> {
     genuine_within(scenario).await?;
+    let clinic = curl(&format!("https://{CLINIC}/"));
+    until("the sidecar obeys the operator again", CONDITION, async || Ok(border.covered.run(&clinic).await?.seen())).await?;
     scenario.enforcing(1).await?;
     flows(border).await
 }
