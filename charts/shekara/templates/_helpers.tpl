@@ -138,7 +138,6 @@ matchExpressions:
     (index == variables.at && size(variables.user) > 0 ? variables.knownByUser :
     variables.first[index].?securityContext.runAsUser.orValue(-1) == (variables.ours[index] == "shekara-verify" ? 65532 : 0)) &&
     (index == variables.at || !has(variables.first[index].restartPolicy)) &&
-    variables.first[index].?ports.orValue([]).all(port, port.?hostPort.orValue(0) == 0) &&
     variables.first[index].?securityContext.seccompProfile.type.orValue("") == "RuntimeDefault" &&
     !variables.first[index].?securityContext.privileged.orValue(false) &&
     variables.first[index].?volumeMounts.orValue([]).all(mount, !has(mount.subPath) && !has(mount.subPathExpr) &&
@@ -189,7 +188,7 @@ matchExpressions:
     !object.spec.?shareProcessNamespace.orValue(false) &&
     object.spec.?securityContext.seccompProfile.type.orValue("Unconfined") != "Unconfined" &&
     object.spec.?volumes.orValue([]).all(volume, !has(volume.hostPath)) &&
-    variables.applications.all(container, container.?ports.orValue([]).all(port, port.?hostPort.orValue(0) == 0))
+    (object.spec.containers + variables.first).all(container, container.?ports.orValue([]).all(port, port.?hostPort.orValue(0) == 0))
 {{- end }}
 
 {{/* CEL, of a variable `container`: it can neither change the packet filter nor bear the mark of the sidecar's sockets. */}}

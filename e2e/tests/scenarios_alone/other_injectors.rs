@@ -50,7 +50,6 @@ const TOO_LATE: [(&str, &str); 32] = [
     ("folder", NO_SIDECAR),
     ("filter-beside", NO_SIDECAR),
     ("proof-beside", NO_SIDECAR),
-    ("port-of-the-node", NO_SIDECAR),
     ("without-seccomp", NO_SIDECAR),
     ("more-capabilities", NO_SIDECAR),
     ("no-capability", NO_SIDECAR),
@@ -65,6 +64,7 @@ const TOO_LATE: [(&str, &str); 32] = [
     ("observes", "was told to observe for longer"),
     ("speaks", "is mounted by the sidecar alone"),
     ("unmarked", "lacks the label shekara.dev/covered"),
+    ("port-of-the-node", "or have a port of the node"),
     ("able", "none of its own containers may be privileged"),
     ("application-without-seccomp", "none of its own containers may be privileged"),
 ];
