@@ -42,6 +42,13 @@ impl Namespace {
             inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
+
+    /// Whether an interface here has a link-local address of IPv6: the kernel gives it one some time after the cable has been
+    /// laid, up to seconds later where many are laid at once. (`if_inet6` of proc(5), whose fourth field is the scope.)
+    pub(crate) fn has_link_address(&self) -> bool {
+        let addresses = self.inside(|| fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap());
+        addresses.lines().any(|line| line.split_whitespace().nth(3) == Some("20"))
+    }
 }
 
 impl Drop for Namespace {

@@ -24,7 +24,7 @@ use crate::resolver::{self, Questions};
 use crate::sidecar::Sidecar;
 use crate::signing;
 use crate::sniffer::{POD_HARDWARE, Packet, Sniffer};
-use crate::wait::within;
+use crate::wait::{self, within};
 use crate::world::{self, POLICY_API_NAME, RESOLVER};
 
 /// The pod's addresses.
@@ -259,6 +259,12 @@ impl Place {
         within("a connection", TcpSocket::from_std_stream(socket.into()).connect(to)).await
     }
 
+    /// The same where it reaches the application: the client's end, and the application's with the client's address as it sees it.
+    pub(crate) async fn let_in(&self, from: &str, server: &TcpListener, port: u16) -> (TcpStream, (TcpStream, SocketAddr)) {
+        let reached = async { tokio::try_join!(self.visit(from, port), server.accept()) };
+        within("the application to be reached", reached).await.unwrap_or_else(|error| panic!("{from} was not let in: {error}"))
+    }
+
     /// A server of the pod at this port, in each family.
     pub(crate) fn servers(&self, port: u16) -> [TcpListener; 2] {
         POD.map(|address| {
@@ -349,8 +355,12 @@ fn folder() -> TempDir {
     folder
 }
 
-/// Lays the cable, and gives both ends their addresses and routes.
+/// Lays the cable, gives both ends their addresses and routes, and waits until both speak to their neighbours.
 fn join(pod: &Namespace, world: &Namespace) {
+    for namespace in [pod, world] {
+        // nobody else can have an address here: nobody is asked
+        namespace.inside(|| fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap());
+    }
     ip(&["link", "add", "name", "eth0", "netns", &pod.name, "type", "veth", "peer", "name", "pod0", "netns", &world.name]);
     let batch = |namespace: &Namespace, lines: Vec<String>| {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -362,12 +372,12 @@ fn join(pod: &Namespace, world: &Namespace) {
     let mut lines = vec![
         "link set lo up".to_owned(),
         format!("address add {gateway_v4}/24 dev pod0"),
-        format!("address add {gateway_v6}/64 dev pod0 nodad"),
+        format!("address add {gateway_v6}/64 dev pod0"),
         "link set pod0 up".to_owned(),
     ];
     lines.extend(world::addresses().iter().map(|address| match address {
         IpAddr::V4(v4) => format!("address add {v4}/32 dev lo"),
-        IpAddr::V6(v6) => format!("address add {v6}/128 dev lo nodad"),
+        IpAddr::V6(v6) => format!("address add {v6}/128 dev lo"),
     }));
     batch(world, lines);
     batch(
@@ -376,7 +386,7 @@ fn join(pod: &Namespace, world: &Namespace) {
             "link set lo up".to_owned(),
             format!("link set eth0 address {}", POD_HARDWARE.map(|byte| format!("{byte:02x}")).join(":")),
             format!("address add {pod_v4}/24 dev eth0"),
-            format!("address add {pod_v6}/64 dev eth0 nodad"),
+            format!("address add {pod_v6}/64 dev eth0"),
             "link set eth0 up".to_owned(),
             format!("route add default via {gateway_v4}"),
             format!("route add ::/0 via {gateway_v6}"),
@@ -384,4 +394,9 @@ fn join(pod: &Namespace, world: &Namespace) {
     );
     // As container runtimes leave it: any user may have a ping socket.
     pod.inside(|| fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647").unwrap());
+    for namespace in [pod, world] {
+        wait::until("an address of the link, without which nobody is asked for his hardware address", || {
+            namespace.has_link_address()
+        });
+    }
 }

@@ -71,9 +71,7 @@ async fn who_comes_in_is_judged_and_seen_as_the_pod_itself() {
     let servers = place.servers(PORT);
     place.enforce(&[super::inbound::listing()]).await;
     for (server, (client, own)) in servers.iter().zip([(CLINIC.v4, POD[0]), (CLINIC.v6, POD[1])]) {
-        let (outside, accepted) =
-            tokio::join!(place.visit(client, PORT), within("the application to be reached", server.accept()));
-        let (mut outside, (mut application, seen)) = (outside.unwrap(), accepted.unwrap());
+        let (mut outside, (mut application, seen)) = place.let_in(client, server, PORT).await;
         assert_eq!(seen.ip().to_string(), own);
         application.write_all(b"face").await.unwrap();
         within("an answer", outside.read_exact(&mut [0; 4])).await.unwrap();

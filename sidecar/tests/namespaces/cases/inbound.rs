@@ -43,9 +43,7 @@ fn of<'s>(servers: &'s [TcpListener; 2], client: &str) -> &'s TcpListener {
 
 /// A client that was let in: its connection, and the application's.
 async fn passes(place: &Place, servers: &[TcpListener; 2], client: &str) -> (TcpStream, TcpStream) {
-    let (server, dialled) = (of(servers, client), place.visit(client, PORT));
-    let (outside, accepted) = tokio::join!(dialled, within("the application to be reached", server.accept()));
-    let (mut outside, (mut application, seen)) = (outside.unwrap(), accepted.unwrap());
+    let (mut outside, (mut application, seen)) = place.let_in(client, of(servers, client), PORT).await;
     assert_eq!(seen, outside.local_addr().unwrap(), "the application sees the client's address and port");
     application.write_all(b"face").await.unwrap();
     within("an answer", outside.read_exact(&mut [0; 4])).await.unwrap();
