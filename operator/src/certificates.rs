@@ -174,9 +174,7 @@ impl Certificates {
         };
         let now = Timestamp::now();
         let there = present.as_ref().map(|present| Authorities::read(&present.data, now)).transpose()?.flatten();
-        if let Wanted::Given(authority) = &wanted {
-            self.authorities.learn(authority);
-        }
+        self.authorities.learn(&wanted);
         if let Some(mut there) = there.filter(|there| there.pems() != self.authorities.pems()) {
             // An authority of the operator's own is replaced by the replica that leads, and by nobody else. One that comes from
             // elsewhere is also put there by a replica that starts, with this configuration or another one.
@@ -184,9 +182,7 @@ impl Certificates {
                 return Err(CertificatesError::OtherAuthority);
             }
             there.learn_from(&self.authorities);
-            if let Wanted::Given(authority) = &wanted {
-                there.learn(authority);
-            }
+            there.learn(&wanted);
             let authorities = there.pems().len();
             if leads {
                 warn!(authorities, "somebody else put other certificate authorities into the Secret, and they were adopted");
@@ -275,9 +271,7 @@ async fn authorities_of(kept: &Kept, mut source: Option<&mut Source>, plan: &Pla
         let (authorities, new) = match there {
             None => (Authorities::first(&wanted, now)?, true),
             Some(mut there) => {
-                if let Wanted::Given(authority) = &wanted {
-                    there.learn(authority);
-                }
+                there.learn(&wanted);
                 let stepped = there.step(plan, &wanted, When::Starting, now)?;
                 (there, stepped)
             }

@@ -105,14 +105,20 @@ impl Authorities {
         self.all().any(Generation::is_given)
     }
 
-    /// Takes the key of one that counts.
-    pub(super) fn learn(&mut self, authority: &Arc<Authority>) {
-        std::iter::once(&mut self.newest).chain(&mut self.previous).for_each(|generation| generation.learn(authority));
+    /// Takes the key of what is wanted, if that counts.
+    pub(super) fn learn(&mut self, wanted: &Wanted) {
+        if let Wanted::Given(authority) = wanted {
+            self.take_key(authority);
+        }
     }
 
     /// Takes the keys that others know of those that count.
     pub(super) fn learn_from(&mut self, others: &Self) {
-        others.all().filter_map(Generation::authority).for_each(|authority| self.learn(authority));
+        others.all().filter_map(Generation::authority).for_each(|authority| self.take_key(authority));
+    }
+
+    fn take_key(&mut self, authority: &Arc<Authority>) {
+        std::iter::once(&mut self.newest).chain(&mut self.previous).for_each(|generation| generation.learn(authority));
     }
 
     /// Replaces what is to be replaced. Says whether anything was.

@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::parse_x509_pem;
+use x509_parser::time::ASN1Time;
 
 /// How long the authority lasts: longer than any pod that pins it.
 const AUTHORITY_YEARS: i64 = 10;
@@ -129,8 +130,12 @@ impl Authority {
 
 /// The last instant at which a certificate in PEM is valid. One without an end has one that is no instant here (RFC 5280, 4.1.2.5).
 pub(super) fn ends(certificate: &str) -> Result<Timestamp, AuthorityError> {
-    let ends = of_certificate(certificate, |parsed| parsed.validity().not_after.timestamp())?;
-    Ok(Timestamp::from_second(ends).unwrap_or(Timestamp::MAX))
+    of_certificate(certificate, |parsed| instant(parsed.validity().not_after))
+}
+
+/// An instant that a certificate names. What is beyond the calendar is its end: years of certificates go as far as 9999.
+pub(super) fn instant(named: ASN1Time) -> Timestamp {
+    Timestamp::from_second(named.timestamp()).unwrap_or(Timestamp::MAX)
 }
 
 /// What a certificate in PEM says.

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use pem::{EncodeConfig, LineEnding, Pem};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
@@ -15,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
-use super::authority::{Authority, AuthorityError};
+use super::authority::{Authority, AuthorityError, instant};
 use super::private_key;
 
 /// The entry with the certificate, and behind it those that vouch for it.
@@ -115,13 +114,12 @@ fn may_issue(certificate: &X509Certificate<'_>, now: Timestamp) -> Result<(), Pr
     if !certificate.extended_key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.any || usage.value.server_auth)) {
         return Err(Problem::NotForServers);
     }
-    let instant = |seconds: i64| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
-    let (begins, ends) = (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
-    if now < instant(begins) {
-        return Err(Problem::Early(instant(begins)));
+    let (begins, ends) = (instant(certificate.validity().not_before), instant(certificate.validity().not_after));
+    if now < begins {
+        return Err(Problem::Early(begins));
     }
-    if now > instant(ends) {
-        return Err(Problem::Ended(instant(ends)));
+    if now > ends {
+        return Err(Problem::Ended(ends));
     }
     Ok(())
 }
@@ -155,16 +153,8 @@ fn signs_itself(certificate: &CertificateDer<'_>) -> bool {
 
 /// One form for each certificate, whatever stood around it.
 fn pem(certificate: &CertificateDer<'_>) -> String {
-    let text = STANDARD.encode(certificate);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for (at, character) in text.chars().enumerate() {
-        if at > 0 && at % 64 == 0 {
-            pem.push('\n');
-        }
-        pem.push(character);
-    }
-    pem.push_str("\n-----END CERTIFICATE-----\n");
-    pem
+    let lines = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    pem::encode_config(&Pem::new("CERTIFICATE", certificate.as_ref()), lines)
 }
 
 #[cfg(test)]

@@ -143,6 +143,21 @@ mod tests {
         assert_eq!(source.problem, None);
     }
 
+    /// Nothing changes in the Secret, and yet it ends.
+    #[tokio::test]
+    async fn what_was_usable_is_judged_again_once_it_has_ended() {
+        let (_, client) = ApiServer::start(vec![]).await;
+        let mut source = Source::new(client, "s", "org-ca", vec!["shekara-policy.s.svc".into()]);
+        let authority = Authority::create(Timestamp::now()).unwrap();
+        let entries = [("tls.crt", authority.certificate_pem().to_owned()), ("tls.key", authority.key_pem())];
+        let data: BTreeMap<_, _> = entries.map(|(name, pem)| (name.to_owned(), pem.into_bytes())).into();
+        let first = source.authority(data.clone(), Timestamp::now()).unwrap();
+        let last = source.authority(data.clone(), authority.ends()).unwrap();
+        assert!(Arc::ptr_eq(&first, &last), "it was read again while it was valid");
+        let problem = source.authority(data, authority.ends() + Duration::from_secs(1)).err().unwrap();
+        assert!(problem.contains("tls.crt: the first certificate was valid until"), "{problem}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_looks_again() {
         let (server, client) = ApiServer::start(vec![]).await;

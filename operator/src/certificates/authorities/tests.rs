@@ -109,7 +109,7 @@ fn what_is_kept_of_one_that_is_given_is_not_its_key() {
     assert_eq!((read.pems(), read.webhook_paths()), (authorities.pems(), authorities.webhook_paths()));
     assert!(read.has_given() && read.issuer(&PLAN, at(10)).is_none());
     // whoever knows the newest alone issues with it, and asks for the path that everybody knows
-    read.learn(&b);
+    read.learn(&given(&b));
     assert_eq!((issuer(&read, 10), read.webhook_path(&PLAN, at(10))), (pem(&b), a.webhook_path().as_str()));
     read.learn_from(&authorities);
     assert_eq!(issuer(&read, 10), pem(&a));
