@@ -3,11 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::measure;
-use crate::operator_metrics::{api_server_counts, label};
-use crate::scenario::Scenario;
-use crate::wait::{Seen, still, until};
-use crate::world::hosts::cast::CLINIC;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
@@ -15,6 +10,12 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use shekara_crds::PROTECT_LABEL;
 use tokio::time::sleep;
+
+use crate::measure;
+use crate::operator_metrics::{api_server_counts, label};
+use crate::scenario::Scenario;
+use crate::wait::{Seen, still, until};
+use crate::world::hosts::cast::CLINIC;
 
 /// How long the cluster may take to become still after the border was put up.
 const SETTLING: Duration = Duration::from_secs(120);

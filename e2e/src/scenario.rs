@@ -1,13 +1,15 @@
 //! A scenario's own place: a protected namespace, and objects of the cluster that concern this namespace alone.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client as Kube};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shekara_crds::{PROTECT_LABEL, Recipient, SovereigntyStandard};
 
@@ -133,6 +135,19 @@ impl Scenario {
         K::DynamicType: Default,
     {
         within(&self.kube, &self.namespace)
+    }
+
+    /// Takes the finalizers of an object away, with which neither it nor the namespace would go.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn let_go<K>(&self, name: &str) -> Result<()>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        self.api::<K>().patch(name, &PatchParams::default(), &free).await.map(drop).map_err(Into::into)
     }
 
     /// A manifest of a pod with a client that waits for commands.

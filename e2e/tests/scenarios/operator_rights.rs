@@ -34,10 +34,7 @@ async fn claims(scenario: &Scenario, operator: &Client) -> Result<()> {
     let changes = Changes::<PersistentVolumeClaim>::of(operator, scenario, "claim", "shekara-claims");
     changes.is_made(&json!({"metadata": {"annotations": {HOLDINGS_ANNOTATION: "faces"}}})).await?;
     changes.are_refused(&metadata()).await?;
-    // or the namespace would not go
-    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    scenario.api::<PersistentVolumeClaim>().patch("claim", &PatchParams::default(), &free).await.map(drop)?;
-    Ok(())
+    scenario.let_go::<PersistentVolumeClaim>("claim").await
 }
 
 async fn workloads(scenario: &Scenario, operator: &Client) -> Result<()> {
@@ -63,9 +60,7 @@ async fn workloads(scenario: &Scenario, operator: &Client) -> Result<()> {
             template(json!({"spec": {"containers": [{"name": "client", "image": "another"}]}})),
         ])
         .await?;
-    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    scenario.api::<Deployment>().patch("workload", &PatchParams::default(), &free).await.map(drop)?;
-    Ok(())
+    scenario.let_go::<Deployment>("workload").await
 }
 
 /// Changes of an object that has an annotation and a finalizer, neither of them the operator's.

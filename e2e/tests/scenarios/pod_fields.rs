@@ -96,9 +96,7 @@ async fn drains(scenario: &Scenario) -> Result<()> {
         Ok(Seen::some_or(both, shekara_e2e::diagnose::pod(&pod)))
     })
     .await;
-    // or the namespace would not go
-    let seen = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    pods.patch("drains", &PatchParams::default(), &seen).await?;
+    scenario.let_go::<Pod>("drains").await?;
     let (application, sidecar) = ended?;
     let answers = application.message.unwrap_or_default();
     ensure!(answers.split_whitespace().eq(["200"; LAST_REQUESTS + 1]), "after it was told to end the clinic answered: {answers}");
