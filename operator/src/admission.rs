@@ -2,31 +2,24 @@
 //! those that could lead round it, and leaves the others as they are.
 
 mod draft;
+mod foresight;
 mod volumes;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_LENGTH;
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, try_join};
+use futures::future::try_join;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use json_patch::Patch;
 use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota};
 use kube::api::{Api, ListParams};
 use kube::core::DynamicObject;
-use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
+use kube::core::admission::{AdmissionRequest, AdmissionResponse, Operation};
 use kube::{Client, ResourceExt as _};
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use shekara_crds::cover::{self, NoSuchHolding};
 use shekara_crds::injection::{Level, Refusal, Room, Setting, Settings, inject};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
@@ -35,7 +28,7 @@ use shekara_policy::PolicyDocument;
 use shekara_policy::datagrams::{Datagrams, MOST, WIDEST, datagrams};
 use shekara_policy::signed::Stamp;
 use tokio::sync::{Semaphore, watch};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::caches::Caches;
 use crate::config::Config;
@@ -45,13 +38,8 @@ use crate::events::{Notice, Notices};
 use crate::keys::Keys;
 use crate::metrics::{self, Metrics};
 use crate::watch::{Key, Owner};
-
-/// The largest review that is read. The API server takes requests of 3 MiB, and may write each of their bytes as an escape of six;
-/// a review that was cut off would leave a pod to the policies of the API server alone.
-const LARGEST: u32 = 20 << 20;
-
-/// Bytes of reviews that are read and judged at once. The next wait, for as long as the API server does.
-const AT_ONCE: usize = 64 << 20;
+pub(crate) use foresight::Foresight;
+use webhook::AT_ONCE;
 
 /// The port of the policy API, as sidecars reach it.
 const POLICY_PORT: u16 = 8443;
@@ -136,23 +124,6 @@ impl Admission {
         let drafts = Drafts::new(client.clone(), caches, notices.clone());
         let (config, caches, metrics) = (Arc::clone(config), Arc::clone(caches), Arc::clone(metrics));
         Self { client, config, caches, distributed, drafts, notices, metrics, reviews: Semaphore::new(AT_ONCE) }
-    }
-
-    /// The webhook.
-    pub(crate) fn router(self: Arc<Self>) -> Router {
-        let admission = self;
-        Router::new()
-            .route("/mutate/{secret}", post(mutate))
-            .layer(DefaultBodyLimit::max(LARGEST as usize))
-            .layer(from_fn_with_state(Arc::clone(&admission), for_the_api_server))
-            .with_state(admission)
-    }
-
-    /// Whether a path is one that the API server was told. Digests are compared, so that how long it takes says nothing of the path.
-    fn is_of_api_server(&self, path: &str) -> bool {
-        let digest = |path: &str| Sha256::digest(path);
-        let asked = digest(path);
-        self.distributed.paths.borrow().iter().any(|path| digest(path) == asked)
     }
 
     async fn answer(&self, request: &AdmissionRequest<DynamicObject>) -> Result<AdmissionResponse, AdmissionError> {
@@ -333,64 +304,6 @@ impl Admission {
             datagrams,
             resolvers,
         })
-    }
-}
-
-/// Who knows what would become of the pods of a template.
-pub(crate) trait Foresight: Send + Sync {
-    /// Whether the pods that a workload of this name makes of a template would have the sidecar; a sentence where they would not.
-    fn foresees<'a>(&'a self, namespace: &'a str, name: &'a str, template: &'a Value) -> BoxFuture<'a, Result<(), String>>;
-}
-
-impl Foresight for Admission {
-    fn foresees<'a>(&'a self, namespace: &'a str, name: &'a str, template: &'a Value) -> BoxFuture<'a, Result<(), String>> {
-        async move {
-            match self.judge(&pod_of(namespace, name, template)?, namespace, true).await {
-                Ok(Outcome::Injected { .. }) => Ok(()),
-                Ok(Outcome::Refused(refusal)) => Err(refusal.to_string()),
-                Ok(Outcome::Untouched { .. }) => Err("no DataHolding covers the pods of its template".to_owned()),
-                Err(problem) => Err(problem.to_string()),
-            }
-        }
-        .boxed()
-    }
-}
-
-/// A pod as a workload of this name makes it of a template.
-fn pod_of(namespace: &str, name: &str, template: &Value) -> Result<DynamicObject, String> {
-    let text = |field: &str| template.pointer(field).cloned().unwrap_or(Value::Null);
-    let metadata = json!({
-        "generateName": format!("{name}-"), "namespace": namespace,
-        "labels": text("/metadata/labels"), "annotations": text("/metadata/annotations"),
-    });
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": text("/spec")});
-    serde_json::from_value(pod).map_err(|problem| format!("its template cannot be read: {problem}"))
-}
-
-/// A review of somebody else would have drafts made and events written in his name: it is not even read.
-async fn for_the_api_server(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
-    if !admission.is_of_api_server(request.uri().path()) {
-        let sentence = "the API server alone is answered, at the path of the webhook's configuration\n";
-        return (StatusCode::NOT_FOUND, sentence).into_response();
-    }
-    // a body without a length may be of any
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let _place = admission.reviews.acquire_many(length.unwrap_or(LARGEST).min(LARGEST)).await;
-    next.run(request).await
-}
-
-async fn mutate(State(admission): State<Arc<Admission>>, Json(review): Json<AdmissionReview<DynamicObject>>) -> Response {
-    let request: AdmissionRequest<DynamicObject> = match review.try_into() {
-        Ok(request) => request,
-        Err(problem) => return (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),
-    };
-    match admission.answer(&request).await {
-        Ok(response) => Json(response.into_review()).into_response(),
-        Err(problem) => {
-            warn!(%problem, namespace = request.namespace, "a pod could not be judged");
-            admission.metrics.admission(metrics::Admission::Failed);
-            (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response()
-        }
     }
 }
 

@@ -1,8 +1,12 @@
+use axum::Json;
+use axum::extract::State;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
+use kube::core::admission::AdmissionReview;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use super::webhook::mutate;
 use super::*;
 use crate::events;
 use crate::fixtures::{ApiServer, caches, config, holding, namespace, published};
