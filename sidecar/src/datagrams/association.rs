@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
-use crate::flow::carry::is_exhausted;
+use crate::flow::dial::is_exhausted;
 use crate::flow::registry::Entry;
 use crate::flow::story::Story;
 use crate::spending::Purse;

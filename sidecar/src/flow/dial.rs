@@ -177,3 +177,8 @@ impl Dialler {
         detours.get(&to).copied().ok_or_else(|| io::ErrorKind::HostUnreachable.into())
     }
 }
+
+/// Whether the kernel has no file descriptor left for this process, or for any.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

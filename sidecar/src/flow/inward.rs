@@ -15,9 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::carry::is_exhausted;
 use super::close::Abrupt;
-use super::dial::tune;
+use super::dial::{is_exhausted, tune};
 use super::listener::{Origin, PAUSE, Spare, at_once, is_own, tell_of_panic};
 use super::registry::Entry;
 use super::relay::{Outcome, Pair, relay};

@@ -13,7 +13,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::carry::{carry, is_exhausted, refuse};
+use super::carry::{carry, refuse};
+use super::dial::is_exhausted;
 use crate::context::Context;
 use crate::proof;
 

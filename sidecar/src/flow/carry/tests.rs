@@ -1,12 +1,15 @@
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rstest::rstest;
+use shekara_policy::Protocol;
 use shekara_policy::flow::TlsVersion;
-use shekara_policy::record::{Decision, FlowRecord};
+use shekara_policy::record::{Decision, End, FlowRecord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use super::onward::CONTINUE;
 use super::*;
 use crate::flow::hello::tls::ACCESS_DENIED;
 use crate::flow::registry::keep_judging;
