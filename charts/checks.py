@@ -299,6 +299,11 @@ class Standards(unittest.TestCase):
         for document in objects("full", "SovereigntyStandard"):
             self.assertEqual(document["spec"]["storage"], {"mode": "Listed", "drivers": [{"name": "disks.example.kz", "country": "KZ"}]})
 
+    def test_collectors_of_logs_are_listed_and_the_platform_says_which(self):
+        for document in objects("full", "SovereigntyStandard"):
+            logs = document["spec"]["logs"]
+            self.assertEqual((logs["mode"], [collector["country"] for collector in logs["collectors"]]), ("Listed", ["KZ"]))
+
     def test_they_are_refused_where_they_would_be_left_out(self):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             file.write("rendering: {unknownKinds: LeaveOut}")

@@ -7,6 +7,7 @@ mod declared;
 mod empty;
 mod inbound;
 mod inside;
+mod logs;
 mod observe;
 mod problem;
 mod recipient;
@@ -30,7 +31,7 @@ pub use standard::problems as standard_problems;
 use crate::data_holding::DataHolding;
 use crate::narrowing;
 use crate::recipient::Recipient;
-use crate::sovereignty_standard::SovereigntyStandard;
+use crate::sovereignty_standard::{SourcePods, SovereigntyStandard};
 use problem::Problems;
 use standard::Standard;
 
@@ -77,6 +78,8 @@ pub struct Compiled {
     pub max_staleness: Option<Duration>,
     /// The drivers whose volumes workloads may mount; absent where no standard lists any.
     pub storage: Option<BTreeSet<String>>,
+    /// For each standard that has them listed, who may collect what workloads print; empty where none does.
+    pub log_collectors: Vec<Vec<SourcePods>>,
     /// How many workloads whose pods have no sidecar may be restarted at once; absent where no standard has any restarted.
     pub restarts: Option<usize>,
     /// The recipients that the routes name, as far as there are such.
@@ -126,6 +129,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
     let in_cluster = inside::listed(&holding.spec.in_cluster, &data, &standards, around.services, &mut problems);
     let inbound = inbound::compile(&holding.spec.clients, &named, &standards, &mut problems);
     let storage = storage::drivers(&data, &standards);
+    let log_collectors = logs::collectors(&data, &standards);
     let document = PolicyDocument {
         version: VERSION,
         holding: reference,
@@ -143,6 +147,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         document,
         max_staleness: standards.iter().filter_map(|standard| standard.max_staleness).min(),
         storage,
+        log_collectors,
         restarts: restarts(&standards),
         standards: standards.into_iter().map(|standard| standard.name).collect(),
         problems: problems.into_vec(),

@@ -18,6 +18,7 @@ pub mod key;
 pub mod message;
 pub mod narrowing;
 pub mod network;
+pub mod node_logs;
 pub mod pods;
 pub mod quantity;
 pub mod recipient;

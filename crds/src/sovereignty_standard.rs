@@ -3,6 +3,7 @@
 pub mod access;
 pub mod inbound;
 pub mod listing;
+pub mod logs;
 pub mod operation;
 pub mod requirements;
 pub mod storage;
@@ -17,6 +18,7 @@ use crate::selector::Selector;
 pub use access::AccessRules;
 pub use inbound::{InboundRules, InboundSource, SourcePods};
 pub use listing::Listing;
+pub use logs::{LogCollector, LogRules};
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
 pub use storage::{StorageDriver, StorageRules};
@@ -76,6 +78,9 @@ pub struct SovereigntyStandardSpec {
     /// Which volumes the workloads may mount. When absent, volumes of every driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageRules>,
+    /// Who may collect what the workloads print. When absent, nobody looks who does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<LogRules>,
     /// What becomes of routes that a holding declares to carry none of its data.
     #[serde(default)]
     pub empty_transfers: EmptyTransfers,
@@ -218,6 +223,7 @@ impl SovereigntyStandard {
             inbound: None,
             access: None,
             storage: None,
+            logs: None,
             empty_transfers: EmptyTransfers::default(),
             max_empty_out_per_day: None,
             shared_tenancy: SharedTenancy::default(),

@@ -178,6 +178,16 @@ pub fn with(mut spec: Value, pointer: &str, value: Value) -> Result<Value> {
     Ok(spec)
 }
 
+/// The object with one entry more in the list at a JSON pointer, such as `/spec/volumes`.
+///
+/// # Errors
+/// When there is no such list.
+pub fn with_entry(mut object: Value, pointer: &str, entry: Value) -> Result<Value> {
+    let list = object.pointer_mut(pointer).and_then(Value::as_array_mut);
+    list.with_context(|| format!("there is no list {pointer}"))?.push(entry);
+    Ok(object)
+}
+
 /// A condition of a holding.
 #[must_use]
 pub fn condition<'a>(holding: &'a DataHolding, kind: &str) -> Option<&'a Condition> {

@@ -147,6 +147,7 @@ impl Dispatcher {
         let mut compiled = BTreeSet::new();
         let mut visited = BTreeSet::new();
         let mut namespaces = BTreeSet::new();
+        let mut collectors = false;
         for change in batch {
             self.peers.changed(change.kind, &change.key);
             self.drafts(change);
@@ -155,6 +156,7 @@ impl Dispatcher {
                 Kind::Pod => {
                     self.pod(change);
                     namespaces.insert(&change.key.namespace);
+                    collectors |= self.caches.pods.get(&change.key).is_some_and(|pod| pod.reads_logs);
                 }
                 Kind::Recipient => self.queues.recipients.push(change.key.clone()),
                 Kind::SovereigntyStandard => self.queues.standards.push(change.key.clone()),
@@ -170,6 +172,10 @@ impl Dispatcher {
         visited.extend(compiled);
         for namespace in namespaces {
             visited.extend(self.caches.holdings.in_namespace(namespace).into_iter().map(|(key, _)| key));
+        }
+        if collectors {
+            // it reads what the pods of any of them print
+            visited.extend(self.caches.holdings.keys());
         }
         for key in visited {
             self.queues.holdings.push(key);

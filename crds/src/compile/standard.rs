@@ -15,8 +15,8 @@ use crate::quantity;
 use crate::recipient::Ground;
 use crate::sovereignty_standard::operation::ClusterApiUse;
 use crate::sovereignty_standard::{
-    EmptyTransfer, EncryptedClientHello, InClusterRule, MinTls, SharedTenancy, SovereigntyStandard, SovereigntyStandardSpec,
-    TransferRule,
+    EmptyTransfer, EncryptedClientHello, InClusterRule, MinTls, SharedTenancy, SourcePods, SovereigntyStandard,
+    SovereigntyStandardSpec, TransferRule,
 };
 
 /// The shortest `maxStaleness`.
@@ -52,6 +52,8 @@ pub(super) struct Standard {
     pub(super) inbound: Option<Vec<PlatformSource>>,
     /// The drivers whose volumes may be mounted, and where they keep them; none where every driver may.
     pub(super) storage: Option<Vec<(String, Country)>>,
+    /// The collectors of logs, and where they send them; none where nobody looks who collects.
+    pub(super) logs: Option<Vec<(SourcePods, Country)>>,
     bound: Vec<CategoryPattern>,
     rules: Vec<Rule>,
 }
@@ -140,6 +142,7 @@ impl Standard {
         let max_staleness = max_staleness.and_then(|text| problems.check(&format!("{prefix}spec.maxStaleness"), staleness(text)));
         let inbound = super::inbound::sources(spec.inbound.as_ref(), prefix, problems);
         let storage = super::storage::listed(spec.storage.as_ref(), prefix, problems);
+        let logs = super::logs::listed(spec.logs.as_ref(), prefix, problems);
         // what else cannot be read opens and closes nothing
         let broken = problems.len() > before;
         operation(spec, prefix, problems);
@@ -159,9 +162,10 @@ impl Standard {
             restarts: spec.rollout.as_ref().is_some_and(|rollout| rollout.restart_uncovered),
             restarts_at_once: spec.rollout.as_ref().and_then(|rollout| usize::try_from(rollout.max_concurrent?).ok()),
             home,
-            // what one that cannot be read asks of clients and volumes is not known either
+            // what one that cannot be read asks of clients, volumes and collectors is not known either
             inbound: inbound.or(broken.then(Vec::new)),
             storage: storage.or(broken.then(Vec::new)),
+            logs: logs.or(broken.then(Vec::new)),
             bound,
             rules,
         }
@@ -188,6 +192,12 @@ impl Standard {
             constraints.push(constraint(&BTreeSet::new(), None, None));
         }
         constraints
+    }
+
+    /// Whether all of this data may be in a country.
+    pub(super) fn allowed(&self, data: &BTreeSet<Category>) -> impl Fn(&Country) -> bool + use<> {
+        let constraints = self.constraints(data);
+        move |country| constraints.iter().all(|constraint| constraint.countries.contains(country))
     }
 
     /// The strictest of what the rules for this data say of destinations inside the cluster.

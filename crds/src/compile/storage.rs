@@ -12,8 +12,7 @@ use crate::sovereignty_standard::{Listing, StorageRules};
 /// lists drivers.
 pub(super) fn drivers(held: &BTreeSet<Category>, standards: &[Standard]) -> Option<BTreeSet<String>> {
     let listed = standards.iter().filter_map(|standard| {
-        let constraints = standard.constraints(held);
-        let allowed = |country: &Country| constraints.iter().all(|constraint| constraint.countries.contains(country));
+        let allowed = standard.allowed(held);
         let drivers = standard.storage.as_ref()?.iter().filter(|(_, country)| allowed(country));
         Some(drivers.map(|(name, _)| name.clone()).collect::<BTreeSet<String>>())
     });

@@ -370,6 +370,28 @@ fn a_driver_is_allowed_where_every_standard_lists_it_in_a_country_that_its_rules
 }
 
 #[test]
+fn a_collector_is_allowed_where_every_standard_lists_it_in_a_country_that_its_rules_allow() {
+    let mut fixture = fixture();
+    let names = |fixture: &Fixture| -> Vec<Vec<String>> {
+        let collectors = fixture.compile().log_collectors;
+        collectors.into_iter().map(|listed| listed.into_iter().map(|pods| pods.namespace).collect()).collect()
+    };
+    assert!(names(&fixture).is_empty());
+    let collectors = [("home", "KZ"), ("abroad", "DE"), ("lost", "ZZ")]
+        .map(|(namespace, country)| json!({"pods": {"namespace": namespace}, "country": country}));
+    fixture.standards[0]["spec"]["logs"] = json!({"mode": "Listed", "collectors": collectors});
+    assert_eq!(names(&fixture), [["home"]]);
+    let mut other = fixture.standards[0].clone();
+    (other["metadata"]["name"], other["spec"]["logs"]) = (json!("other"), Value::Null);
+    fixture.standards.push(other);
+    assert_eq!(names(&fixture), [["home"]], "a standard that lists none asks for none");
+    fixture.standards[1]["spec"]["logs"] = json!({"mode": "Listed"});
+    assert_eq!(names(&fixture), [vec!["home".to_owned()], vec![]]);
+    (fixture.standards[1]["spec"]["logs"], fixture.standards[1]["spec"]["homeCountries"]) = (Value::Null, json!(["ZZ"]));
+    assert_eq!(names(&fixture), [vec!["home".to_owned()], vec![]], "what one that cannot be read asks for is not known");
+}
+
+#[test]
 fn workloads_are_restarted_where_a_standard_asks_for_it_as_many_at_once_as_all_allow() {
     let mut fixture = fixture();
     assert_eq!(fixture.compile().restarts, None);

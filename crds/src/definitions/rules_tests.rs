@@ -37,6 +37,7 @@ fn sound(kind: &str) -> Value {
             ]},
             "access": {"mode": "Listed", "groups": ["on-call"], "serviceAccounts": ["backup/agent"]},
             "storage": {"mode": "Listed", "drivers": [{"name": "rancher.io/local-path", "country": "KZ"}]},
+            "logs": {"mode": "Listed", "collectors": [{"pods": {"namespace": "logging"}, "country": "KZ"}]},
             "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi",
             "egressVia": [{"network": "10.20.0.5/32", "ports": [3128]}]
         }),
@@ -118,6 +119,12 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, Value)> {
             "drivers are listed, and mode is Open: volumes of every driver pass",
             "SovereigntyStandard",
             "/spec/storage/mode",
+            json!("Open"),
+        ),
+        (
+            "collectors are listed, and mode is Open: nobody looks for them",
+            "SovereigntyStandard",
+            "/spec/logs/mode",
             json!("Open"),
         ),
         (cidr, "SovereigntyStandard", "/spec/networks/0/cidr", json!("10.40.0.0")),

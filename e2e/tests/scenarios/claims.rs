@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use shekara_crds::HOLDINGS_ANNOTATION;
 use shekara_e2e::cluster::within;
-use shekara_e2e::holdings::{CONDITION, with};
+use shekara_e2e::holdings::{CONDITION, with, with_entry};
 use shekara_e2e::people::acting_as;
 use shekara_e2e::pods::workload::Cover;
 use shekara_e2e::pods::{Client, START};
@@ -75,13 +75,9 @@ async fn listed(scenario: &Scenario, country: &str) -> Result<()> {
 
 /// Creates a client that mounts the claim; what the API server answers where it is refused.
 async fn create(scenario: &Scenario, name: &str, cover: Cover) -> Result<Result<(), String>> {
-    let mut pod = serde_json::to_value(scenario.client_manifest(name, cover)?.pod()?)?;
-    let add = |pod: &mut Value, list: &str, entry: Value| -> Result<()> {
-        pod.pointer_mut(list).and_then(Value::as_array_mut).context("no list")?.push(entry);
-        Ok(())
-    };
-    add(&mut pod, "/spec/volumes", json!({"name": "data", "persistentVolumeClaim": {"claimName": CLAIM}}))?;
-    add(&mut pod, "/spec/containers/0/volumeMounts", json!({"name": "data", "mountPath": "/data"}))?;
+    let pod = serde_json::to_value(scenario.client_manifest(name, cover)?.pod()?)?;
+    let pod = with_entry(pod, "/spec/volumes", json!({"name": "data", "persistentVolumeClaim": {"claimName": CLAIM}}))?;
+    let pod = with_entry(pod, "/spec/containers/0/volumeMounts", json!({"name": "data", "mountPath": "/data"}))?;
     match scenario.api::<Pod>().create(&PostParams::default(), &serde_json::from_value(pod)?).await {
         Ok(_) => Ok(Ok(())),
         Err(kube::Error::Api(status)) => Ok(Err(status.message)),

@@ -21,6 +21,7 @@ mod init_container;
 mod kinds_of_workload;
 mod listed_party;
 mod literal_address;
+mod log_collectors;
 mod mqtt_broker;
 mod name_elsewhere;
 mod narrowed_pods;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         scenario("bounded_map", World, bounded_map::run),
         scenario("name_elsewhere", World, name_elsewhere::run),
         scenario("literal_address", World, literal_address::run),
+        scenario("log_collectors", World, log_collectors::run),
         scenario("over_ipv6", World, over_ipv6::run),
         scenario("observe", World, observe::run),
         scenario("other_protocols", World, other_protocols::run),

@@ -94,6 +94,18 @@ async fn a_pod_concerns_the_holdings_of_its_namespace_and_no_document() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_reads_the_logs_of_its_node_concerns_every_holding() {
+    let fixture = Fixture::new().await;
+    let mut pod = covered_pod("agent", "a", "");
+    pod["metadata"]["namespace"] = json!("logging");
+    fixture.change(&fixture.dispatcher.caches.pods, pod.clone());
+    assert!(fixture.visits().await.is_empty());
+    pod["spec"]["volumes"] = json!([{"name": "logs", "hostPath": {"path": "/var/log"}}]);
+    fixture.change(&fixture.dispatcher.caches.pods, pod);
+    assert_eq!(fixture.visits().await, ["cars", "faces"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_status_is_looked_at_and_compiles_nothing() {
     let fixture = Fixture::new().await;
     let mut written = holding("faces", "a");

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Volume};
 use kube::ResourceExt as _;
 use shekara_crds::injection::{DOCUMENTS_VARIABLE, ROOT_VARIABLE};
 pub(crate) use shekara_crds::pods::Proof;
-use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, cover, pods};
+use shekara_crds::{DataHolding, Recipient, SovereigntyStandard, cover, node_logs, pods};
 use shekara_policy::signed::Stamp;
 
 use super::{Cached, Kind};
@@ -32,6 +32,8 @@ pub(crate) struct PodSummary {
     pub(crate) annotations: BTreeMap<String, String>,
     /// The PersistentVolumeClaims that it mounts.
     pub(crate) claims: BTreeSet<String>,
+    /// Whether it mounts what other containers of its node print.
+    pub(crate) reads_logs: bool,
     pub(crate) service_account: String,
     /// Whether every container has ended for good.
     pub(crate) ended: bool,
@@ -188,6 +190,7 @@ impl Cached for PodSummary {
         let claims = volumes.filter_map(claim).collect();
         Self {
             claims,
+            reads_logs: node_logs::are_read_by(&object),
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),

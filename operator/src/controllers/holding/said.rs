@@ -15,8 +15,14 @@ const DECLARATIONS: usize = 2048;
 /// The longest list of pods in a sentence, in bytes.
 const PODS: usize = 400;
 
-/// `Covered`: whether every pod in scope has the sidecar, and nobody else mounts their claims. `shared` are pods that do, each with the claim.
-pub(super) fn covered(survey: &Survey, shared: &BTreeSet<(String, String)>, protected: bool) -> Said {
+/// `Covered`: whether every pod in scope has the sidecar, nobody else mounts their claims, and nobody collects what they print but who is
+/// listed. `shared` are pods that mount them, each with the claim, and `collectors` those who collect and are not listed.
+pub(super) fn covered(
+    survey: &Survey,
+    shared: &BTreeSet<(String, String)>,
+    collectors: &BTreeSet<String>,
+    protected: bool,
+) -> Said {
     let say = |status, reason, message: String| Said::new("Covered", status, reason, message);
     let (all, bare) = (survey.pods.len(), survey.count(State::Bare));
     let label = format!("Label the namespace {PROTECT_LABEL}=true, so that the sidecar is put into new pods");
@@ -33,6 +39,13 @@ pub(super) fn covered(survey: &Survey, shared: &BTreeSet<(String, String)>, prot
             "Pods without the sidecar mount claims of pods in scope, and what is there leaves by them: {pods}. Let a DataHolding cover them, or give them other claims."
         );
         return say(Status::False, ConditionReason::SharedClaims, message);
+    }
+    if bare == 0 && !collectors.is_empty() {
+        let message = format!(
+            "What pods in scope print can be read on their nodes by others that a standard does not list with a country that it allows: {}. List them under spec.logs of the standard, with the country to which they send it, or do without them.",
+            listed(collectors.iter().cloned(), ", ", PODS)
+        );
+        return say(Status::False, ConditionReason::LogCollectors, message);
     }
     if bare == 0 {
         return say(Status::True, ConditionReason::AllPods, format!("All pods in scope ({all}) have the sidecar."));

@@ -33,6 +33,8 @@ pub(super) struct View<'a> {
     pub(super) survey: &'a Survey,
     /// The pods of others that mount a claim of pods in scope, each with the claim.
     pub(super) shared: &'a BTreeSet<(String, String)>,
+    /// Who reads what its pods print and is not listed.
+    pub(super) collectors: &'a BTreeSet<String>,
     pub(super) totals: &'a Totals,
     /// Whether the pods of its namespace are matched against its holdings.
     pub(super) protected: bool,
@@ -50,7 +52,7 @@ pub(super) fn of(view: &View<'_>) -> DataHoldingStatus {
     };
     let mut said = vec![
         accepted(&view.compiled.problems, compiled),
-        covered(view.survey, view.shared, view.protected),
+        covered(view.survey, view.shared, view.collectors, view.protected),
         enforcing(view.survey, view.loading),
     ];
     said.push(ready(&said));

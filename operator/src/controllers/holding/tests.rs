@@ -90,6 +90,7 @@ impl Found {
             digest: &digest,
             survey: &survey,
             shared: &claims::shared(&holding, &all),
+            collectors: &logs::unlisted(&self.caches, &compiled.log_collectors),
             totals: &self.ledger.totals(&Self::key()),
             protected: self.protected,
             loading: self.loading,
@@ -297,6 +298,48 @@ fn pods_of_others_that_mount_the_claims_of_covered_pods_are_named() {
         "{}",
         message(&status, "Covered")
     );
+}
+
+/// What the standard says of logs, and whom the condition names.
+#[rstest]
+#[case::nothing(Value::Null, "")]
+#[case::that_nobody_looks(json!({"mode": "Open"}), "")]
+#[case::nobody(json!({"mode": "Listed"}), "DaemonSet agent in logging, Pod hand in logging")]
+#[case::one_at_home(json!({"mode": "Listed", "collectors": [collector("agent", "KZ")]}), "Pod hand in logging")]
+#[case::one_abroad(json!({"mode": "Listed", "collectors": [collector("agent", "DE"), collector("hand", "KZ")]}), "DaemonSet agent in logging")]
+#[case::both(json!({"mode": "Listed", "collectors": [collector("agent", "KZ"), collector("hand", "KZ")]}), "")]
+fn who_reads_what_pods_print_and_is_not_listed_is_named(#[case] logs: Value, #[case] named: &str) {
+    let reader = |name: &str, app: &str, path: &str| {
+        let mut pod = bare_pod_of(name, app);
+        pod["metadata"]["namespace"] = json!("logging");
+        pod["spec"]["volumes"] = json!([{"name": "logs", "hostPath": {"path": path}}]);
+        pod
+    };
+    let mut agent = reader("agent-1", "agent", "/var/log");
+    agent["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": "d", "controller": true}]);
+    let mut ended = reader("ended", "ended", "/var/log");
+    ended["status"]["phase"] = json!("Succeeded");
+    let pods = [agent, ended, reader("hand", "hand", "/"), reader("other", "other", "/etc/cni"), covered_pod("1", "a", "faces")];
+    let found = Found::new(&pods);
+    let mut standard = standard();
+    standard["spec"]["logs"] = logs;
+    apply(&found.caches.standards, standard);
+    found.checkpoint("1", &found.digest(), json!([]));
+    let status = found.status();
+    if named.is_empty() {
+        assert_eq!(said(&status)[1], "Covered=True/AllPods");
+    } else {
+        assert_eq!(
+            (said(&status)[1].as_str(), said(&status)[3].as_str()),
+            ("Covered=False/LogCollectors", "Ready=False/LogCollectors")
+        );
+        assert!(message(&status, "Covered").contains(&format!("allows: {named}.")), "{}", message(&status, "Covered"));
+    }
+}
+
+fn collector(app: &str, country: &str) -> Value {
+    json!({"pods": {"namespace": "logging", "podSelector": {"matchLabels": {"app": app}}}, "country": country})
 }
 
 #[rstest]
