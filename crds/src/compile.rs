@@ -23,6 +23,7 @@ use kube::ResourceExt as _;
 use shekara_policy::document::{Cluster, HoldingReference, StandardNetworks, VERSION};
 use shekara_policy::{Category, Country, PolicyDocument};
 
+pub use logs::Collectors;
 pub use problem::{Problem, ProblemCode};
 pub use recipient::problems as recipient_problems;
 pub(crate) use standard::applies;
@@ -31,7 +32,7 @@ pub use standard::problems as standard_problems;
 use crate::data_holding::DataHolding;
 use crate::narrowing;
 use crate::recipient::Recipient;
-use crate::sovereignty_standard::{SourcePods, SovereigntyStandard};
+use crate::sovereignty_standard::SovereigntyStandard;
 use problem::Problems;
 use standard::Standard;
 
@@ -79,7 +80,7 @@ pub struct Compiled {
     /// The drivers whose volumes workloads may mount; absent where no standard lists any.
     pub storage: Option<BTreeSet<String>>,
     /// For each standard that has them listed, who may collect what workloads print; empty where none does.
-    pub log_collectors: Vec<Vec<SourcePods>>,
+    pub log_collectors: Vec<Collectors>,
     /// How many workloads whose pods have no sidecar may be restarted at once; absent where no standard has any restarted.
     pub restarts: Option<usize>,
     /// The recipients that the routes name, as far as there are such.

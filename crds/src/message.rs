@@ -43,7 +43,7 @@ messages! {
         NoPods: "No pod is in scope.", "Label the namespace shekara.dev/protect=true, so that the sidecar is put into new pods.";
         BarePods: "Pods in scope have no sidecar: they were created before the holding or past admission.", "Delete them, and their owners create them again with it; a standard can ask that workloads be restarted.";
         SharedClaims: "Pods without the sidecar mount claims of pods in scope, and what is there leaves by them.", "Let a DataHolding cover them, or give them other claims.";
-        LogCollectors: "Pods read what other pods of their node print, and not every standard lists them with a country that it allows.", "List them under spec.logs of the standard, with the country to which they send it, or do without them.";
+        LogCollectors: "Pods of the cluster mount what others print on their node, and not every standard lists them with a country that it allows.", "List them under spec.logs of the standard, with the country to which they send it, or do without them.";
         Enforcing: "Every pod in scope is proven to enforce the present document.", "";
         Starting: "Pods are starting, and nothing leaves them before they are proven.", "";
         ProofFailed: "Pods have not started, because shekara-verify saw a way out that is open or could not see it closed.", "Read the log of shekara-verify, which says which way.";

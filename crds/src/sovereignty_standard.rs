@@ -18,7 +18,7 @@ use crate::selector::Selector;
 pub use access::AccessRules;
 pub use inbound::{InboundRules, InboundSource, SourcePods};
 pub use listing::Listing;
-pub use logs::{LogCollector, LogRules};
+pub use logs::{CollectorListing, LogCollector, LogRules};
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
 pub use storage::{StorageDriver, StorageRules};
@@ -78,7 +78,8 @@ pub struct SovereigntyStandardSpec {
     /// Which volumes the workloads may mount. When absent, volumes of every driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageRules>,
-    /// Who may collect what the workloads print. When absent, nobody looks who does.
+    /// Who may collect what the workloads print, which lies on their nodes. Nothing is refused by it: those who are not listed are named by the
+    /// condition Covered of holdings. When absent, nobody looks who collects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogRules>,
     /// What becomes of routes that a holding declares to carry none of its data.

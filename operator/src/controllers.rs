@@ -23,6 +23,7 @@ use crate::events::Notices;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
 use crate::ledger::store::Resumed;
+use crate::log_readers::LogReaders;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::run::Supervisor;
@@ -57,6 +58,7 @@ pub(crate) struct Context {
     pub(crate) documents: Arc<Documents>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) log_readers: Arc<LogReaders>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) notices: Notices,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_crds::draft::is_draft;
-use shekara_crds::{DATA_ANNOTATION, DataHolding};
+use shekara_crds::sovereignty_standard::CollectorListing;
+use shekara_crds::{DATA_ANNOTATION, DataHolding, SovereigntyStandard};
 use shekara_policy::Category;
 use shekara_policy::document::DocumentError;
 use shekara_policy::signed::{SignError, SignedDocument};
@@ -24,6 +25,7 @@ use crate::events::{Notice, Notices};
 use crate::keys::Keys;
 use crate::ledger::Ledger;
 use crate::ledger::store::Resumed;
+use crate::log_readers::LogReaders;
 use crate::peers::Peers;
 use crate::policy_files::holding_of;
 use crate::readiness::Gate;
@@ -40,6 +42,7 @@ pub(crate) struct Dispatcher {
     pub(crate) documents: Arc<Documents>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) log_readers: Arc<LogReaders>,
     pub(crate) signer: Arc<Signer>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) queues: Arc<Queues>,
@@ -122,6 +125,9 @@ impl Dispatcher {
 
     fn everything(&self) {
         self.peers.everything();
+        for (key, pod) in self.caches.pods.all() {
+            self.log_readers.note(&key, Some(&pod));
+        }
         for (key, _) in self.caches.holdings.all() {
             self.publish(&key);
             self.queues.holdings.push(key);
@@ -147,7 +153,7 @@ impl Dispatcher {
         let mut compiled = BTreeSet::new();
         let mut visited = BTreeSet::new();
         let mut namespaces = BTreeSet::new();
-        let mut collectors = false;
+        let mut readers_changed = false;
         for change in batch {
             self.peers.changed(change.kind, &change.key);
             self.drafts(change);
@@ -156,7 +162,7 @@ impl Dispatcher {
                 Kind::Pod => {
                     self.pod(change);
                     namespaces.insert(&change.key.namespace);
-                    collectors |= self.caches.pods.get(&change.key).is_some_and(|pod| pod.reads_logs);
+                    readers_changed |= self.log_readers.note(&change.key, self.caches.pods.get(&change.key).as_deref());
                 }
                 Kind::Recipient => self.queues.recipients.push(change.key.clone()),
                 Kind::SovereigntyStandard => self.queues.standards.push(change.key.clone()),
@@ -173,13 +179,21 @@ impl Dispatcher {
         for namespace in namespaces {
             visited.extend(self.caches.holdings.in_namespace(namespace).into_iter().map(|(key, _)| key));
         }
-        if collectors {
-            // it reads what the pods of any of them print
+        if readers_changed && self.looks_for_collectors() {
+            // what the pods of any of them print may be read
             visited.extend(self.caches.holdings.keys());
         }
         for key in visited {
             self.queues.holdings.push(key);
         }
+    }
+
+    /// Whether any standard has collectors of logs listed.
+    fn looks_for_collectors(&self) -> bool {
+        let listed = |standard: &SovereigntyStandard| {
+            standard.spec.logs.as_ref().is_some_and(|logs| logs.mode == CollectorListing::Listed)
+        };
+        self.caches.standards.all().iter().any(|(_, standard)| listed(standard))
     }
 
     /// Asks for a look at the namespace where a draft may be missing now: somebody says what a pod holds, or whoever claimed it may

@@ -130,6 +130,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
     let changes = caches.follow(&client, &metrics, supervisor);
     let documents = Arc::new(Documents::default());
     let ledger = Arc::new(Ledger::default());
+    let log_readers = Arc::default();
     let (election, leadership) = Election::new(client.clone(), &config);
     let (store, resumed) = Store::new(client.clone(), &config, &ledger, &caches, &metrics, leadership.clone());
     let kept = CancellationToken::new();
@@ -154,6 +155,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         documents: Arc::clone(&documents),
         keys: Arc::clone(&keys),
         ledger: Arc::clone(&ledger),
+        log_readers: Arc::clone(&log_readers),
         metrics: Arc::clone(&metrics),
         queues: Arc::clone(&queues),
         notices: notices.clone(),
@@ -168,6 +170,7 @@ async fn start(config: Arc<Config>, supervisor: &mut Supervisor) -> Result<(), R
         documents: Arc::clone(&documents),
         peers: Arc::clone(&peers),
         ledger: Arc::clone(&ledger),
+        log_readers,
         signer: Arc::new(Signer::new(Arc::clone(&keys), Arc::clone(&caches))),
         keys: Arc::clone(&keys),
         queues: Arc::clone(&queues),

@@ -130,11 +130,6 @@ impl<V: Cached> Cache<V> {
         self.read(|state| state.objects.keys().cloned().collect())
     }
 
-    /// Every object that is as wished.
-    pub(crate) fn matching(&self, wish: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
-        self.read(|state| state.objects.values().filter(|object| wish(object)).map(Arc::clone).collect())
-    }
-
     /// Every object of a namespace.
     pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<(Key, Arc<V>)> {
         let first = Key::new(namespace, "");

@@ -1,32 +1,48 @@
 //! Who may collect what the workloads of a holding print.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shekara_policy::{Category, Country};
 
 use super::problem::Problems;
-use super::standard::{Standard, known};
-use crate::sovereignty_standard::{Listing, LogRules, SourcePods};
+use super::standard::{Standard, located};
+use crate::sovereignty_standard::{CollectorListing, LogRules, SourcePods};
 
-/// For each standard that asks that collectors be listed, those that it lists in a country that its rules allow for all that is held. A
-/// collector must be among those of each.
-pub(super) fn collectors(held: &BTreeSet<Category>, standards: &[Standard]) -> Vec<Vec<SourcePods>> {
+/// The collectors that one standard lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collectors(Vec<Collector>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Collector {
+    pods: SourcePods,
+    /// Whether its country is one that the standard allows.
+    allowed: bool,
+}
+
+impl Collectors {
+    /// Whether a pod of this namespace with these labels is listed, and nowhere with a country that is not allowed: who sends to two
+    /// countries is listed twice.
+    #[must_use]
+    pub fn allow(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        let mut entries = self.0.iter().filter(|collector| collector.pods.have(namespace, labels)).peekable();
+        entries.peek().is_some() && entries.all(|collector| collector.allowed)
+    }
+}
+
+/// What each standard lists that asks for a list, judged by the countries that its rules allow for all that is held.
+pub(super) fn collectors(held: &BTreeSet<Category>, standards: &[Standard]) -> Vec<Collectors> {
     let listed = standards.iter().filter_map(|standard| {
         let allowed = standard.allowed(held);
-        let collectors = standard.logs.as_ref()?.iter().filter(|(_, country)| allowed(country));
-        Some(collectors.map(|(pods, _)| pods.clone()).collect())
+        let collector = |(pods, country): &(SourcePods, Country)| Collector { pods: pods.clone(), allowed: allowed(country) };
+        Some(Collectors(standard.logs.as_ref()?.iter().map(collector).collect()))
     });
     listed.collect()
 }
 
-/// The collectors that a standard lists; none where it asks for no list. One that cannot be read is left out, so it is named.
+/// The collectors that a standard lists; none where it asks for no list. One that cannot be read is left out, and who is meant by it is
+/// named as anybody else.
 pub(super) fn listed(rules: Option<&LogRules>, prefix: &str, problems: &mut Problems) -> Option<Vec<(SourcePods, Country)>> {
-    let rules = rules.filter(|rules| rules.mode == Listing::Listed)?;
-    let collectors = rules.collectors.iter().enumerate();
-    let country = |index: usize, code: &str, problems: &mut Problems| {
-        problems.check(&format!("{prefix}spec.logs.collectors[{index}].country"), known(code))
-    };
-    let listed =
-        collectors.filter_map(|(index, collector)| Some((collector.pods.clone(), country(index, &collector.country, problems)?)));
-    Some(listed.collect())
+    let rules = rules.filter(|rules| rules.mode == CollectorListing::Listed)?;
+    let collectors = rules.collectors.iter().map(|collector| (collector.pods.clone(), collector.country.as_str()));
+    Some(located(collectors, &format!("{prefix}spec.logs.collectors"), problems))
 }

@@ -142,9 +142,9 @@ impl Standard {
         let max_staleness = max_staleness.and_then(|text| problems.check(&format!("{prefix}spec.maxStaleness"), staleness(text)));
         let inbound = super::inbound::sources(spec.inbound.as_ref(), prefix, problems);
         let storage = super::storage::listed(spec.storage.as_ref(), prefix, problems);
-        let logs = super::logs::listed(spec.logs.as_ref(), prefix, problems);
         // what else cannot be read opens and closes nothing
         let broken = problems.len() > before;
+        let logs = super::logs::listed(spec.logs.as_ref(), prefix, problems);
         operation(spec, prefix, problems);
         Self {
             name: standard.name_any(),
@@ -272,6 +272,16 @@ impl Rule {
 fn countries(codes: &[String], field: &str, problems: &mut Problems) -> BTreeSet<Country> {
     let codes = codes.iter().enumerate();
     codes.filter_map(|(index, code)| problems.check(&format!("{field}[{index}]"), known(code))).collect()
+}
+
+/// Those of a list whose country can be read, each with it; of the others the field is named.
+pub(super) fn located<'a, T>(
+    listed: impl Iterator<Item = (T, &'a str)>,
+    field: &str,
+    problems: &mut Problems,
+) -> Vec<(T, Country)> {
+    let mut country = |index: usize, code| problems.check(&format!("{field}[{index}].country"), known(code));
+    listed.enumerate().filter_map(|(index, (what, code))| Some((what, country(index, code)?))).collect()
 }
 
 /// A country that can be allowed: `ZZ` is none.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use shekara_policy::{Category, Country};
 
 use super::problem::Problems;
-use super::standard::{Standard, known};
+use super::standard::{Standard, located};
 use crate::sovereignty_standard::{Listing, StorageRules};
 
 /// The drivers that every standard lists that lists any, in a country that its rules allow for all that is held; none where no standard
@@ -22,9 +22,6 @@ pub(super) fn drivers(held: &BTreeSet<Category>, standards: &[Standard]) -> Opti
 /// The drivers that a standard lists; none where it lists none. One that cannot be read is left out, which only ever closes something.
 pub(super) fn listed(rules: Option<&StorageRules>, prefix: &str, problems: &mut Problems) -> Option<Vec<(String, Country)>> {
     let rules = rules.filter(|rules| rules.mode == Listing::Listed)?;
-    let drivers = rules.drivers.iter().enumerate();
-    let country = |index: usize, code: &str, problems: &mut Problems| {
-        problems.check(&format!("{prefix}spec.storage.drivers[{index}].country"), known(code))
-    };
-    Some(drivers.filter_map(|(index, driver)| Some((driver.name.clone(), country(index, &driver.country, problems)?))).collect())
+    let drivers = rules.drivers.iter().map(|driver| (driver.name.clone(), driver.country.as_str()));
+    Some(located(drivers, &format!("{prefix}spec.storage.drivers"), problems))
 }

@@ -372,23 +372,28 @@ fn a_driver_is_allowed_where_every_standard_lists_it_in_a_country_that_its_rules
 #[test]
 fn a_collector_is_allowed_where_every_standard_lists_it_in_a_country_that_its_rules_allow() {
     let mut fixture = fixture();
-    let names = |fixture: &Fixture| -> Vec<Vec<String>> {
-        let collectors = fixture.compile().log_collectors;
-        collectors.into_iter().map(|listed| listed.into_iter().map(|pods| pods.namespace).collect()).collect()
+    let namespaces = ["home", "abroad", "both", "lost", "other"];
+    let names = |fixture: &Fixture| -> Vec<Vec<&str>> {
+        let listed = |list: &Collectors| namespaces.into_iter().filter(|name| list.allow(name, &BTreeMap::new())).collect();
+        fixture.compile().log_collectors.iter().map(listed).collect()
     };
     assert!(names(&fixture).is_empty());
-    let collectors = [("home", "KZ"), ("abroad", "DE"), ("lost", "ZZ")]
+    let collectors = [("home", "KZ"), ("abroad", "DE"), ("both", "KZ"), ("both", "DE"), ("lost", "ZZ")]
         .map(|(namespace, country)| json!({"pods": {"namespace": namespace}, "country": country}));
+    let before = fixture.compile().document;
     fixture.standards[0]["spec"]["logs"] = json!({"mode": "Listed", "collectors": collectors});
     assert_eq!(names(&fixture), [["home"]]);
+    let compiled = fixture.compile();
+    assert_eq!(compiled.document, before, "who collects logs opens and closes nothing");
+    assert_eq!(compiled.problems[0].field, "SovereigntyStandard/kz spec.logs.collectors[4].country");
     let mut other = fixture.standards[0].clone();
     (other["metadata"]["name"], other["spec"]["logs"]) = (json!("other"), Value::Null);
     fixture.standards.push(other);
     assert_eq!(names(&fixture), [["home"]], "a standard that lists none asks for none");
     fixture.standards[1]["spec"]["logs"] = json!({"mode": "Listed"});
-    assert_eq!(names(&fixture), [vec!["home".to_owned()], vec![]]);
+    assert_eq!(names(&fixture), [vec!["home"], vec![]]);
     (fixture.standards[1]["spec"]["logs"], fixture.standards[1]["spec"]["homeCountries"]) = (Value::Null, json!(["ZZ"]));
-    assert_eq!(names(&fixture), [vec!["home".to_owned()], vec![]], "what one that cannot be read asks for is not known");
+    assert_eq!(names(&fixture), [vec!["home"], vec![]], "what one that cannot be read asks for is not known");
 }
 
 #[test]

@@ -4,24 +4,33 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::inbound::SourcePods;
-use super::listing::Listing;
 use crate::schema;
 
 /// Who may collect what workloads write to standard output. It lies on the node, and whoever reads it there sends it on past sidecar and
-/// packet filter. By `Listed` every pod of the cluster that mounts the folders of the containers' logs is looked for in this list, with a country
-/// that the standard's `transfers` allow for all data of the holding; where one is not there, the holding's condition `Covered` is False and
-/// names it. Nothing is refused by it: collectors belong to the platform, and their pods run elsewhere.
+/// packet filter. Collectors belong to the platform and run in its namespaces, so none is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.mode == 'Listed' || !has(self.collectors) || size(self.collectors) == 0").message("collectors are listed, and mode is Open: nobody looks for them").field_path(".collectors"))]
 pub struct LogRules {
-    /// Whether collectors must be listed.
+    /// Whether collectors are looked for.
     #[serde(default)]
-    pub mode: Listing,
-    /// The collectors of the platform. Of several standards each must list them.
+    pub mode: CollectorListing,
+    /// The collectors of the platform, once for each country to which they send what they read. Of several standards each must list
+    /// them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub collectors: Vec<LogCollector>,
+}
+
+/// Whether collectors are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum CollectorListing {
+    /// Nobody looks who collects.
+    #[default]
+    Open,
+    /// Every pod of the cluster that mounts the folders of the containers' logs and is not listed, with a country that `transfers` allow for
+    /// all data of a holding, is named by the condition Covered of that holding, which is then False.
+    Listed,
 }
 
 /// A collector of logs, and where it sends them.
@@ -30,7 +39,7 @@ pub struct LogRules {
 pub struct LogCollector {
     /// Its pods.
     pub pods: SourcePods,
-    /// The country in which what it sends is kept (ISO 3166-1 alpha-2).
+    /// The country to which it sends what it reads (ISO 3166-1 alpha-2); that of the cluster where it sends nothing away.
     #[schemars(schema_with = "schema::country")]
     pub country: String,
 }

@@ -5,7 +5,6 @@ mod closing;
 mod coverage;
 mod flows;
 mod inbound;
-mod logs;
 mod missed;
 pub(super) mod restart;
 mod said;
@@ -147,7 +146,7 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
         return Ok(Visited::Again(rest));
     }
     let loading = LOADING.checked_sub(published.since.elapsed());
-    let collectors = logs::unlisted(caches, &compiled.log_collectors);
+    let collectors = context.log_readers.unlisted(&context.client, &compiled.log_collectors).await;
     let status = status::of(&View {
         holding: &holding,
         held: narrowing::written(&holding, subject.held(), &published.document.data),
@@ -178,9 +177,8 @@ pub(super) async fn visit(context: &Context, key: &Key) -> Result<Visited, Apply
     let of_it: Vec<&PodSummary> = pods.iter().copied().filter(|pod| pod.is_of(&holding)).collect();
     let replaced = missed::replace(&context.client, &of_it, now).await;
     let settled = narrowing::next_change(subject.held(), now).map(|settled| until(settled, now));
-    let collected = (!collectors.is_empty()).then_some(logs::LOOK);
-    let changes = next_change(&compiled.document, &holding.spec, now);
-    let next = [changes, settled, loading, restarted, replaced, collected].into_iter().flatten().min();
+    let next =
+        [next_change(&compiled.document, &holding.spec, now), settled, loading, restarted, replaced].into_iter().flatten().min();
     Ok(next.map_or(Visited::Done, Visited::Again))
 }
 

@@ -33,6 +33,7 @@ impl Fixture {
             caches,
             documents,
             ledger,
+            log_readers: Arc::default(),
             queues,
             notices,
             resumed: Resumed::always(),
@@ -94,14 +95,31 @@ async fn a_pod_concerns_the_holdings_of_its_namespace_and_no_document() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_reads_the_logs_of_its_node_concerns_every_holding() {
+async fn a_pod_that_reads_the_logs_of_its_node_concerns_every_holding_where_a_standard_has_them_listed() {
     let fixture = Fixture::new().await;
+    let Dispatcher { caches, .. } = &fixture.dispatcher;
     let mut pod = covered_pod("agent", "a", "");
     pod["metadata"]["namespace"] = json!("logging");
-    fixture.change(&fixture.dispatcher.caches.pods, pod.clone());
-    assert!(fixture.visits().await.is_empty());
     pod["spec"]["volumes"] = json!([{"name": "logs", "hostPath": {"path": "/var/log"}}]);
-    fixture.change(&fixture.dispatcher.caches.pods, pod);
+    fixture.change(&caches.pods, pod.clone());
+    assert!(fixture.visits().await.is_empty());
+    let standard = json!({
+        "apiVersion": "shekara.dev/v1alpha1", "kind": "SovereigntyStandard", "metadata": {"name": "kz"},
+        "spec": {
+            "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"data": ["biometric.*"]}, "homeCountries": ["KZ"],
+            "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Law"]}], "logs": {"mode": "Listed"}
+        }
+    });
+    fixture.change(&caches.standards, standard);
+    fixture.visits().await;
+    // what a kubelet says of it is no news
+    pod["status"]["phase"] = json!("Pending");
+    fixture.change(&caches.pods, pod.clone());
+    assert!(fixture.visits().await.is_empty());
+    pod["metadata"]["labels"] = json!({"app": "another"});
+    fixture.change(&caches.pods, pod.clone());
+    assert_eq!(fixture.visits().await, ["cars", "faces"]);
+    fixture.dispatcher.take(&caches.pods.take(Event::Delete(serde_json::from_value(pod).unwrap())));
     assert_eq!(fixture.visits().await, ["cars", "faces"]);
 }
 

@@ -14,6 +14,8 @@ use crate::controllers::conditions::{Said, Status, listed};
 const DECLARATIONS: usize = 2048;
 /// The longest list of pods in a sentence, in bytes.
 const PODS: usize = 400;
+/// The longest list of collectors of logs in a sentence, in bytes.
+const COLLECTORS: usize = 1024;
 
 /// `Covered`: whether every pod in scope has the sidecar, nobody else mounts their claims, and nobody collects what they print but who is
 /// listed. `shared` are pods that mount them, each with the claim, and `collectors` those who collect and are not listed.
@@ -33,19 +35,22 @@ pub(super) fn covered(
     if all == 0 {
         return say(Status::True, ConditionReason::NoPods, "No pod is in scope.".into());
     }
+    let collected = (!collectors.is_empty()).then(|| {
+        let workloads = listed(collectors.iter().cloned(), ", ", COLLECTORS);
+        format!(
+            "What pods print lies on their nodes, and these mount the folder and are not listed by every standard with a country that it allows: {workloads}. List them under spec.logs of the standard, with the country to which they send it, or do without them."
+        )
+    });
+    let also = collected.as_ref().map(|sentence| format!(" {sentence}")).unwrap_or_default();
     if bare == 0 && !shared.is_empty() {
         let pods = listed(shared.iter().map(|(pod, claim)| format!("{pod} ({claim})")), ", ", PODS);
         let message = format!(
-            "Pods without the sidecar mount claims of pods in scope, and what is there leaves by them: {pods}. Let a DataHolding cover them, or give them other claims."
+            "Pods without the sidecar mount claims of pods in scope, and what is there leaves by them: {pods}. Let a DataHolding cover them, or give them other claims.{also}"
         );
         return say(Status::False, ConditionReason::SharedClaims, message);
     }
-    if bare == 0 && !collectors.is_empty() {
-        let message = format!(
-            "What pods in scope print can be read on their nodes by others that a standard does not list with a country that it allows: {}. List them under spec.logs of the standard, with the country to which they send it, or do without them.",
-            listed(collectors.iter().cloned(), ", ", PODS)
-        );
-        return say(Status::False, ConditionReason::LogCollectors, message);
+    if let (0, Some(collected)) = (bare, collected) {
+        return say(Status::False, ConditionReason::LogCollectors, collected);
     }
     if bare == 0 {
         return say(Status::True, ConditionReason::AllPods, format!("All pods in scope ({all}) have the sidecar."));
@@ -56,7 +61,8 @@ pub(super) fn covered(
     } else {
         format!("{label}, and then delete them.")
     };
-    say(Status::False, ConditionReason::BarePods, format!("{bare} of {all} pods in scope have no sidecar: {pods}. {act}"))
+    let message = format!("{bare} of {all} pods in scope have no sidecar: {pods}. {act}{also}");
+    say(Status::False, ConditionReason::BarePods, message)
 }
 
 /// `Enforcing`: whether every pod in scope is proven to enforce the present document. `loading` says that the document is so new

@@ -37,6 +37,7 @@ fn recipient() -> Value {
 struct Found {
     caches: Caches,
     ledger: Ledger,
+    collectors: BTreeSet<String>,
     protected: bool,
     loading: bool,
 }
@@ -45,7 +46,7 @@ impl Found {
     fn new(pods: &[Value]) -> Self {
         let mut objects = vec![namespace("cameras", json!({})), holding("faces", "a"), standard(), recipient()];
         objects.extend_from_slice(pods);
-        Self { caches: caches(&objects), ledger: Ledger::default(), protected: true, loading: false }
+        Self { caches: caches(&objects), ledger: Ledger::default(), collectors: BTreeSet::new(), protected: true, loading: false }
     }
 
     fn key() -> Key {
@@ -90,7 +91,7 @@ impl Found {
             digest: &digest,
             survey: &survey,
             shared: &claims::shared(&holding, &all),
-            collectors: &logs::unlisted(&self.caches, &compiled.log_collectors),
+            collectors: &self.collectors,
             totals: &self.ledger.totals(&Self::key()),
             protected: self.protected,
             loading: self.loading,
@@ -123,6 +124,11 @@ fn bare_pod(name: &str) -> Value {
 fn bare_pod_of(name: &str, app: &str) -> Value {
     let mut pod = covered_pod(name, app, "");
     pod["spec"]["initContainers"] = json!([]);
+    pod
+}
+
+fn mounting(mut pod: Value, claim: &str) -> Value {
+    pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]);
     pod
 }
 
@@ -281,14 +287,10 @@ fn a_pod_whose_packet_filter_is_proven_no_more_is_named(#[case] filter: &str, #[
 
 #[test]
 fn pods_of_others_that_mount_the_claims_of_covered_pods_are_named() {
-    let claim = |mut pod: Value, name: &str| {
-        pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": name}}]);
-        pod
-    };
-    let free = |name: &str, claimed: &str| claim(bare_pod_of(name, "other"), claimed);
+    let free = |name: &str, claimed: &str| mounting(bare_pod_of(name, "other"), claimed);
     let mut ended = free("ended", "faces");
     ended["status"]["phase"] = json!("Succeeded");
-    let pods = [claim(covered_pod("1", "a", "faces"), "faces"), free("reader", "faces"), free("apart", "else"), ended];
+    let pods = [mounting(covered_pod("1", "a", "faces"), "faces"), free("reader", "faces"), free("apart", "else"), ended];
     let found = Found::new(&pods);
     found.checkpoint("1", &found.digest(), json!([]));
     let status = found.status();
@@ -300,46 +302,27 @@ fn pods_of_others_that_mount_the_claims_of_covered_pods_are_named() {
     );
 }
 
-/// What the standard says of logs, and whom the condition names.
+/// The pods, and the reason that comes first: the collectors are named by each but where there is nothing to read.
 #[rstest]
-#[case::nothing(Value::Null, "")]
-#[case::that_nobody_looks(json!({"mode": "Open"}), "")]
-#[case::nobody(json!({"mode": "Listed"}), "DaemonSet agent in logging, Pod hand in logging")]
-#[case::one_at_home(json!({"mode": "Listed", "collectors": [collector("agent", "KZ")]}), "Pod hand in logging")]
-#[case::one_abroad(json!({"mode": "Listed", "collectors": [collector("agent", "DE"), collector("hand", "KZ")]}), "DaemonSet agent in logging")]
-#[case::both(json!({"mode": "Listed", "collectors": [collector("agent", "KZ"), collector("hand", "KZ")]}), "")]
-fn who_reads_what_pods_print_and_is_not_listed_is_named(#[case] logs: Value, #[case] named: &str) {
-    let reader = |name: &str, app: &str, path: &str| {
-        let mut pod = bare_pod_of(name, app);
-        pod["metadata"]["namespace"] = json!("logging");
-        pod["spec"]["volumes"] = json!([{"name": "logs", "hostPath": {"path": path}}]);
-        pod
-    };
-    let mut agent = reader("agent-1", "agent", "/var/log");
-    agent["metadata"]["ownerReferences"] =
-        json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": "d", "controller": true}]);
-    let mut ended = reader("ended", "ended", "/var/log");
-    ended["status"]["phase"] = json!("Succeeded");
-    let pods = [agent, ended, reader("hand", "hand", "/"), reader("other", "other", "/etc/cni"), covered_pod("1", "a", "faces")];
-    let found = Found::new(&pods);
-    let mut standard = standard();
-    standard["spec"]["logs"] = logs;
-    apply(&found.caches.standards, standard);
-    found.checkpoint("1", &found.digest(), json!([]));
+#[case::alone(&[covered_pod("1", "a", "faces")], "LogCollectors")]
+#[case::beside_a_bare_pod(&[bare_pod("2")], "BarePods")]
+#[case::beside_a_shared_claim(&[mounting(covered_pod("1", "a", "faces"), "faces"), mounting(bare_pod_of("2", "other"), "faces")], "SharedClaims")]
+fn who_collects_logs_and_is_not_listed_is_named_beside_whatever_else_there_is(#[case] pods: &[Value], #[case] reason: &str) {
+    let mut found = Found::new(pods);
+    let names = ["DaemonSet agent in logging", "Pod hand in logging"];
+    found.collectors = names.map(str::to_owned).into();
     let status = found.status();
-    if named.is_empty() {
-        assert_eq!(said(&status)[1], "Covered=True/AllPods");
-    } else {
-        assert_eq!(
-            (said(&status)[1].as_str(), said(&status)[3].as_str()),
-            ("Covered=False/LogCollectors", "Ready=False/LogCollectors")
-        );
-        assert!(message(&status, "Covered").contains(&format!("allows: {named}.")), "{}", message(&status, "Covered"));
-    }
+    assert_eq!(said(&status)[1], format!("Covered=False/{reason}"));
+    let text = message(&status, "Covered");
+    assert!(text.contains(&format!("allows: {}. List them", names.join(", "))), "{text}");
+    assert_eq!(said(&status)[3], format!("Ready=False/{reason}"));
 }
 
-fn collector(app: &str, country: &str) -> Value {
-    json!({"pods": {"namespace": "logging", "podSelector": {"matchLabels": {"app": app}}}, "country": country})
+#[test]
+fn where_there_is_nothing_to_read_nobody_is_named() {
+    let mut found = Found::new(&[]);
+    found.collectors = ["Pod hand in logging".to_owned()].into();
+    assert_eq!(said(&found.status())[1], "Covered=True/NoPods");
 }
 
 #[rstest]
@@ -568,8 +551,23 @@ async fn when_the_last_pod_has_ended_that_was_there_before_a_narrowing_the_docum
     let (queues, resumed) = (Arc::default(), crate::ledger::store::Resumed::always());
     let (pace, marked) = (crate::controllers::Pace::default(), crate::controllers::Marked::default());
     let admission = crate::admission::Admission::of_test(client.clone(), &config, &caches, notices.clone(), &metrics);
-    let context =
-        Context { client, config, caches, documents, keys, ledger, metrics, queues, notices, admission, pace, marked, resumed };
+    let log_readers = Arc::default();
+    let context = Context {
+        client,
+        config,
+        caches,
+        documents,
+        keys,
+        ledger,
+        log_readers,
+        metrics,
+        queues,
+        notices,
+        admission,
+        pace,
+        marked,
+        resumed,
+    };
     // the status cannot be written, for there is no API server
     drop(visit(&context, &Found::key()).await);
     let asked = tokio::time::timeout(Duration::from_secs(60), context.queues.documents.next()).await;
