@@ -302,7 +302,7 @@ class Standards(unittest.TestCase):
     def test_collectors_of_logs_are_listed_and_the_platform_says_which(self):
         for document in objects("full", "SovereigntyStandard"):
             logs = document["spec"]["logs"]
-            self.assertEqual((logs["mode"], [collector["country"] for collector in logs["collectors"]]), ("Listed", ["KZ"]))
+            self.assertEqual((logs["mode"], [collector["country"] for collector in logs["collectors"]]), ("Reported", ["KZ"]))
 
     def test_they_are_refused_where_they_would_be_left_out(self):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:

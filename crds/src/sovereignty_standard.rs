@@ -18,7 +18,7 @@ use crate::selector::Selector;
 pub use access::AccessRules;
 pub use inbound::{InboundRules, InboundSource, SourcePods};
 pub use listing::Listing;
-pub use logs::{CollectorListing, LogCollector, LogRules};
+pub use logs::{Collecting, LogCollector, LogRules};
 use operation::{ClusterApiUse, Observe, Reporting, Response, Rollout};
 use requirements::{ControlSource, MaxRetention, Requirement};
 pub use storage::{StorageDriver, StorageRules};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shekara_crds::draft::is_draft;
-use shekara_crds::sovereignty_standard::CollectorListing;
+use shekara_crds::sovereignty_standard::Collecting;
 use shekara_crds::{DATA_ANNOTATION, DataHolding, SovereigntyStandard};
 use shekara_policy::Category;
 use shekara_policy::document::DocumentError;
@@ -188,11 +188,10 @@ impl Dispatcher {
         }
     }
 
-    /// Whether any standard has collectors of logs listed.
+    /// Whether any standard has it reported who collects logs.
     fn looks_for_collectors(&self) -> bool {
-        let listed = |standard: &SovereigntyStandard| {
-            standard.spec.logs.as_ref().is_some_and(|logs| logs.mode == CollectorListing::Listed)
-        };
+        let listed =
+            |standard: &SovereigntyStandard| standard.spec.logs.as_ref().is_some_and(|logs| logs.mode == Collecting::Reported);
         self.caches.standards.all().iter().any(|(_, standard)| listed(standard))
     }
 

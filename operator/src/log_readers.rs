@@ -122,10 +122,10 @@ mod tests {
     #[rstest]
     #[case::nothing(Value::Null, &[])]
     #[case::that_nobody_looks(json!({"mode": "Open"}), &[])]
-    #[case::nobody(json!({"mode": "Listed"}), &["DaemonSet agent in logging", "Pod hand in logging"])]
-    #[case::one_at_home(json!({"mode": "Listed", "collectors": [collector("agent", "KZ")]}), &["Pod hand in logging"])]
-    #[case::one_abroad(json!({"mode": "Listed", "collectors": [collector("agent", "DE"), collector("hand", "KZ")]}), &["DaemonSet agent in logging"])]
-    #[case::both(json!({"mode": "Listed", "collectors": [collector("agent", "KZ"), collector("hand", "KZ")]}), &[])]
+    #[case::nobody(json!({"mode": "Reported"}), &["DaemonSet agent in logging", "Pod hand in logging"])]
+    #[case::one_at_home(json!({"mode": "Reported", "collectors": [collector("agent", "KZ")]}), &["Pod hand in logging"])]
+    #[case::one_abroad(json!({"mode": "Reported", "collectors": [collector("agent", "DE"), collector("hand", "KZ")]}), &["DaemonSet agent in logging"])]
+    #[case::both(json!({"mode": "Reported", "collectors": [collector("agent", "KZ"), collector("hand", "KZ")]}), &[])]
     #[tokio::test]
     async fn who_reads_what_pods_print_and_is_not_listed_is_named(#[case] logs: Value, #[case] expected: &[&str]) {
         let pod = |name: &str, path: &str, owners: Value| {

@@ -6,7 +6,7 @@ use shekara_policy::{Category, Country};
 
 use super::problem::Problems;
 use super::standard::{Standard, located};
-use crate::sovereignty_standard::{CollectorListing, LogRules, SourcePods};
+use crate::sovereignty_standard::{Collecting, LogRules, SourcePods};
 
 /// The collectors that one standard lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Collectors {
     }
 }
 
-/// What each standard lists that asks for a list, judged by the countries that its rules allow for all that is held.
+/// What each standard lists that has it reported who collects, judged by the countries that its rules allow for all that is held.
 pub(super) fn collectors(held: &BTreeSet<Category>, standards: &[Standard]) -> Vec<Collectors> {
     let listed = standards.iter().filter_map(|standard| {
         let allowed = standard.allowed(held);
@@ -39,10 +39,10 @@ pub(super) fn collectors(held: &BTreeSet<Category>, standards: &[Standard]) -> V
     listed.collect()
 }
 
-/// The collectors that a standard lists; none where it asks for no list. One that cannot be read is left out, and who is meant by it is
+/// The collectors that a standard lists; none where nobody looks who collects. One that cannot be read is left out, and who is meant by it is
 /// named as anybody else.
 pub(super) fn listed(rules: Option<&LogRules>, prefix: &str, problems: &mut Problems) -> Option<Vec<(SourcePods, Country)>> {
-    let rules = rules.filter(|rules| rules.mode == CollectorListing::Listed)?;
+    let rules = rules.filter(|rules| rules.mode == Collecting::Reported)?;
     let collectors = rules.collectors.iter().map(|collector| (collector.pods.clone(), collector.country.as_str()));
     Some(located(collectors, &format!("{prefix}spec.logs.collectors"), problems))
 }

@@ -381,7 +381,7 @@ fn a_collector_is_allowed_where_every_standard_lists_it_in_a_country_that_its_ru
     let collectors = [("home", "KZ"), ("abroad", "DE"), ("both", "KZ"), ("both", "DE"), ("lost", "ZZ")]
         .map(|(namespace, country)| json!({"pods": {"namespace": namespace}, "country": country}));
     let before = fixture.compile().document;
-    fixture.standards[0]["spec"]["logs"] = json!({"mode": "Listed", "collectors": collectors});
+    fixture.standards[0]["spec"]["logs"] = json!({"mode": "Reported", "collectors": collectors});
     assert_eq!(names(&fixture), [["home"]]);
     let compiled = fixture.compile();
     assert_eq!(compiled.document, before, "who collects logs opens and closes nothing");
@@ -390,7 +390,7 @@ fn a_collector_is_allowed_where_every_standard_lists_it_in_a_country_that_its_ru
     (other["metadata"]["name"], other["spec"]["logs"]) = (json!("other"), Value::Null);
     fixture.standards.push(other);
     assert_eq!(names(&fixture), [["home"]], "a standard that lists none asks for none");
-    fixture.standards[1]["spec"]["logs"] = json!({"mode": "Listed"});
+    fixture.standards[1]["spec"]["logs"] = json!({"mode": "Reported"});
     assert_eq!(names(&fixture), [vec!["home"], vec![]]);
     (fixture.standards[1]["spec"]["logs"], fixture.standards[1]["spec"]["homeCountries"]) = (Value::Null, json!(["ZZ"]));
     assert_eq!(names(&fixture), [vec!["home"], vec![]], "what one that cannot be read asks for is not known");

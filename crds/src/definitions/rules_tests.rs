@@ -37,7 +37,7 @@ fn sound(kind: &str) -> Value {
             ]},
             "access": {"mode": "Listed", "groups": ["on-call"], "serviceAccounts": ["backup/agent"]},
             "storage": {"mode": "Listed", "drivers": [{"name": "rancher.io/local-path", "country": "KZ"}]},
-            "logs": {"mode": "Listed", "collectors": [{"pods": {"namespace": "logging"}, "country": "KZ"}]},
+            "logs": {"mode": "Reported", "collectors": [{"pods": {"namespace": "logging"}, "country": "KZ"}]},
             "emptyTransfers": {"home": "Allowed", "abroad": "Bounded"}, "maxEmptyOutPerDay": "50Mi",
             "egressVia": [{"network": "10.20.0.5/32", "ports": [3128]}]
         }),

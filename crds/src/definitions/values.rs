@@ -15,7 +15,7 @@ use crate::selector::Operator;
 use crate::sovereignty_standard::operation::{ClusterApiUse, Kept, Reach};
 use crate::sovereignty_standard::requirements::Requirement;
 use crate::sovereignty_standard::transfers::InClusterRule;
-use crate::sovereignty_standard::{EmptyTransfer, EncryptedClientHello, Listing, MinTls, SharedTenancy};
+use crate::sovereignty_standard::{Collecting, EmptyTransfer, EncryptedClientHello, Listing, MinTls, SharedTenancy};
 
 /// The enums, each with its values and what they mean. An enum is known by its values.
 pub(super) struct Meanings(Vec<Vec<(String, String)>>);
@@ -37,6 +37,7 @@ impl Meanings {
             of::<Ground>(),
             of::<InClusterRule>(),
             of::<Listing>(),
+            of::<Collecting>(),
             of::<Kept>(),
             of::<LegalBasisKind>(),
             of::<MinTls>(),

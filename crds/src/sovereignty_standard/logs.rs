@@ -10,11 +10,11 @@ use crate::schema;
 /// packet filter. Collectors belong to the platform and run in its namespaces, so none is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.mode == 'Listed' || !has(self.collectors) || size(self.collectors) == 0").message("collectors are listed, and mode is Open: nobody looks for them").field_path(".collectors"))]
+#[x_kube(validation = Rule::new("self.mode == 'Reported' || !has(self.collectors) || size(self.collectors) == 0").message("collectors are listed, and mode is Open: nobody looks for them").field_path(".collectors"))]
 pub struct LogRules {
     /// Whether collectors are looked for.
     #[serde(default)]
-    pub mode: CollectorListing,
+    pub mode: Collecting,
     /// The collectors of the platform, once for each country to which they send what they read. Of several standards each must list
     /// them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -24,13 +24,13 @@ pub struct LogRules {
 
 /// Whether collectors are looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum CollectorListing {
-    /// Nobody looks who collects.
+pub enum Collecting {
+    /// Nobody looks who collects, and nobody has to be listed.
     #[default]
     Open,
     /// Every pod of the cluster that mounts the folders of the containers' logs and is not listed, with a country that `transfers` allow for
     /// all data of a holding, is named by the condition Covered of that holding, which is then False.
-    Listed,
+    Reported,
 }
 
 /// A collector of logs, and where it sends them.

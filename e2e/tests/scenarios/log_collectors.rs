@@ -42,7 +42,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 
 /// Sets a standard that has collectors listed, and lists these.
 async fn standard(scenario: &Scenario, collectors: Value) -> Result<()> {
-    let logs = json!({"mode": "Listed", "collectors": collectors});
+    let logs = json!({"mode": "Reported", "collectors": collectors});
     scenario.standard_with(with(scenario.standard_spec(), "/logs", logs)?).await.map(drop)
 }
 

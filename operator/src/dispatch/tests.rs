@@ -95,7 +95,7 @@ async fn a_pod_concerns_the_holdings_of_its_namespace_and_no_document() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_reads_the_logs_of_its_node_concerns_every_holding_where_a_standard_has_them_listed() {
+async fn a_pod_that_reads_the_logs_of_its_node_concerns_every_holding_where_a_standard_has_it_reported() {
     let fixture = Fixture::new().await;
     let Dispatcher { caches, .. } = &fixture.dispatcher;
     let mut pod = covered_pod("agent", "a", "");
@@ -107,7 +107,7 @@ async fn a_pod_that_reads_the_logs_of_its_node_concerns_every_holding_where_a_st
         "apiVersion": "shekara.dev/v1alpha1", "kind": "SovereigntyStandard", "metadata": {"name": "kz"},
         "spec": {
             "title": "Home", "authority": {"name": "Ministry", "country": "KZ"}, "appliesTo": {"data": ["biometric.*"]}, "homeCountries": ["KZ"],
-            "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Law"]}], "logs": {"mode": "Listed"}
+            "transfers": [{"data": ["biometric.*"], "countries": ["KZ"], "grounds": ["Law"]}], "logs": {"mode": "Reported"}
         }
     });
     fixture.change(&caches.standards, standard);
