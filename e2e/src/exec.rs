@@ -5,8 +5,7 @@ pub mod talk;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use futures::FutureExt as _;
-use futures::future::try_join4;
+use futures::future::try_join;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
@@ -88,23 +87,28 @@ pub async fn run(
     let begin = Instant::now();
     let mut process = start(pods, pod, container, command).await?;
     let status = process.take_status().context("exec gives no status")?;
-    let stdout = read(process.stdout());
-    let stderr = read(process.stderr());
-    // the readers are told of no end when the connection breaks, so the error of the connection ends all of them
-    let connection = async { process.join().await.context("the connection broke") };
-    let ended = timeout(limit, try_join4(stdout, stderr, status.map(Ok), connection)).await;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let reading = try_join(read(process.stdout(), &mut stdout), read(process.stderr(), &mut stderr));
+    // The readers are told of no end when the connection breaks, so its error ends them. Nobody joins before there is a status: that tells
+    // the API server that there is no more input, which is none of its concern while the command runs.
+    let finished = async {
+        let status = status.await;
+        process.join().await.context("the connection broke").map(|()| status)
+    };
+    let ended = timeout(limit, try_join(reading, finished)).await;
+    let ran = |code| Ran {
+        command: command.iter().map(|argument| argument.as_ref().to_owned()).collect(),
+        code,
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        took: begin.elapsed(),
+    };
     let Ok(ended) = ended else {
         bail!("`{}` in {pod} has not ended within {} s", said(command), limit.as_secs());
     };
-    let (stdout, stderr, status, ()) = ended.with_context(|| format!("`{}` in {pod}", said(command)))?;
+    let (_, status) = ended.with_context(|| format!("in {pod}, without a code: {}", ran(-1)))?;
     let code = exit_code(status.as_ref()).with_context(|| format!("`{}` in {pod}: {status:?}", said(command)))?;
-    Ok(Ran {
-        command: command.iter().map(|argument| argument.as_ref().to_owned()).collect(),
-        code,
-        stdout,
-        stderr,
-        took: begin.elapsed(),
-    })
+    Ok(ran(code))
 }
 
 /// Starts a command whose output is read while it runs.
@@ -121,12 +125,11 @@ fn said(command: &[impl AsRef<str>]) -> String {
     command.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ")
 }
 
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> Result<String> {
-    let mut bytes = Vec::new();
+async fn read(stream: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> Result<()> {
     if let Some(mut stream) = stream {
-        stream.read_to_end(&mut bytes).await?;
+        stream.read_to_end(bytes).await?;
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(())
 }
 
 /// The exit code in the status that exec ends with.
