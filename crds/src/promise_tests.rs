@@ -124,7 +124,8 @@ fn what_is_taken_away_from_a_holding_frees_no_pod_that_lives() {
 #[test]
 fn the_oracle_is_no_rubber_stamp() {
     let (seen, refused) = (Cell::new(0), Cell::new(0));
-    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+    // few worlds allow any flow: it has happened that of 200 none did
+    let config = Config { cases: 5000, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&world(), |world| {
             for flow in &world.flows {
