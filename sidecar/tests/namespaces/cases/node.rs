@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, profile};
 use crate::document::document;
 use crate::place::Place;
 use crate::policy_api::PolicyApi;
@@ -26,7 +26,11 @@ async fn call(place: &Place, command: &str, annotation: Option<&str>) -> (bool, 
     });
     let mut plugin = Command::new(place.path("shekara"));
     plugin.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("CNI_COMMAND", command).env("CNI_CONTAINERID", "c");
-    plugin.env("CNI_NETNS", format!("/run/netns/{}", place.pod.name)).env("CNI_IFNAME", "eth0").kill_on_drop(true);
+    plugin
+        .env("CNI_NETNS", format!("/run/netns/{}", place.pod.name))
+        .env("CNI_IFNAME", "eth0")
+        .envs(profile())
+        .kill_on_drop(true);
     let mut child = plugin.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     // what it does not need it need not have read
     let _ = child.stdin.take().unwrap().write_all(config.to_string().as_bytes()).await;
