@@ -96,19 +96,16 @@ pub async fn run(
         process.join().await.context("the connection broke").map(|()| status)
     };
     let ended = timeout(limit, try_join(reading, finished)).await;
-    let ran = |code| Ran {
-        command: command.iter().map(|argument| argument.as_ref().to_owned()).collect(),
-        code,
-        stdout: String::from_utf8_lossy(&stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        took: begin.elapsed(),
-    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr, took) = (text(&stdout), text(&stderr), begin.elapsed());
     let Ok(ended) = ended else {
         bail!("`{}` in {pod} has not ended within {} s", said(command), limit.as_secs());
     };
-    let (_, status) = ended.with_context(|| format!("in {pod}, without a code: {}", ran(-1)))?;
+    let (_, status) = ended.with_context(|| {
+        format!("`{}` in {pod}, after {took:?} and with {stdout:?} and {stderr:?} on stdout and stderr", said(command))
+    })?;
     let code = exit_code(status.as_ref()).with_context(|| format!("`{}` in {pod}: {status:?}", said(command)))?;
-    Ok(ran(code))
+    Ok(Ran { command: command.iter().map(|argument| argument.as_ref().to_owned()).collect(), code, stdout, stderr, took })
 }
 
 /// Starts a command whose output is read while it runs.
