@@ -3,7 +3,6 @@
 
 mod measure;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -16,14 +15,12 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::metrics::{EventOutcome, Metrics};
-use crate::owners;
+use crate::owners::KnownWorkloads;
 use crate::watch::{Owner, PodSummary};
 use measure::{Measure, Measured};
 
 /// How many notices wait at most.
 const WAITING: usize = 1024;
-/// How many owners are remembered at most.
-const OWNERS: usize = 10_000;
 /// The longest note that the API server takes, in bytes.
 const NOTE: usize = 1024;
 
@@ -162,10 +159,10 @@ impl Events {
     /// Publishes as long as notices come. An event that cannot be written is counted and named in the log: nothing depends on
     /// it.
     pub(crate) async fn run(mut self) -> Result<(), NoticesEnded> {
-        let mut owners = HashMap::new();
+        let known = KnownWorkloads::default();
         let mut measure = Measure::default();
         while let Some(mut notice) = self.notices.recv().await {
-            notice.owner = self.workload(&mut owners, &notice).await;
+            notice.owner = self.workload(&known, &notice).await;
             let outcome = match measure.take(&notice, Instant::now()) {
                 Measured::Repeated => EventOutcome::Repeated,
                 Measured::TooMany => EventOutcome::Dropped,
@@ -190,25 +187,12 @@ impl Events {
 
     /// The workload behind the owner of a pod: the Deployment of a ReplicaSet, the CronJob of a Job. Where it cannot be found
     /// the owner itself is told.
-    async fn workload(&self, known: &mut HashMap<Owner, Owner>, notice: &Notice) -> Owner {
-        let owner = &notice.owner;
-        if let Some(workload) = known.get(owner) {
-            return workload.clone();
-        }
-        let namespace = notice.namespace.as_str();
-        match owners::workload(&self.client, namespace, owner).await {
-            Ok(workload) => {
-                if known.len() >= OWNERS {
-                    known.clear();
-                }
-                known.insert(owner.clone(), workload.clone());
-                workload
-            }
-            Err(problem) => {
-                warn!(namespace, owner = owner.name, %problem, "the workload behind an owner could not be read");
-                owner.clone()
-            }
-        }
+    async fn workload(&self, known: &KnownWorkloads, notice: &Notice) -> Owner {
+        let (namespace, owner) = (notice.namespace.as_str(), &notice.owner);
+        known.behind(&self.client, namespace, owner).await.unwrap_or_else(|problem| {
+            warn!(namespace, owner = owner.name, %problem, "the workload behind an owner could not be read");
+            owner.clone()
+        })
     }
 }
 

@@ -24,6 +24,7 @@ mod kept;
 mod keys;
 mod leadership;
 mod ledger;
+mod lock;
 mod log_readers;
 mod metrics;
 pub mod node;

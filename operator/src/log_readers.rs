@@ -1,20 +1,20 @@
 //! Pods of the cluster that mount what others print on their nodes. They are few and concern every holding, so they are kept apart.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use kube::Client;
 use shekara_crds::compile::Collectors;
 
-use crate::owners;
+use crate::lock::lock;
+use crate::owners::KnownWorkloads;
 use crate::watch::{Key, Owner, PodSummary};
 
 /// Those that there are, and the workloads behind them as far as they were asked for.
 #[derive(Default)]
 pub(crate) struct LogReaders {
     readers: Mutex<BTreeMap<Key, Reader>>,
-    /// By the UID of the pods' owner, which never changes hands.
-    workloads: Mutex<HashMap<String, Owner>>,
+    workloads: KnownWorkloads,
 }
 
 /// What there is to know of one. One that has ended has read what there was, so it counts until its object is gone.
@@ -42,7 +42,8 @@ impl LogReaders {
     pub(crate) async fn unlisted(&self, client: &Client, lists: &[Collectors]) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for (namespace, owner) in self.owners(lists) {
-            let Owner { kind, name, .. } = self.workload(client, &namespace, owner).await;
+            let workload = self.workloads.behind(client, &namespace, &owner).await;
+            let Owner { kind, name, .. } = workload.unwrap_or(owner);
             names.insert(format!("{kind} {name} in {namespace}"));
         }
         names
@@ -60,24 +61,6 @@ impl LogReaders {
             unlisted.map(|(key, reader)| (reader.owner.uid.as_str(), (key.namespace.clone(), reader.owner.clone()))).collect();
         owners.into_values().collect()
     }
-
-    /// The workload behind an owner. What cannot be asked for now is asked for again the next time.
-    async fn workload(&self, client: &Client, namespace: &str, owner: Owner) -> Owner {
-        let known = lock(&self.workloads).get(&owner.uid).cloned();
-        if let Some(known) = known {
-            return known;
-        }
-        let Ok(workload) = owners::workload(client, namespace, &owner).await else { return owner };
-        let there: BTreeSet<String> = lock(&self.readers).values().map(|reader| reader.owner.uid.clone()).collect();
-        let mut workloads = lock(&self.workloads);
-        workloads.retain(|uid, _| there.contains(uid));
-        workloads.insert(owner.uid, workload.clone());
-        workload
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod watching;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -20,6 +20,7 @@ use crate::controllers::holding::{LATE, LOADING, State as Coverage, state};
 use crate::documents::{Documents, Published};
 use crate::ledger::store::Resumed;
 use crate::ledger::{Heard, Ledger};
+use crate::lock::lock;
 use crate::policy_api::holdings;
 use crate::watch::{Key, Kind, PodSummary};
 use watching::Watching;
@@ -274,10 +275,6 @@ impl Peers {
 
 fn sooner(again: &mut Option<Duration>, rest: Duration) {
     *again = Some(again.map_or(rest, |before| before.min(rest)));
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
