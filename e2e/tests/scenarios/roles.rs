@@ -1,5 +1,6 @@
 //! What the roles for people allow and what they do not, as the API server answers somebody who has one of them and nothing else: a
-//! data owner declares, a registrar approves and sets standards, a regulator reads, and none of them sees a Secret or reaches a pod.
+//! data owner declares, a registrar approves and sets standards, a regulator reads, a monitoring centre reads incidents alone, and none of
+//! them sees a Secret or reaches a pod.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
@@ -42,7 +43,8 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     scenario.holding(&[]).await?;
     data_owner(scenario).await?;
     everywhere(scenario, "shekara-registrar", registrar).await?;
-    everywhere(scenario, "shekara-regulator", regulator).await
+    everywhere(scenario, "shekara-regulator", regulator).await?;
+    everywhere(scenario, "shekara-centre", centre).await
 }
 
 async fn data_owner(scenario: &Scenario) -> Result<()> {
@@ -108,6 +110,29 @@ async fn regulator(scenario: &Scenario, client: &Client) -> Result<()> {
     match within::<Secret>(client, OPERATOR_NAMESPACE).list(&ListParams::default()).await {
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
         other => anyhow::bail!("a regulator lists Secrets: {:?}", other.map(|list| list.items.len())),
+    }
+}
+
+async fn centre(scenario: &Scenario, client: &Client) -> Result<()> {
+    let anywhere = Judged { client, namespace: &scenario.namespace };
+    anywhere.may(&[(READ, OURS, "incidents", ""), (&["acknowledge"], OURS, "incidents", "")]).await?;
+    anywhere.may_not(NOBODY).await?;
+    anywhere
+        .may_not(&[
+            (WRITE, OURS, "incidents", ""),
+            (READ, OURS, "dataholdings", ""),
+            (WRITE, OURS, "dataholdings", ""),
+            (READ, OURS, "recipients", ""),
+            (WRITE, OURS, "recipients", ""),
+            (READ, OURS, "sovereigntystandards", ""),
+            (WRITE, OURS, "sovereigntystandards", ""),
+            (READ, "", "pods", ""),
+            (READ, "", "configmaps", ""),
+        ])
+        .await?;
+    match within::<DataHolding>(client, &scenario.namespace).list(&ListParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
+        other => anyhow::bail!("a centre lists holdings: {:?}", other.map(|list| list.items.len())),
     }
 }
 
