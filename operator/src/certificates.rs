@@ -10,11 +10,12 @@ mod given;
 mod private_key;
 mod source;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
+use parking_lot::RwLock;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
@@ -75,7 +76,7 @@ struct Served {
 
 impl ResolvesServerCert for Serving {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).certificate))
+        Some(Arc::clone(&self.current.read().certificate))
     }
 }
 
@@ -221,11 +222,11 @@ impl Certificates {
         // without a key the present certificate stays: it ends with its authority
         let Some(issuer) = self.authorities.issuer(&self.plan, now) else { return Ok(()) };
         let due = {
-            let served = self.serving.current.read().unwrap_or_else(PoisonError::into_inner);
+            let served = self.serving.current.read();
             now >= served.renew || served.issuer != issuer.certificate_pem()
         };
         if due && let Some(renewed) = serve(&self.authorities, &self.plan, &self.names, now)? {
-            *self.serving.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+            *self.serving.current.write() = renewed;
             info!("the serving certificate was renewed");
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! The policy documents of the present, by namespace: written by the dispatcher, watched by the streams.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use shekara_crds::draft::is_draft;
 use shekara_crds::{DataHolding, narrowing};
 use shekara_policy::PolicyDocument;
@@ -74,22 +75,22 @@ impl Documents {
 
     /// The documents of a namespace, now and from now on.
     pub(crate) fn subscribe(&self, namespace: &str) -> watch::Receiver<Arc<NamespaceDocuments>> {
-        let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut namespaces = self.namespaces.lock();
         namespaces.entry(namespace.to_owned()).or_default().subscribe()
     }
 
     /// The documents of a namespace at present.
     pub(crate) fn of(&self, namespace: &str) -> Arc<NamespaceDocuments> {
-        let namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let namespaces = self.namespaces.lock();
         namespaces.get(namespace).map(|sender| Arc::clone(&sender.borrow())).unwrap_or_default()
     }
 
     /// Says whether a document is yet to be signed, and wakes those that wait for it to be.
     pub(crate) fn set_pending(&self, holding: &Key, pending: bool) {
-        let mut all = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.pending.lock();
         let changed = if pending { all.insert(holding.clone()) } else { all.remove(holding) };
         drop(all);
-        let namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let namespaces = self.namespaces.lock();
         if let Some(sender) = namespaces.get(&holding.namespace).filter(|_| changed) {
             sender.send_modify(|_| {});
         }
@@ -97,24 +98,24 @@ impl Documents {
 
     /// Whether a document is yet to be signed.
     pub(crate) fn is_pending(&self, holding: &Key) -> bool {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).contains(holding)
+        self.pending.lock().contains(holding)
     }
 
     /// Every holding whose document is yet to be signed.
     pub(crate) fn pending(&self) -> BTreeSet<Key> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pending.lock().clone()
     }
 
     /// Follows the changes of a pod; none where as many as the limit do so already.
     pub(crate) fn follow_pod(&self, pod: &Key, limit: usize) -> Option<watch::Receiver<()>> {
-        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pods = self.pods.lock();
         let sender = pods.entry(pod.clone()).or_default();
         (sender.receiver_count() < limit).then(|| sender.subscribe())
     }
 
     /// Says that a pod has changed or is gone.
     pub(crate) fn pod_changed(&self, pod: &Key) {
-        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pods = self.pods.lock();
         if pods.get(pod).is_some_and(|sender| sender.send(()).is_err()) {
             // nobody follows it any more
             pods.remove(pod);
@@ -123,7 +124,7 @@ impl Documents {
 
     /// Publishes the document of a holding, or that there is none. Says whether that was a change.
     pub(crate) fn publish(&self, namespace: &str, name: &str, document: Option<Published>) -> bool {
-        let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut namespaces = self.namespaces.lock();
         let sender = namespaces.entry(namespace.to_owned()).or_default();
         let changed = sender.send_if_modified(|documents| {
             let same = match (documents.get(name), &document) {
@@ -191,7 +192,7 @@ mod tests {
         first.mark_unchanged();
         drop((first, second));
         documents.pod_changed(&pod);
-        assert!(documents.pods.lock().unwrap().is_empty());
+        assert!(documents.pods.lock().is_empty());
     }
 
     #[test]

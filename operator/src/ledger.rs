@@ -11,8 +11,8 @@ pub(crate) mod store;
 mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use shekara_policy::Reason;
 use shekara_policy::exchange::{Checkpoint, FilterProof, Registration, Standing};
 
@@ -90,7 +90,7 @@ impl Ledger {
     pub(crate) fn register(&self, pod: &PodSummary, registration: &Registration) -> Registering {
         let became = self.registrations.register(pod, registration);
         if became == Registering::Accepted {
-            self.lock().changed.insert(pod.namespace.clone());
+            self.state.lock().changed.insert(pod.namespace.clone());
         }
         became
     }
@@ -104,7 +104,7 @@ impl Ledger {
     /// recorded, so that a pod that goes at the same time is not counted again after its end.
     pub(crate) fn record(&self, pod: &PodSummary, checkpoint: Checkpoint, present: impl FnOnce() -> bool) -> Recorded {
         let key = Key::new(&*pod.namespace, &*pod.name);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !present() {
             return Recorded::Old;
         }
@@ -142,7 +142,7 @@ impl Ledger {
     /// Says which pod now has a name, if any: another one that had it has ended.
     pub(crate) fn keep_only(&self, pod: &Key, uid: Option<&str>) {
         let forgotten = self.registrations.keep_only(pod, uid);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if forgotten {
             state.changed.insert(pod.namespace.clone());
         }
@@ -153,12 +153,12 @@ impl Ledger {
 
     /// Forgets the sums of a holding that is gone.
     pub(crate) fn forget(&self, holding: &Key) {
-        self.lock().forget(holding);
+        self.state.lock().forget(holding);
     }
 
     /// What the sidecar of a pod said last; absent before its first checkpoint.
     pub(crate) fn heard(&self, pod: &PodSummary) -> Option<Heard> {
-        let state = self.lock();
+        let state = self.state.lock();
         let entry = state.pods.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|entry| entry.uid == pod.uid && entry.heard)?;
         let Checkpoint { documents, standing, refused, filter, .. } = &entry.newest;
         Some(Heard { documents: documents.clone(), standing: *standing, refused: *refused, filter: *filter })
@@ -166,11 +166,7 @@ impl Ledger {
 
     /// What all pods of a holding have counted.
     pub(crate) fn totals(&self, holding: &Key) -> Totals {
-        self.lock().totals(holding)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().totals(holding)
     }
 }
 

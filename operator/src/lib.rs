@@ -24,7 +24,6 @@ mod kept;
 mod keys;
 mod leadership;
 mod ledger;
-mod lock;
 mod log_readers;
 mod metrics;
 pub mod node;

@@ -1,12 +1,11 @@
 //! Pods of the cluster that mount what others print on their nodes. They are few and concern every holding, so they are kept apart.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Mutex;
 
 use kube::Client;
+use parking_lot::Mutex;
 use shekara_crds::compile::Collectors;
 
-use crate::lock::lock;
 use crate::owners::KnownWorkloads;
 use crate::watch::{Key, Owner, PodSummary};
 
@@ -31,7 +30,7 @@ impl LogReaders {
             labels: pod.labels.clone(),
             owner: pod.owner.clone().unwrap_or_else(|| Owner::pod(&pod.name, pod.uid.clone())),
         });
-        let mut readers = lock(&self.readers);
+        let mut readers = self.readers.lock();
         match reader {
             Some(reader) => readers.insert(key.clone(), reader.clone()) != Some(reader),
             None => readers.remove(key).is_some(),
@@ -54,7 +53,7 @@ impl LogReaders {
         if lists.is_empty() {
             return vec![];
         }
-        let readers = lock(&self.readers);
+        let readers = self.readers.lock();
         let allowed = |key: &Key, reader: &Reader| lists.iter().all(|list| list.allow(&key.namespace, &reader.labels));
         let unlisted = readers.iter().filter(|(key, reader)| !allowed(key, reader));
         let owners: HashMap<&str, (String, Owner)> =

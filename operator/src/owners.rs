@@ -1,14 +1,13 @@
 //! From the object that controls a pod to the workload that people look at.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use kube::Client;
 use kube::api::Api;
+use parking_lot::Mutex;
 
-use crate::lock::lock;
 use crate::watch::Owner;
 
 /// How many owners are known at most.
@@ -24,12 +23,12 @@ impl KnownWorkloads {
     /// # Errors
     /// When the owner cannot be read.
     pub(crate) async fn behind(&self, client: &Client, namespace: &str, owner: &Owner) -> Result<Owner, kube::Error> {
-        let known = lock(&self.0).get(owner).cloned();
+        let known = self.0.lock().get(owner).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
         let workload = workload(client, namespace, owner).await?;
-        let mut known = lock(&self.0);
+        let mut known = self.0.lock();
         if known.len() >= MOST {
             known.clear();
         }

@@ -5,10 +5,11 @@ mod watching;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use shekara_crds::network::{self, Found, Index, Lead};
 use shekara_policy::Peer;
 use shekara_policy::peer::{Cover, End, SourceName};
@@ -20,7 +21,6 @@ use crate::controllers::holding::{LATE, LOADING, State as Coverage, state};
 use crate::documents::{Documents, Published};
 use crate::ledger::store::Resumed;
 use crate::ledger::{Heard, Ledger};
-use crate::lock::lock;
 use crate::policy_api::holdings;
 use crate::watch::{Key, Kind, PodSummary};
 use watching::Watching;
@@ -81,7 +81,7 @@ impl Peers {
 
     /// Takes everything that the caches hold.
     pub(crate) fn everything(&self) {
-        let mut index = lock(&self.index);
+        let mut index = self.index.lock();
         let mut all = |kind, keys: Vec<Key>| keys.iter().for_each(|key| self.watching.touch(&self.take(&mut index, kind, key)));
         all(Kind::Service, self.caches.services.keys());
         all(Kind::EndpointSlice, self.caches.slices.keys());
@@ -92,7 +92,7 @@ impl Peers {
 
     /// Takes the present state of an object.
     pub(crate) fn changed(&self, kind: Kind, key: &Key) {
-        let mut index = lock(&self.index);
+        let mut index = self.index.lock();
         let touched = self.take(&mut index, kind, key);
         if matches!(kind, Kind::Node | Kind::Service) && touched.iter().any(|address| self.tells_otherwise(&index, *address)) {
             self.tell_captured(&index);
@@ -106,7 +106,7 @@ impl Peers {
             Kind::Pod => {
                 let pod = self.caches.pods.get(key);
                 if pod.is_none() {
-                    lock(&self.enforced).remove(key);
+                    self.enforced.lock().remove(key);
                 }
                 let addresses = pod.as_deref().map(|pod| pod.addresses.as_slice()).unwrap_or_default();
                 index.pod(key, addresses, pod.as_deref().is_some_and(|pod| pod.ended))
@@ -144,7 +144,7 @@ impl Peers {
 
     /// Who is at an address and port.
     pub(crate) fn answer(&self, at: SocketAddr) -> Answer {
-        let found = lock(&self.index).find(at);
+        let found = self.index.lock().find(at);
         let mut answer = Answer { peer: None, again: None };
         let sources = self.sources(&found);
         let again = &mut answer.again;
@@ -219,7 +219,7 @@ impl Peers {
         heard: Option<&Heard>,
         again: &mut Option<Duration>,
     ) -> bool {
-        let mut enforced = lock(&self.enforced);
+        let mut enforced = self.enforced.lock();
         match (state(pod, heard, &published.digest), LOADING.checked_sub(published.since.elapsed())) {
             (Coverage::Enforcing, _) => {
                 let (uid, holdings) = enforced.entry(key.clone()).or_default();

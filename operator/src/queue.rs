@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -51,7 +51,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     /// Asks for a visit after a time; an earlier one that was asked for stays.
     pub(crate) fn push_after(&self, key: K, delay: Duration) {
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let earliest = state.visited.get(&key).map_or(now, |visited| *visited + self.interval);
         let wanted = earliest.max(now + delay);
         match state.due.get(&key).copied() {
@@ -86,14 +86,14 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
     /// Says that the visit is over.
     pub(crate) fn done(&self, key: &K) {
-        self.lock().running.remove(key);
+        self.state.lock().running.remove(key);
         self.changed.notify_one();
     }
 
     /// Asks for another visit after one that failed, the later the more failed in a row.
     pub(crate) fn retry(&self, key: K) {
         let failures = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let failures = state.failures.entry(key.clone()).or_default();
             *failures = failures.saturating_add(1);
             *failures
@@ -104,19 +104,19 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
     /// Says that a visit did not fail.
     pub(crate) fn succeeded(&self, key: &K) {
-        self.lock().failures.remove(key);
+        self.state.lock().failures.remove(key);
     }
 
     /// Forgets an object that is gone.
     pub(crate) fn forget(&self, key: &K) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.visited.remove(key);
         state.failures.remove(key);
     }
 
     fn take(&self) -> Result<K, Option<Instant>> {
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let State { order, running, .. } = &*state;
         let Some((due, key)) = order.iter().find(|(_, key)| !running.contains(key)).cloned() else { return Err(None) };
         if due > now {
@@ -127,10 +127,6 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         state.visited.insert(key.clone(), now);
         state.running.insert(key.clone());
         Ok(key)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<K>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

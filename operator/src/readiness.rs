@@ -1,6 +1,8 @@
 //! Whether the operator can serve: each part that must be there first holds a gate and opens it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// The parts that have not opened yet.
 #[derive(Clone, Default)]
@@ -15,20 +17,20 @@ pub(crate) struct Gate {
 impl Readiness {
     /// A gate that holds readiness back. A gate that is dropped unopened stays closed.
     pub(crate) fn gate(&self, name: &'static str) -> Gate {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        self.0.lock().push(name);
         Gate { name, waiting: Arc::clone(&self.0) }
     }
 
     /// What is still awaited; empty when ready.
     pub(crate) fn waiting_for(&self) -> Vec<&'static str> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 
 impl Gate {
     /// Opens the gate.
     pub(crate) fn open(self) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| *name != self.name);
+        self.waiting.lock().retain(|name| *name != self.name);
     }
 }
 

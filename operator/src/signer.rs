@@ -1,10 +1,11 @@
 //! Signing: which document of a holding is in force, under which serial and until when.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use shekara_crds::injection::file_name;
 use shekara_policy::PolicyDocument;
 use shekara_policy::signed::{Bundle, Expected, SignError, SignedDocument};
@@ -62,7 +63,7 @@ impl Signer {
     pub(crate) fn sign(&self, holding: &Key, wish: &Wish<'_>, now: Timestamp) -> Result<Arc<SignedDocument>, SignError> {
         let keyring = self.keys.current();
         let uid = &wish.document.holding.uid;
-        let mut all = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.newest.lock();
         let newest = all.entry(holding.clone()).or_default();
         if let Some(file) = self.unread(holding, newest) {
             let filed = self.verified(&file, wish.namespace_uid, uid).map(|(signed, _)| Arc::new(signed));
@@ -91,7 +92,7 @@ impl Signer {
 
     /// Forgets a holding that is gone.
     pub(crate) fn forget(&self, holding: &Key) {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).remove(holding);
+        self.newest.lock().remove(holding);
     }
 
     /// What the replica that leads has signed for a holding, if it has not ended: the others give it on, whatever they would say
@@ -99,7 +100,7 @@ impl Signer {
     pub(crate) fn given(&self, holding: &Key, namespace_uid: &str, uid: &str, now: Timestamp) -> Option<Given> {
         let (signed, document) = self.filed(holding, namespace_uid, uid)?;
         let signed = Arc::new(signed);
-        let mut all = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.newest.lock();
         let newest = all.entry(holding.clone()).or_default();
         let known = newest.signed.as_ref().filter(|known| known.holding_uid == uid);
         if known.is_some_and(|known| signed.serial < known.serial) {

@@ -6,7 +6,7 @@ mod objects;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
@@ -15,6 +15,7 @@ use kube::api::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher::watcher};
+use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -170,7 +171,7 @@ impl<V: Cached> Cache<V> {
     }
 
     fn read<T>(&self, reader: impl FnOnce(&State<V>) -> T) -> T {
-        reader(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+        reader(&self.state.read())
     }
 
     /// Takes an event of the watch and says what changed by it.
@@ -183,7 +184,7 @@ impl<V: Cached> Cache<V> {
     }
 
     fn update(&self, event: Event<DeserializeGuard<V::Object>>) -> Vec<Change> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         let state = &mut *state;
         match event {
             Event::Init => {

@@ -1,9 +1,9 @@
 //! The time, which never goes back: what has ended stays ended, whatever somebody does to the clock on the wall.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 /// The highest time seen, which goes on by itself: a clock that is set back, once or for good, stops nothing.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Clock {
 
     /// The later of what the wall says and of what was seen with the time that has passed since.
     fn at(&self, wall: Timestamp, monotonic: Instant) -> Timestamp {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock();
         let passed = SignedDuration::try_from(monotonic.saturating_duration_since(seen.1)).unwrap_or(SignedDuration::MAX);
         let now = wall.max(seen.0.saturating_add(passed).unwrap_or(Timestamp::MAX));
         *seen = (now, monotonic.max(seen.1));

@@ -9,10 +9,11 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use memmap2::Mmap;
+use parking_lot::Mutex;
 use shekara_policy::Country;
 use shekara_policy::geo::{CountrySource, GeoError, GeoTable, NoSource};
 use tokio::sync::watch;
@@ -107,7 +108,7 @@ impl Countries {
     /// When it must not be used, or none is there any more: then the earlier one stays.
     pub fn look(&self) -> Result<(), GeoFileError> {
         let found = seen(&self.folder)?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         if found == *seen {
             return Ok(());
         }

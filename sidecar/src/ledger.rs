@@ -1,10 +1,11 @@
 //! The totals of flows for checkpoints: what recipients, country, data and reason have in common.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use shekara_policy::exchange::FlowTotal;
 use shekara_policy::verdict::{Denial, Verdict};
 use shekara_policy::{Category, Country, Reason};
@@ -126,7 +127,7 @@ impl Bytes {
 impl Ledger {
     /// Counts a flow as it begins, or is denied; what it carries is to be added to the bytes.
     pub fn count(&self, kind: Kind, began: Timestamp, destination: &str) -> Arc<Bytes> {
-        let mut entries = self.lock();
+        let mut entries = self.entries.lock();
         let own = entries.contains_key(&kind) || entries.len() + RESERVED < MOST;
         let (kind, destination) = if own {
             (kind, destination)
@@ -147,17 +148,12 @@ impl Ledger {
     /// Every total at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Vec<FlowTotal> {
-        self.lock().iter().map(|(kind, entry)| total(kind, entry)).collect()
+        self.entries.lock().iter().map(|(kind, entry)| total(kind, entry)).collect()
     }
 
     /// Waits until a denial of a new kind is counted; one that came since the last wait counts.
     pub async fn news(&self) {
         self.news.notified().await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Kind, Entry>> {
-        // Whoever panicked with the lock held has left numbers that are still numbers.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use shekara_policy::exchange::{PEERS, PeerEvent, PeerQuestion};
 use shekara_policy::{Peer, PeerSource, Reason};
 use tokio::sync::watch;
@@ -66,12 +67,12 @@ impl Peers {
 
     /// Has the operator asked about an address, unless it was already.
     fn want(&self, at: SocketAddr, in_use: impl Fn() -> HashSet<SocketAddr>) -> Result<(), Reason> {
-        if self.lock().entries.contains_key(&at) {
+        if self.state.lock().entries.contains_key(&at) {
             return Ok(());
         }
-        let room = self.lock().entries.len() < PEERS;
+        let room = self.state.lock().entries.len() < PEERS;
         let in_use = if room { HashSet::new() } else { in_use() };
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !room {
             let idle = state.entries.iter().filter(|(at, _)| !in_use.contains(at));
             let oldest = idle.min_by_key(|(_, entry)| entry.used).map(|(at, _)| *at).ok_or(Reason::LimitReached)?;
@@ -95,7 +96,7 @@ impl Peers {
 
     /// Takes an answer of the operator.
     pub fn take(&self, event: PeerEvent) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(captured) = event.captured {
             state.captured = captured;
         }
@@ -112,14 +113,14 @@ impl Peers {
     /// Knows who is at an address.
     #[cfg(test)]
     pub(crate) fn learn(&self, at: SocketAddr, peer: Peer) {
-        self.lock().entries.insert(at, Entry { peer: Some(Arc::new(peer)), used: 0 });
+        self.state.lock().entries.insert(at, Entry { peer: Some(Arc::new(peer)), used: 0 });
         self.answered.send_replace(());
     }
 
     /// Everything that a new conversation with the operator begins with.
     #[must_use]
     pub fn everything(&self) -> PeerQuestion {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.untold = PeerQuestion::default();
         PeerQuestion { watch: state.entries.keys().copied().collect(), forget: vec![] }
     }
@@ -128,7 +129,7 @@ impl Peers {
     pub async fn news(&self) -> PeerQuestion {
         let mut asked = self.asked.subscribe();
         loop {
-            let untold = std::mem::take(&mut self.lock().untold);
+            let untold = std::mem::take(&mut self.state.lock().untold);
             if untold != PeerQuestion::default() {
                 return untold;
             }
@@ -143,15 +144,11 @@ impl Peers {
     pub fn answers(&self) -> watch::Receiver<()> {
         self.answered.subscribe()
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl PeerSource for Peers {
     fn peer(&self, at: SocketAddr) -> Option<Arc<Peer>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.clock += 1;
         let used = state.clock;
         let entry = state.entries.get_mut(&at)?;
@@ -161,7 +158,7 @@ impl PeerSource for Peers {
 
     fn captures(&self, address: IpAddr) -> bool {
         let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let state = self.lock();
+        let state = self.state.lock();
         state.captured.contains(&address) || state.captured.contains(&any)
     }
 }
@@ -235,8 +232,8 @@ mod tests {
         for number in 0..PEERS + 100 {
             peers.want(at(number as u16), nothing).unwrap();
         }
-        assert_eq!(peers.lock().untold.forget, []);
-        assert_eq!(peers.lock().untold.watch.len(), PEERS);
+        assert_eq!(peers.state.lock().untold.forget, []);
+        assert_eq!(peers.state.lock().untold.watch.len(), PEERS);
     }
 
     #[test]

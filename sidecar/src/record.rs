@@ -5,9 +5,9 @@
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus::IntCounter;
 use shekara_policy::record::FlowRecord;
 
@@ -52,7 +52,7 @@ impl Records {
 
     /// Numbers a record and queues it.
     pub fn write(&self, record: FlowRecord) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.sequence += 1;
         let record = FlowRecord { sequence: state.sequence, ..record };
         let queued = serde_json::to_vec(&record).ok().and_then(|mut line| {
@@ -66,9 +66,9 @@ impl Records {
 
     /// Writes what waits, within a bound; what comes later is lost.
     pub fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).queue = None;
+        self.state.lock().queue = None;
         // either way the thread is not waited for any longer: an error here means that it has ended
-        let _ = self.done.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(LAST_LINES);
+        let _ = self.done.lock().recv_timeout(LAST_LINES);
     }
 }
 
@@ -163,7 +163,7 @@ pub(crate) mod tests {
         struct Blocked(Arc<Mutex<()>>, mpsc::Sender<u64>);
         impl Write for Blocked {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                let _wait = self.0.lock().unwrap();
+                let _wait = self.0.lock();
                 let record: FlowRecord = serde_json::from_slice(bytes).unwrap();
                 self.1.send(record.sequence).map_err(io::Error::other)?;
                 Ok(bytes.len())
@@ -173,7 +173,7 @@ pub(crate) mod tests {
             }
         }
         let gate = Arc::new(Mutex::new(()));
-        let closed = gate.lock().unwrap();
+        let closed = gate.lock();
         let (sender, written) = mpsc::channel();
         let lost = counter();
         let records = Records::new(Blocked(gate.clone(), sender), lost.clone()).unwrap();

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::net::UdpSocket;
 
 use crate::context::Context;
@@ -38,12 +39,12 @@ impl Sink {
     pub fn take(&self, datagram: &[u8]) -> Taken {
         match datagram.strip_prefix(MAGIC).map(<[u8]>::trim_ascii_end) {
             Some(nonce) if !nonce.is_empty() && nonce.len() <= LONGEST_NONCE => {
-                let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut own = self.own.lock();
                 if own.nonce == nonce {
                     own.seen = true;
                     return Taken::Proof;
                 }
-                let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut nonces = self.nonces.lock();
                 if nonces.len() == NONCES {
                     nonces.pop_front();
                 }
@@ -59,7 +60,7 @@ impl Sink {
 
     /// The sidecar's own proof is about to send this nonce.
     pub fn expect(&self, nonce: &[u8]) {
-        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Own { nonce: nonce.to_vec(), seen: false };
+        *self.own.lock() = Own { nonce: nonce.to_vec(), seen: false };
     }
 
     /// How many datagrams were denied.
@@ -71,9 +72,8 @@ impl Sink {
     /// Whether a datagram of `shekara-verify` with this nonce arrived.
     #[must_use]
     pub fn has_seen(&self, nonce: &[u8]) -> bool {
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        (own.seen && own.nonce == nonce)
-            || self.nonces.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|seen| seen == nonce)
+        let own = self.own.lock();
+        (own.seen && own.nonce == nonce) || self.nonces.lock().iter().any(|seen| seen == nonce)
     }
 }
 

@@ -11,9 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use shekara_policy::Reason;
 use shekara_policy::verdict::{Budget, Denial};
 
@@ -44,13 +45,13 @@ impl Spending {
     /// Takes it that so many bytes have left before this start, by whatever route.
     pub fn begin_with(&self, bytes: u64, now: Timestamp) {
         let before = Spent { day: day(now), bytes };
-        self.lock().before = (bytes > FRESH).then_some(before);
+        self.0.lock().before = (bytes > FRESH).then_some(before);
     }
 
     /// The denial of a flow one of whose bounds is spent.
     #[must_use]
     pub fn spent(&self, budgets: &[Budget], now: Timestamp) -> Option<Denial> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let spent = |budget: &&Budget| state.count(&budget.recipient, now).bytes >= budget.max_out_per_day;
         budgets.iter().find(spent).map(|budget| Denial {
             holding: Some(budget.holding.clone()),
@@ -61,7 +62,7 @@ impl Spending {
 
     /// Takes at most so many bytes from every bound, as many as the tightest leaves.
     fn take(&self, budgets: &[Budget], wanted: u64, now: Timestamp) -> u64 {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let left = |budget: &Budget| budget.max_out_per_day.saturating_sub(state.count(&budget.recipient, now).bytes);
         let granted = budgets.iter().map(left).fold(wanted, u64::min);
         for recipient in recipients(budgets) {
@@ -73,16 +74,11 @@ impl Spending {
 
     /// Gives back what was taken and did not leave.
     fn give_back(&self, budgets: &[Budget], bytes: u64, now: Timestamp) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         for recipient in recipients(budgets) {
             let spent = state.count(recipient, now);
             spent.bytes = spent.bytes.saturating_sub(bytes);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Whoever panicked with the lock held has left numbers that are still numbers.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,7 +124,7 @@ impl<'a> Purse<'a> {
     /// Takes at most so many bytes: less where a bound leaves less, and nothing where one is spent.
     #[must_use]
     pub fn take(&self, wanted: usize) -> usize {
-        let bounds = self.bounds();
+        let bounds = self.bounds.lock();
         if bounds.is_empty() {
             return wanted;
         }
@@ -138,7 +134,7 @@ impl<'a> Purse<'a> {
 
     /// Gives back what was taken and did not leave.
     pub fn give_back(&self, bytes: usize) {
-        let bounds = self.bounds();
+        let bounds = self.bounds.lock();
         if bytes > 0 && !bounds.is_empty() {
             self.spending.give_back(&bounds, bytes as u64, Timestamp::now());
         }
@@ -147,11 +143,7 @@ impl<'a> Purse<'a> {
     /// Why nothing can be taken any more.
     #[must_use]
     pub fn denial(&self) -> Denial {
-        self.spending.spent(&self.bounds(), Timestamp::now()).unwrap_or_else(|| Denial::of(Reason::BudgetSpent))
-    }
-
-    fn bounds(&self) -> MutexGuard<'_, Vec<Budget>> {
-        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spending.spent(&self.bounds.lock(), Timestamp::now()).unwrap_or_else(|| Denial::of(Reason::BudgetSpent))
     }
 }
 

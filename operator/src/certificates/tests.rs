@@ -28,7 +28,7 @@ fn trusted(certificates: &Certificates) -> Vec<String> {
 
 fn issuer(certificates: &Certificates) -> String {
     certificates.look_at_serving().unwrap();
-    certificates.serving.current.read().unwrap().issuer.clone()
+    certificates.serving.current.read().issuer.clone()
 }
 
 #[tokio::test]

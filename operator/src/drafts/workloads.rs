@@ -2,7 +2,7 @@
 //! nothing is kept of those without the annotation; the labels of their pods are read once for each generation.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
@@ -12,6 +12,7 @@ use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
+use parking_lot::Mutex;
 use shekara_crds::DATA_ANNOTATION;
 use tracing::warn;
 
@@ -79,13 +80,13 @@ struct State {
 impl Workloads {
     /// Those of a namespace.
     pub(crate) fn of(&self, namespace: &str) -> Vec<Annotated> {
-        let state = self.lock();
+        let state = self.0.lock();
         state.annotated.iter().filter(|((_, of, _), _)| of == namespace).map(|(_, workload)| workload.clone()).collect()
     }
 
     /// Takes an event of a watch; the namespace in which a workload came or changed.
     pub(super) fn take(&self, kind: Kind, event: Event<PartialObjectMeta<DynamicObject>>) -> Option<String> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         match event {
             Event::Init => {
                 state.listing.insert(kind, BTreeSet::new());
@@ -106,10 +107,6 @@ impl Workloads {
                 None
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,11 +1,10 @@
-use std::sync::Mutex;
-
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::FutureExt as _;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +23,7 @@ impl Server {
     fn write(&self, mut secret: Value) -> Json<Value> {
         let version = self.writes.fetch_add(1, Ordering::Relaxed) + 1;
         secret["metadata"]["resourceVersion"] = json!(version.to_string());
-        *self.secret.lock().unwrap() = Some(secret.clone());
+        *self.secret.lock() = Some(secret.clone());
         Json(secret)
     }
 
@@ -34,11 +33,11 @@ impl Server {
 
     /// The Secret, taken away.
     fn take(&self) -> Value {
-        self.secret.lock().unwrap().take().unwrap()
+        self.secret.lock().take().unwrap()
     }
 
     fn put(&self, secret: Value) {
-        *self.secret.lock().unwrap() = Some(secret);
+        *self.secret.lock() = Some(secret);
     }
 
     fn annotate(&self) {
@@ -54,16 +53,16 @@ fn failure(code: u16, reason: &str) -> Response {
 }
 
 async fn read(Shared(server): Shared<Arc<Server>>) -> Response {
-    let secret = server.secret.lock().unwrap().clone();
+    let secret = server.secret.lock().clone();
     secret.map_or_else(|| failure(404, "NotFound"), |secret| Json(secret).into_response())
 }
 
 async fn create(Shared(server): Shared<Arc<Server>>, Json(secret): Json<Value>) -> Response {
-    if server.secret.lock().unwrap().is_some() { failure(409, "AlreadyExists") } else { server.write(secret).into_response() }
+    if server.secret.lock().is_some() { failure(409, "AlreadyExists") } else { server.write(secret).into_response() }
 }
 
 async fn replace(Shared(server): Shared<Arc<Server>>, Json(secret): Json<Value>) -> Response {
-    let present = server.secret.lock().unwrap().as_ref().map(|secret| secret["metadata"]["resourceVersion"].clone());
+    let present = server.secret.lock().as_ref().map(|secret| secret["metadata"]["resourceVersion"].clone());
     if present == Some(secret["metadata"]["resourceVersion"].clone()) {
         server.write(secret).into_response()
     } else {

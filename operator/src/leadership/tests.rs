@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::FutureExt as _;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -38,7 +39,7 @@ struct Server(Arc<Mutex<(u64, Option<Value>)>>);
 
 impl Server {
     fn answer(&self, write: Option<Value>) -> Response {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.0.lock();
         let Some(mut lease) = write else {
             let missing = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "not found", "reason": "NotFound", "code": 404});
             return state

@@ -60,12 +60,12 @@ struct PodCounts {
 impl Ledger {
     /// The namespaces that have changed since this was last asked.
     pub(super) fn take_changed(&self) -> BTreeSet<String> {
-        std::mem::take(&mut self.lock().changed)
+        std::mem::take(&mut self.state.lock().changed)
     }
 
     /// Says that a namespace could not be written.
     pub(super) fn still_changed(&self, namespace: String) {
-        self.lock().changed.insert(namespace);
+        self.state.lock().changed.insert(namespace);
     }
 
     /// The counts of a namespace, compressed; none where nothing was counted and no holding is. `whole` says whether what is known of
@@ -73,7 +73,7 @@ impl Ledger {
     pub(super) fn write(&self, namespace: &str, whole: bool) -> Result<Option<Vec<u8>>, CountsError> {
         let keys = if whole { self.registrations.of_namespace(namespace) } else { BTreeMap::new() };
         let counts = {
-            let state = self.lock();
+            let state = self.state.lock();
             let first = || Key::new(namespace, "");
             let of = |key: &Key| key.namespace == namespace;
             let ended = state.ended.range(first()..).take_while(|(key, _)| of(key));
@@ -115,7 +115,7 @@ impl Ledger {
                 self.registrations.restore(key, registered);
             }
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for (holding, totals) in &counts.ended {
             state.ended.entry(Key::new(namespace, &**holding)).or_default().add_list(totals);
         }

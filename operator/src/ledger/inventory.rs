@@ -2,10 +2,10 @@
 //! their last of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use shekara_crds::DataHolding;
 use shekara_crds::closed::{ClosedHolding, Registered, bounded};
@@ -71,7 +71,7 @@ impl Ledger {
     pub(crate) fn is_there(&self, holding: &DataHolding, now: Timestamp) -> Option<Box<Gone>> {
         let registered = Registered::of(holding);
         let key = Key::new(&*registered.namespace, &*registered.name);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let known = state.holdings.get(&key).map(|open| (open.registered == registered, open.registered.uid == registered.uid));
         let over = match known {
             Some((_, false)) => state.close(&key, now),
@@ -86,7 +86,7 @@ impl Ledger {
 
     /// Says that a holding is not there, whose pods may say something of it for a while.
     pub(crate) fn is_gone(&self, key: &Key, now: Timestamp, settling: Duration) -> Closing {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(open) = state.holdings.get_mut(key) else { return Closing::Unknown };
         let Some(gone) = open.gone else {
             (open.gone, open.at_the_latest) = (Some(now), !open.seen);
@@ -102,7 +102,7 @@ impl Ledger {
 
     /// Every holding that is not closed.
     pub(crate) fn open_holdings(&self) -> Vec<Key> {
-        self.lock().holdings.keys().cloned().collect()
+        self.state.lock().holdings.keys().cloned().collect()
     }
 }
 
@@ -121,7 +121,7 @@ impl State {
 impl Closed {
     /// Goes on from what was kept. What was closed meanwhile stays.
     pub(super) fn restore(&self, kept: Entries) {
-        let mut entries = self.lock();
+        let mut entries = self.entries.lock();
         entries.holdings.extend(kept.holdings);
         entries.left_out = entries.left_out.max(kept.left_out);
     }
@@ -129,7 +129,7 @@ impl Closed {
     /// Takes a holding that is closed. One that is known already stays as it was closed first.
     pub(crate) fn add(&self, closed: &ClosedHolding) -> Result<(), serde_json::Error> {
         let entry = serde_json::to_string(closed)?;
-        self.lock().holdings.entry(closed.registered.uid.clone()).or_insert(entry);
+        self.entries.lock().holdings.entry(closed.registered.uid.clone()).or_insert(entry);
         self.changed.notify_one();
         Ok(())
     }
@@ -146,14 +146,10 @@ impl Closed {
 
     /// All of them, as far as they take no more than so many bytes.
     pub(super) fn within(&self, most: usize) -> Entries {
-        let mut entries = self.lock();
+        let mut entries = self.entries.lock();
         let (holdings, left_out) = bounded(std::mem::take(&mut entries.holdings), most);
         *entries = Entries { holdings, left_out: entries.left_out + left_out };
         entries.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

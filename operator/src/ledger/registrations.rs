@@ -2,8 +2,8 @@
 //! that a start has no second chance to register when the operator has restarted.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use shekara_policy::exchange::Registration;
 
@@ -39,7 +39,7 @@ impl Registrations {
     /// the sidecar was started again.
     pub(super) fn register(&self, pod: &PodSummary, registration: &Registration) -> Registering {
         let key = Key::new(&*pod.namespace, &*pod.name);
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let known = state.get(&key).filter(|known| known.uid == pod.uid);
         if let Some(known) = known.filter(|known| pod.restarts <= known.restarts) {
             let same = known.registration == *registration;
@@ -53,32 +53,28 @@ impl Registrations {
 
     /// The key that counts for a pod.
     pub(crate) fn of(&self, pod: &PodSummary) -> Option<Registration> {
-        let state = self.lock();
+        let state = self.0.lock();
         let known = state.get(&Key::new(&*pod.namespace, &*pod.name)).filter(|known| known.uid == pod.uid)?;
         Some(known.registration.clone())
     }
 
     /// Says which pod now has a name, if any. Gives whether the key of another was forgotten.
     pub(super) fn keep_only(&self, pod: &Key, uid: Option<&str>) -> bool {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let another = state.get(pod).is_some_and(|known| Some(known.uid.as_str()) != uid);
         another && state.remove(pod).is_some()
     }
 
     /// The keys of a namespace, by the names of the pods.
     pub(super) fn of_namespace(&self, namespace: &str) -> BTreeMap<String, Registered> {
-        let state = self.lock();
+        let state = self.0.lock();
         let there = state.range(Key::new(namespace, "")..).take_while(|(key, _)| key.namespace == namespace);
         there.map(|(key, registered)| (key.name.clone(), registered.clone())).collect()
     }
 
     /// Goes on from a key that was kept.
     pub(super) fn restore(&self, pod: Key, registered: Registered) {
-        self.lock().entry(pod).or_insert(registered);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Registered>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().entry(pod).or_insert(registered);
     }
 }
 

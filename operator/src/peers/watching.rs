@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
-
-use super::lock;
 
 /// Every watch, by address.
 #[derive(Default)]
@@ -26,10 +25,10 @@ struct Touched {
 impl Watching {
     /// Wakes who watches one of these addresses.
     pub(super) fn touch(&self, addresses: &BTreeSet<IpAddr>) {
-        let watching = lock(&self.by_address);
+        let watching = self.by_address.lock();
         for address in addresses {
             for touched in watching.get(address).into_iter().flat_map(HashMap::values) {
-                lock(&touched.addresses).insert(*address);
+                touched.addresses.lock().insert(*address);
                 touched.wake.notify_one();
             }
         }
@@ -53,7 +52,7 @@ impl Watch {
     /// Watches an address too.
     pub(crate) fn add(&mut self, address: IpAddr) {
         if self.addresses.insert(address) {
-            lock(&self.watching.by_address).entry(address).or_default().insert(self.number, Arc::clone(&self.touched));
+            self.watching.by_address.lock().entry(address).or_default().insert(self.number, Arc::clone(&self.touched));
         }
     }
 
@@ -67,7 +66,7 @@ impl Watch {
     /// The addresses at which something may be otherwise since the last time, as soon as there are any.
     pub(crate) async fn touched(&self) -> BTreeSet<IpAddr> {
         loop {
-            let touched = std::mem::take(&mut *lock(&self.touched.addresses));
+            let touched = std::mem::take(&mut *self.touched.addresses.lock());
             if !touched.is_empty() {
                 return touched;
             }
@@ -85,7 +84,7 @@ impl Drop for Watch {
 }
 
 fn forget(watching: &Watching, number: u64, address: IpAddr) {
-    let mut by_address = lock(&watching.by_address);
+    let mut by_address = watching.by_address.lock();
     if let Some(watches) = by_address.get_mut(&address) {
         watches.remove(&number);
         if watches.is_empty() {

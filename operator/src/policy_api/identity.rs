@@ -5,7 +5,7 @@ mod tokens;
 mod verifier;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::Client;
 use kube::api::{Api, PostParams};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use shekara_policy::exchange::AUDIENCE;
 use tokio::sync::Semaphore;
@@ -144,12 +145,12 @@ impl Identities {
     }
 
     fn recall(&self, digest: &[u8; 32]) -> Option<Result<Identity, Rejected>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         known.get(digest).filter(|known| Instant::now() < known.until).map(|known| known.identity.clone())
     }
 
     fn remember(&self, digest: [u8; 32], answer: Known) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.len() >= REMEMBERED {
             let now = Instant::now();
             known.retain(|_, known| now < known.until);

@@ -88,7 +88,7 @@ fn a_file_is_read_once_and_again_when_another_leader_has_written_it() {
     let fixture = Fixture::new();
     let key = Key::new("cameras", "faces");
     let unread = |fixture: &Fixture| {
-        let all = fixture.signer.newest.lock().unwrap();
+        let all = fixture.signer.newest.lock();
         fixture.signer.unread(&key, &all[&key]).is_some()
     };
     let first = fixture.sign(1, start());

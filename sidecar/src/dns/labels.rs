@@ -4,9 +4,9 @@
 //! to say something says it in many of them. So the distinct ones of an hour are bounded, by their number and by their bytes.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use shekara_policy::{HostName, Limits};
 use tokio::time::Instant;
 
@@ -30,7 +30,7 @@ impl Labels {
     #[must_use]
     pub fn take(&self, parent: &HostName, name: &HostName, limits: Limits, now: Instant) -> Option<u64> {
         let label = name.as_str().split('.').next().unwrap_or_default();
-        let mut hours = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hours = self.0.lock();
         // wildcards that were taken from the documents need no count any more
         hours.retain(|_, hour| now.saturating_duration_since(hour.began) < HOUR);
         let new = || Hour { began: now, labels: HashSet::new(), bytes: 0 };

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use shekara_policy::HostName;
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ impl Pins {
     /// Pins a name to the addresses that it was answered with.
     pub fn pin(&self, name: &HostName, addresses: &[IpAddr], ttl: Duration, now: Instant) {
         let end = now + ttl.clamp(FLOOR, CEILING);
-        let mut ends = self.lock();
+        let mut ends = self.ends.lock();
         for address in addresses {
             let kept = ends.entry((*address, name.clone())).or_insert(end);
             *kept = end.max(*kept);
@@ -40,13 +40,9 @@ impl Pins {
     /// The names that are pinned to an address now.
     #[must_use]
     pub fn names(&self, address: IpAddr, now: Instant) -> Vec<HostName> {
-        let ends = self.lock();
+        let ends = self.ends.lock();
         let all = ends.iter().filter(|((pinned, _), end)| *pinned == address && **end > now);
         all.map(|((_, name), _)| name.clone()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(IpAddr, HostName), Instant>> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,7 +90,7 @@ mod tests {
             let name = format!("n{number}.example.kz").parse().unwrap();
             pins.pin(&name, &[address(1)], Duration::from_secs(60 + number % 3000), now);
         }
-        assert_eq!(pins.lock().len(), MOST);
+        assert_eq!(pins.ends.lock().len(), MOST);
         let names = pins.names(address(1), now);
         assert!(!names.iter().any(|name| name.as_str() == "n0.example.kz"));
         assert!(names.iter().any(|name| name.as_str() == "n2999.example.kz"));

@@ -5,8 +5,9 @@ mod onward;
 mod tunnel;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use shekara_policy::decide::is_inside;
 use shekara_policy::verdict::Denial;
 use shekara_policy::{Address, Flow, Reason};

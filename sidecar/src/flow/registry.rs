@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::verdict::{Budget, Denial, Grant};
 use shekara_policy::{Flow, Inflow, PolicyDocument, Reason, Verdict};
@@ -117,7 +118,7 @@ impl Registry {
     fn add(&self, subject: Subject, budgets: Vec<Budget>, passing: Passing) -> Entry<'_> {
         let bounds: Bounds = Arc::new(Mutex::new(budgets));
         let (tell, hear) = oneshot::channel();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let number = state.next;
         state.next += 1;
         state.flows.insert(number, Live { subject, bounds: bounds.clone(), passing, tell });
@@ -128,7 +129,7 @@ impl Registry {
     /// on as it is. While the pod is `observing` those go on that were denied from the beginning; else none goes on that passed only
     /// because it did.
     pub fn judge_again(&self, observing: bool, decide: impl Fn(&Subject) -> Option<Verdict>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut denials = Vec::new();
         // Decided once: a second decision, at a later time, may be another one, and the flow would hear of neither.
         let verdict = |live: &Live| match &live.passing {
@@ -140,7 +141,7 @@ impl Registry {
         let gone = state.flows.extract_if(.., |_, live| match verdict(live) {
             None => false,
             Some(Verdict::Allow(grant)) => {
-                *live.bounds.lock().unwrap_or_else(PoisonError::into_inner) = grant.budgets;
+                *live.bounds.lock() = grant.budgets;
                 false
             }
             Some(Verdict::Deny(denial)) => {
@@ -158,7 +159,7 @@ impl Registry {
 
     /// The server has chosen this version for a flow, by which it is judged from now on.
     fn negotiated(&self, number: u64, version: Option<TlsVersion>) {
-        if let Some(Live { subject: Subject::Out(flow), .. }) = self.lock().flows.get_mut(&number) {
+        if let Some(Live { subject: Subject::Out(flow), .. }) = self.state.lock().flows.get_mut(&number) {
             flow.tls = version;
         }
     }
@@ -166,24 +167,20 @@ impl Registry {
     /// Where the living flows go, and from where they come.
     #[must_use]
     pub fn destinations(&self) -> HashSet<SocketAddr> {
-        let state = self.lock();
+        let state = self.state.lock();
         state.flows.values().filter_map(|live| live.subject.peer()).collect()
     }
 
     /// How many flows live.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().flows.len()
+        self.state.lock().flows.len()
     }
 
     /// Whether none does.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -226,7 +223,7 @@ impl<'r> Entry<'r> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        self.registry.lock().flows.remove(&self.number);
+        self.registry.state.lock().flows.remove(&self.number);
     }
 }
 
@@ -365,7 +362,7 @@ mod tests {
             Verdict::Allow(grant) => Some(Verdict::Allow(shekara_policy::verdict::Grant { budgets: budgets.clone(), ..grant })),
             denied => Some(denied),
         });
-        assert_eq!(*entry.bounds().lock().unwrap(), [budget]);
+        assert_eq!(*entry.bounds().lock(), [budget]);
     }
 
     #[test]

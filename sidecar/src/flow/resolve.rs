@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use shekara_policy::HostName;
 use tokio::time::Instant;
 
@@ -34,7 +34,7 @@ struct Answer {
 
 impl Resolved {
     fn get(&self, name: &HostName, family: Family, now: Instant) -> Option<Vec<IpAddr>> {
-        let answers = self.lock();
+        let answers = self.answers.lock();
         answers.get(&(name.clone(), family)).filter(|answer| answer.end > now).map(|answer| answer.addresses.clone())
     }
 
@@ -42,7 +42,7 @@ impl Resolved {
         if found.addresses.is_empty() {
             return;
         }
-        let mut answers = self.lock();
+        let mut answers = self.answers.lock();
         if answers.len() >= MOST {
             answers.retain(|_, answer| answer.end > now);
         }
@@ -50,10 +50,6 @@ impl Resolved {
             let answer = Answer { addresses: found.addresses.clone(), end: now + found.ttl.clamp(FLOOR, CEILING) };
             answers.insert((name.clone(), family), answer);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(HostName, Family), Answer>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,10 +93,10 @@ mod tests {
         for number in 0..MOST + 10 {
             resolved.put(&format!("n{number}.example.kz").parse().unwrap(), Family::V4, &found, now);
         }
-        assert_eq!(resolved.lock().len(), MOST);
+        assert_eq!(resolved.answers.lock().len(), MOST);
         resolved.put(&"late.example.kz".parse().unwrap(), Family::V4, &found, now + Duration::from_secs(61));
-        assert_eq!(resolved.lock().len(), 1);
+        assert_eq!(resolved.answers.lock().len(), 1);
         resolved.put(&"none.example.kz".parse().unwrap(), Family::V4, &Found::default(), now);
-        assert_eq!(resolved.lock().len(), 1);
+        assert_eq!(resolved.answers.lock().len(), 1);
     }
 }

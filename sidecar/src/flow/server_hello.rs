@@ -86,7 +86,7 @@ fn version(body: &[u8]) -> Option<Option<TlsVersion>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     use proptest::prelude::*;
     use rstest::rstest;
@@ -108,7 +108,7 @@ mod tests {
     fn heard(bytes: &[u8], length: usize) -> Option<Option<TlsVersion>> {
         let heard = Mutex::new(None);
         let judge = |version| {
-            assert!(heard.lock().unwrap().replace(version).is_none(), "it is judged once");
+            assert!(heard.lock().replace(version).is_none(), "it is judged once");
             Ok(())
         };
         let mut negotiation = Negotiation::new(&judge);
@@ -116,7 +116,7 @@ mod tests {
             negotiation.hear(piece).unwrap();
         }
         drop(negotiation);
-        heard.into_inner().unwrap()
+        heard.into_inner()
     }
 
     #[rstest]

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -6,6 +6,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use parking_lot::Mutex;
 use rstest::rstest;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -91,7 +92,7 @@ async fn application(tasks: &mut JoinSet<()>, said: &'static [u8]) -> (u16, Arc<
             let hearing = hearing.clone();
             answers.spawn(async move {
                 let head = answer(stream, said).await;
-                hearing.lock().unwrap().push(head);
+                hearing.lock().push(head);
             });
         }
     });
@@ -121,10 +122,10 @@ async fn the_status_is_what_counts_and_nothing_else_of_the_answer_is_told(
     let hook = asking.get(HOOK_PATH).await;
     let done = ("HTTP/1.1 200 OK".to_owned(), "ok\n".to_owned());
     assert_eq!(hook, if problem == Some(ProbeError::Protocol) { Default::default() } else { done });
-    while heard.lock().unwrap().len() < 2 {
+    while heard.lock().len() < 2 {
         tokio::task::yield_now().await;
     }
-    let head = heard.lock().unwrap()[0].to_lowercase();
+    let head = heard.lock()[0].to_lowercase();
     assert!(head.starts_with("get /healthz?a=b http/1.1\r\n"), "{head}");
     for header in [&format!("host: 127.0.0.1:{port}"), "user-agent: kube-probe/shekara", "accept: */*", "connection: close"] {
         assert!(head.lines().any(|line| line == header), "{header}: {head}");
@@ -137,10 +138,10 @@ async fn headers_that_are_given_are_sent() {
     let (port, heard) = application(&mut tasks, b"HTTP/1.1 200 OK\r\n\r\n").await;
     let headers = [("Host", "faces.example"), ("X-Probe", "a"), ("x-probe", "b"), ("Accept", "text/plain")];
     Asking::at(port, &http(false, &headers), &[]).await.succeeds().await;
-    while heard.lock().unwrap().is_empty() {
+    while heard.lock().is_empty() {
         tokio::task::yield_now().await;
     }
-    let head = heard.lock().unwrap()[0].clone();
+    let head = heard.lock()[0].clone();
     for line in ["Host: faces.example", "X-Probe: a", "X-Probe: b", "Accept: text/plain", "User-Agent: kube-probe/shekara"] {
         assert!(head.lines().any(|found| found == line), "{line}: {head}");
     }
@@ -250,7 +251,7 @@ async fn hooks_are_for_the_node_alone_and_unknown_paths_for_nobody() {
     let unknown = asking.get("/probe/app/liveness").await;
     assert!(unknown.0.contains("404"), "{unknown:?}");
     assert_eq!(asking.get(HOOK_PATH).await, unknown);
-    assert!(heard.lock().unwrap().is_empty());
+    assert!(heard.lock().is_empty());
     let finds = |from: &str| find(&asking.place.context, HOOK_PATH, from.parse().unwrap()).is_some();
     assert_eq!(["192.0.2.1", "2001:db8::1", "192.0.2.2"].map(finds), [true, true, false]);
     assert!(Asking::at(port, &http(false, &[]), &["127.0.0.1"]).await.get(HOOK_PATH).await.0.contains("200"));

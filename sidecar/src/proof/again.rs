@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use shekara_policy::exchange::FilterProof;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
@@ -47,13 +48,13 @@ impl Proven {
     /// What they have shown.
     #[must_use]
     pub fn filter(&self) -> FilterProof {
-        self.lock().filter
+        self.state.lock().filter
     }
 
     /// Whether the sidecar itself asks from this port: such a question is answered whatever an application takes.
     #[must_use]
     pub fn asks_from(&self, port: u16) -> bool {
-        self.lock().asking.contains(&port)
+        self.state.lock().asking.contains(&port)
     }
 
     /// Waits until they show something else than before; what came since the last wait counts.
@@ -63,22 +64,17 @@ impl Proven {
 
     /// Whether this is news.
     fn set(&self, filter: FilterProof) -> bool {
-        let before = std::mem::replace(&mut self.lock().filter, filter);
+        let before = std::mem::replace(&mut self.state.lock().filter, filter);
         if before != filter {
             self.news.notify_one();
         }
         before != filter
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // whoever panicked with the lock held has left a state that is a state
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Witness for Context {
     fn asks_from(&self, port: u16) {
-        self.proven.lock().asking.insert(port);
+        self.proven.state.lock().asking.insert(port);
     }
 
     fn sends(&self, nonce: &str) {
@@ -120,7 +116,7 @@ pub async fn keep_proving(context: Arc<Context>) -> Infallible {
     loop {
         sleep(row.pause()).await;
         let outcome = prove(&context).await;
-        context.proven.lock().asking.clear();
+        context.proven.state.lock().asking.clear();
         // what was open stays so until it is seen closed
         let filter = match (row.take(&outcome), context.proven.filter()) {
             (FilterProof::Closed, before) if outcome.is_err() => before,

@@ -2,11 +2,11 @@
 //! now are named.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
+use parking_lot::Mutex;
 use serde_json::json;
 use shekara_crds::{DataHolding, HOLDINGS_ANNOTATION};
 use tracing::warn;
@@ -28,7 +28,7 @@ impl Marked {
         let covered = pods.iter().filter(|pod| pod.injected && (pod.is_of(holding) || pod.holdings.contains(&key.1)));
         let mounted: BTreeSet<&String> = covered.flat_map(|pod| &pod.claims).collect();
         let unmarked: Vec<&String> = {
-            let mut known = self.lock();
+            let mut known = self.0.lock();
             if mounted.is_empty() {
                 known.remove(&key);
                 return;
@@ -40,14 +40,10 @@ impl Marked {
         };
         for claim in unmarked {
             match mark(client, &key.0, claim, &key.1).await {
-                Ok(()) => drop(self.lock().entry(key.clone()).or_default().insert(claim.clone())),
+                Ok(()) => drop(self.0.lock().entry(key.clone()).or_default().insert(claim.clone())),
                 Err(problem) => warn!(namespace = key.0, claim, %problem, "a claim of covered pods could not be marked"),
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), BTreeSet<String>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,11 +4,11 @@
 mod workload;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Client, ResourceExt as _};
+use parking_lot::Mutex;
 use shekara_crds::DataHolding;
 use shekara_crds::draft::is_draft;
 use tokio::time::Instant;
@@ -45,7 +45,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// How long it is until the next look; nothing where it is due, which counts as the look.
     fn rest(&self, key: &Key) -> Option<Duration> {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looked = self.looked.lock();
         match looked.get(key).and_then(|last| LOOK.checked_sub(last.elapsed())) {
             Some(rest) if !rest.is_zero() => Some(rest),
             _ => {
@@ -57,17 +57,17 @@ impl Pace {
 
     /// Forgets a holding that is gone.
     pub(super) fn forget(&self, key: &Key) {
-        self.looked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.looked.lock().remove(key);
     }
 
     /// When a workload was restarted last, by its annotation or as it is remembered here.
     fn last(&self, workload: &Restartable) -> Option<Timestamp> {
-        let restarted = self.restarted.lock().unwrap_or_else(PoisonError::into_inner);
+        let restarted = self.restarted.lock();
         workload.restarted.max(restarted.get(&workload.owner.uid).copied())
     }
 
     fn remember(&self, workload: &Restartable, now: Timestamp) {
-        let mut restarted = self.restarted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut restarted = self.restarted.lock();
         // what is older says nothing any more
         restarted.retain(|_, at| !is_over(*at, now, AGAIN));
         restarted.insert(workload.owner.uid.clone(), now);

@@ -2,13 +2,13 @@
 //! tokens of service accounts (OpenID discovery). They are read once, and again when a token names a key that is not among them.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use kube::Client;
+use parking_lot::RwLock;
 use serde::Deserialize;
 use shekara_policy::exchange::AUDIENCE;
 use tokio::sync::Mutex;
@@ -92,7 +92,7 @@ impl Tokens {
     }
 
     fn judge(&self, token: &str) -> Token {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).judge(token)
+        self.known.read().judge(token)
     }
 
     /// Asks the API server for its keys, unless that was done a moment ago.
@@ -105,7 +105,7 @@ impl Tokens {
         match self.fetch().await {
             Ok(known) => {
                 info!(issuer = known.issuer, keys = known.keys.len(), "the cluster's keys for tokens were read");
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+                *self.known.write() = known;
             }
             Err(problem) => {
                 warn!(%problem, "the cluster's keys for tokens cannot be read; tokens are reviewed by the API server")

@@ -1,7 +1,6 @@
 //! From the flows that may be dialled to the end of the one that answered.
 
 use std::net::SocketAddr;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use shekara_policy::record::End;
@@ -89,7 +88,7 @@ impl Carrier<'_> {
             }
             connected = self.context.dialler.connect(to) => match connected {
                 Ok(server) => {
-                    drop(self.half_open.lock().unwrap_or_else(PoisonError::into_inner).take());
+                    drop(self.half_open.lock().take());
                     story.opened(flow);
                     Some(self.relayed(client, Abrupt::new(server), entry, flow, story, std::mem::take(said)).await)
                 }

@@ -136,7 +136,7 @@ impl Carrier<'_> {
             Ok(Hello::Tls { name, version, ech }) => match &wish.host {
                 Host::Name(wished) if name.as_ref() != Some(wished) => Err(denied(story, Reason::AmbiguousAuthority)),
                 _ => {
-                    drop(self.half_open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+                    drop(self.half_open.lock().take());
                     Ok((server, Offered { tls: version, ech, bytes }))
                 }
             },

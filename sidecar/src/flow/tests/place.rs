@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, Record, RecordType};
+use parking_lot::Mutex;
 use shekara_policy::record::FlowRecord;
 use shekara_policy::{Limits, PolicyDocument};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -149,7 +150,7 @@ impl Resolver {
 
     /// What was asked so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+        self.asked.lock().clone()
     }
 }
 
@@ -184,7 +185,7 @@ fn answer(bytes: &[u8], names: &Names, asked: &Mutex<Vec<Asked>>) -> Message {
     let request = Message::from_vec(bytes).unwrap();
     let query = request.queries[0].clone();
     let name = query.name().to_ascii();
-    asked.lock().unwrap().push((name.clone(), query.query_type()));
+    asked.lock().push((name.clone(), query.query_type()));
     let mut answer = Message::response(request.metadata.id, request.metadata.op_code);
     answer.add_query(query.clone());
     match names.get(name.trim_end_matches('.')) {
