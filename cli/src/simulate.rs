@@ -183,7 +183,8 @@ fn simulate(
     };
     let to = Destination { name, addresses, port, protocol, tls: tls.filter(|_| protocol == Protocol::Tls) };
     let strictly = Judge { documents, geo: &source, peers: &peers, now: arguments.common.now() };
-    let judged = judge_surely(strictly, Judge { peers: &peers.kindly(), ..strictly }, &to);
+    let standards = documents.iter().flat_map(|document| &document.standards).map(|binding| binding.standard.clone()).collect();
+    let judged = judge_surely(strictly, Judge { peers: &peers.kindly(&standards), ..strictly }, &to);
     let mut simulation = Simulation::of(&to, &judged, stand_in, bound, place, &peers, |address| source.says(documents, address));
     if !documents.is_empty() && !stand_in {
         doubts(&judged, &to, &peers, network).into_iter().for_each(|doubt| simulation.warn(doubt));

@@ -71,6 +71,9 @@ pub struct Cover {
     pub holding: String,
     /// The categories that it holds.
     pub data: BTreeSet<Category>,
+    /// The names of the standards that bind it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub standards: BTreeSet<String>,
     /// Whether the pod's packet filter is proven and its sidecar enforces the holding's document.
     pub enforcing: bool,
 }

@@ -19,8 +19,8 @@ use crate::network::Network;
 pub(super) struct Peers<'a> {
     network: &'a Network,
     networks: &'a [IpNet],
-    /// Whether a pod is taken for one that enforces where nobody says whether it does.
-    kindly: bool,
+    /// Where nobody says whether a pod enforces or what binds it, it is taken for one that does and that these standards bind.
+    kindly: Option<&'a BTreeSet<String>>,
 }
 
 /// A pod with a holding that covers it.
@@ -33,12 +33,12 @@ pub(super) struct Covering<'a> {
 impl<'a> Peers<'a> {
     /// The peers as far as they are known; what nobody says speaks against a flow.
     pub(super) fn new(network: &'a Network, networks: &'a [IpNet]) -> Self {
-        Self { network, networks, kindly: false }
+        Self { network, networks, kindly: None }
     }
 
-    /// The same, where what nobody says speaks for a flow: what is denied even so is denied.
-    pub(super) fn kindly(self) -> Self {
-        Self { kindly: true, ..self }
+    /// The same, where what nobody says speaks for a flow of a pod that these standards bind: what is denied even so is denied.
+    pub(super) fn kindly(self, standards: &'a BTreeSet<String>) -> Self {
+        Self { kindly: Some(standards), ..self }
     }
 
     /// Whether an address is judged as one of the cluster.
@@ -99,12 +99,19 @@ impl<'a> Peers<'a> {
             let enforcing = match enforces {
                 Enforces::Yes => true,
                 Enforces::No => false,
-                Enforces::Unsaid(_) => self.kindly,
+                Enforces::Unsaid(_) => self.kindly.is_some(),
             };
-            network::cover(&key, Some(holding), &narrowing::counted(holding), created, enforcing)
+            let standards = binding(holding).or_else(|| self.kindly.cloned()).unwrap_or_default();
+            network::cover(&key, Some(holding), &narrowing::counted(holding), standards, created, enforcing)
         };
         self.covering(key).into_iter().map(cover).collect()
     }
+}
+
+/// The standards that bind a holding, as its status names them; none where there is no status.
+fn binding(holding: &DataHolding) -> Option<BTreeSet<String>> {
+    let names = holding.status.as_ref()?.standards.as_deref().unwrap_or_default();
+    Some(names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
 impl PeerSource for Peers<'_> {

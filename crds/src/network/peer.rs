@@ -30,7 +30,7 @@ pub fn peer(found: Found, is_inside: impl Fn(IpAddr) -> bool, mut pod: impl FnMu
     Some(Peer { services, ends, sources: BTreeSet::new() })
 }
 
-/// A holding as the cover of a pod that was created then, given what its document counts. The data are those that the pod may be sent as
+/// A holding as the cover of a pod that was created then, given what its document counts and the standards that bind it. The data are those that the pod may be sent as
 /// the holding is declared now: what its document still counts for others is not for a pod that never had it. A holding that is gone has
 /// none.
 #[must_use]
@@ -38,11 +38,12 @@ pub fn cover(
     holding: &Key,
     declared: Option<&DataHolding>,
     documented: &BTreeSet<Category>,
+    standards: BTreeSet<String>,
     created: Timestamp,
     enforcing: bool,
 ) -> Cover {
     let data = declared.map(|declared| narrowing::receives(declared, documented, created)).unwrap_or_default();
-    Cover { holding: holding.to_string(), data, enforcing }
+    Cover { holding: holding.to_string(), data, standards, enforcing }
 }
 
 #[cfg(test)]
@@ -58,7 +59,7 @@ mod tests {
     }
 
     fn covered_by(name: &str) -> End {
-        End::Pod([Cover { holding: name.into(), data: BTreeSet::new(), enforcing: true }].into())
+        End::Pod([Cover { holding: name.into(), data: BTreeSet::new(), standards: BTreeSet::new(), enforcing: true }].into())
     }
 
     #[test]

@@ -34,6 +34,8 @@ fn slice(namespace: &str, service: &str, endpoints: &[&str], port: u16) -> Value
 fn published(digest: &str) -> Published {
     let mut published = crate::fixtures::published("faces", "a", digest);
     published.document.data = ["biometric.face".parse().unwrap()].into();
+    published.document.standards =
+        vec![serde_json::from_value(json!({"standard": "kz", "networks": [], "minSources": 1})).unwrap()];
     published
 }
 
@@ -101,7 +103,7 @@ impl Fixture {
 
 fn covered(enforcing: bool) -> End {
     let data = ["biometric.face".parse().unwrap()].into();
-    End::Pod([Cover { holding: "cameras/faces".into(), data, enforcing }].into())
+    End::Pod([Cover { holding: "cameras/faces".into(), data, standards: ["kz".to_owned()].into(), enforcing }].into())
 }
 
 fn uncovered() -> End {

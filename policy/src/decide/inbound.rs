@@ -1,7 +1,7 @@
 //! The decision of the other direction: may this client connect to the pod? Whoever connects can read, so that is a transfer too.
 //!
 //! A client passes by a document whose standards ask for no lists. By any other it passes when each standard that asks for lists
-//! names it as a source of the platform, or it is a pod that is covered for all data of the pod, or it is outside the cluster and the
+//! names it as a source of the platform, or it is a pod that is covered for all data of the pod by as many standards, or it is outside the cluster and the
 //! holding declares it, in a country that every standard allows for what it reads.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::country::{self, Place};
-use super::peer::{is_inside, uncovered};
+use super::peer::{Asked, is_inside};
 use super::{Judge, can_be_listed};
 use crate::category::Category;
 use crate::country::Country;
@@ -69,8 +69,7 @@ struct Caller<'a> {
     judge: Judge<'a>,
     flow: Inflow,
     whence: Whence,
-    /// Every category that the pod's holdings hold.
-    data: BTreeSet<Category>,
+    asked: Asked<'a>,
 }
 
 impl<'a> Caller<'a> {
@@ -81,7 +80,7 @@ impl<'a> Caller<'a> {
         } else {
             Whence::Outside(country::locate(judge, flow.client))
         };
-        Self { judge, flow, whence, data: judge.documents.iter().flat_map(|document| document.data.iter().copied()).collect() }
+        Self { judge, flow, whence, asked: Asked::by(judge.documents) }
     }
 
     fn country(&self) -> Option<Country> {
@@ -139,9 +138,10 @@ impl<'a> Caller<'a> {
         let mut by = None;
         for end in &peer.ends {
             let End::Pod(covers) = end else { return Err(Reason::InboundUnlisted) };
-            match uncovered(covers, &self.data) {
+            match self.asked.lacks(covers) {
                 None => by = by.or(covers.iter().find(|cover| cover.enforcing).map(|cover| cover.holding.clone())),
                 Some(Reason::PeerOtherData) => return Err(Reason::InboundOtherData),
+                Some(Reason::PeerOtherStandards) => return Err(Reason::InboundOtherStandards),
                 Some(Reason::PeerNotEnforcing) => return Err(Reason::InboundNotEnforcing),
                 Some(_) => return Err(Reason::InboundUnlisted),
             }
@@ -149,7 +149,7 @@ impl<'a> Caller<'a> {
         if self.judge.documents.iter().any(|document| document.peers_denied) {
             return Err(Reason::InboundPeerDenied);
         }
-        by.map(|by| Passed { by, data: self.data.clone() }).ok_or(Reason::InboundUnlisted)
+        by.map(|by| Passed { by, data: self.asked.data.clone() }).ok_or(Reason::InboundUnlisted)
     }
 
     /// The first of the holding's clients that this is and that may connect, or why the first that this is may not.

@@ -2,7 +2,8 @@
 //!
 //! A destination is allowed when each end that a connection may reach there is
 //!
-//! - a pod whose enforcing holdings together hold every category that the caller's holdings hold, unless a standard denies that, or
+//! - a pod whose enforcing holdings together hold every category that the caller's holdings hold and are bound by every standard that
+//!   binds those, unless a standard denies that, or
 //! - a pod or node behind a Service that every document of the caller lists, as far as a standard leaves it to be listed, or
 //! - the API server, where every document grants it, or
 //! - an address outside that every document allows as opaque TCP to a listed network.
@@ -65,21 +66,24 @@ pub(super) fn decide(judge: Judge<'_>, flow: &Flow, address: Address) -> Verdict
 struct Caller<'a> {
     judge: Judge<'a>,
     peer: &'a Peer,
-    /// Every category that its holdings hold.
-    data: BTreeSet<Category>,
+    asked: Asked<'a>,
     /// For each document, in their order, the Service that it lists and that leads to the peer.
     listed: Vec<Option<&'a InClusterRoute>>,
 }
 
 impl<'a> Caller<'a> {
     fn new(judge: Judge<'a>, peer: &'a Peer) -> Self {
-        let data = judge.documents.iter().flat_map(|document| document.data.iter().copied()).collect();
-        Self { judge, peer, data, listed: judge.documents.iter().map(|document| lists(document, peer)).collect() }
+        Self {
+            judge,
+            peer,
+            asked: Asked::by(judge.documents),
+            listed: judge.documents.iter().map(|document| lists(document, peer)).collect(),
+        }
     }
 
     fn judge(&self, end: &End) -> Verdict {
         match end {
-            End::Pod(covers) => match (uncovered(covers, &self.data), self.denies_peers()) {
+            End::Pod(covers) => match (self.asked.lacks(covers), self.denies_peers()) {
                 (None, None) => self.covered(covers),
                 (None, Some(document)) => deny(document, Reason::PeerDenied),
                 (Some(reason), _) => self.listed(reason, covers.iter().any(|cover| cover.enforcing)),
@@ -119,7 +123,7 @@ impl<'a> Caller<'a> {
     fn covered(&self, covers: &BTreeSet<Cover>) -> Verdict {
         let service = self.peer.services.first().map(|service| format!("{}/{}", service.namespace, service.name));
         let holding = covers.iter().find(|cover| cover.enforcing).map(|cover| cover.holding.clone());
-        self.grant(&service.or(holding).unwrap_or_default(), &self.data)
+        self.grant(&service.or(holding).unwrap_or_default(), &self.asked.data)
     }
 
     fn grant(&self, recipient: &str, data: &BTreeSet<Category>) -> Verdict {
@@ -140,21 +144,48 @@ fn lists<'a>(document: &'a PolicyDocument, peer: &Peer) -> Option<&'a InClusterR
     document.in_cluster.iter().find(leads)
 }
 
-/// Why a pod with these holdings must not get data of these categories; none where it may.
-pub(super) fn uncovered(covers: &BTreeSet<Cover>, data: &BTreeSet<Category>) -> Option<Reason> {
-    let held =
-        |covers: &mut dyn Iterator<Item = &Cover>| covers.flat_map(|cover| cover.data.iter().copied()).collect::<BTreeSet<_>>();
-    let enforced = held(&mut covers.iter().filter(|cover| cover.enforcing));
-    if covers.iter().any(|cover| cover.enforcing) && data.is_subset(&enforced) {
-        return None;
+/// What another pod must be covered for to exchange data with this one.
+pub(super) struct Asked<'a> {
+    /// Every category that the holdings of this one hold.
+    pub(super) data: BTreeSet<Category>,
+    /// Every standard that binds them: whoever is bound by fewer may hand on what this one may not.
+    standards: BTreeSet<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn by(documents: &'a [PolicyDocument]) -> Self {
+        let standards = documents.iter().flat_map(|document| &document.standards);
+        Self {
+            data: documents.iter().flat_map(|document| document.data.iter().copied()).collect(),
+            standards: standards.map(|networks| networks.standard.as_str()).collect(),
+        }
     }
-    Some(if covers.is_empty() {
-        Reason::InClusterUnlisted
-    } else if data.is_subset(&held(&mut covers.iter())) {
-        Reason::PeerNotEnforcing
-    } else {
-        Reason::PeerOtherData
-    })
+
+    /// Why a pod with these holdings is not covered for as much; none where it is.
+    pub(super) fn lacks(&self, covers: &BTreeSet<Cover>) -> Option<Reason> {
+        let enforcing = || covers.iter().filter(|cover| cover.enforcing);
+        if enforcing().next().is_some() && self.are_held(enforcing()) && self.bind(enforcing()) {
+            return None;
+        }
+        Some(if covers.is_empty() {
+            Reason::InClusterUnlisted
+        } else if !self.are_held(covers.iter()) {
+            Reason::PeerOtherData
+        } else if !self.bind(covers.iter()) {
+            Reason::PeerOtherStandards
+        } else {
+            Reason::PeerNotEnforcing
+        })
+    }
+
+    fn are_held<'c>(&self, covers: impl Iterator<Item = &'c Cover>) -> bool {
+        self.data.is_subset(&covers.flat_map(|cover| cover.data.iter().copied()).collect())
+    }
+
+    fn bind<'c>(&self, covers: impl Iterator<Item = &'c Cover>) -> bool {
+        let binding: BTreeSet<&str> = covers.flat_map(|cover| cover.standards.iter().map(String::as_str)).collect();
+        self.standards.iter().all(|standard| binding.contains(standard))
+    }
 }
 
 fn deny(document: &PolicyDocument, reason: Reason) -> Verdict {

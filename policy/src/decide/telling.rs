@@ -16,6 +16,7 @@ fn telling(reason: Reason) -> u8 {
         Reason::UnknownCountry | Reason::SharedTenancy | Reason::ManyPlaces => 4,
         Reason::InClusterUnlisted
         | Reason::PeerOtherData
+        | Reason::PeerOtherStandards
         | Reason::PeerNotEnforcing
         | Reason::PeerDenied
         | Reason::PeerNodeAddress

@@ -263,7 +263,8 @@ pub async fn keep_judging(context: Arc<Context>) -> anyhow::Result<Infallible> {
 }
 
 fn is_unsettled(reason: Reason) -> bool {
-    matches!(reason, Reason::PeerOtherData | Reason::InboundOtherData)
+    use Reason::{InboundOtherData, InboundOtherStandards, PeerOtherData, PeerOtherStandards};
+    matches!(reason, PeerOtherData | PeerOtherStandards | InboundOtherData | InboundOtherStandards)
 }
 
 async fn settling(settled: Option<Instant>) {

@@ -137,7 +137,10 @@ impl Half {
         match self {
             Self::Known(end) => end.clone(),
             Self::Pod(data, enforcing) => {
-                let cover = Cover { holding: "n/h".into(), data: data.clone(), enforcing: enforcing.unwrap_or(unsaid) };
+                let standards = documents_once().iter().flat_map(|document| &document.standards);
+                let standards = standards.map(|binding| binding.standard.clone()).collect();
+                let cover =
+                    Cover { holding: "n/h".into(), data: data.clone(), standards, enforcing: enforcing.unwrap_or(unsaid) };
                 End::Pod([cover].into())
             }
         }

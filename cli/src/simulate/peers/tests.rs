@@ -34,6 +34,7 @@ fn holding(uncovered: &str, state: &str) -> Value {
         "kind": "DataHolding", "metadata": {"name": "faces", "namespace": "cameras", "generation": 1},
         "spec": {"title": "t", "controller": {"name": "c", "country": "KZ"}, "workloadSelector": {"matchLabels": {"app": "web"}}, "data": [{"category": "biometric.face"}]},
         "status": {
+            "standards": "kz",
             "held": [{"category": "biometric.face"}, {"category": "biometric.iris", "removedAt": "2026-06-01T10:00:00Z"}],
             "coverage": {"inScope": 3, "covered": 2, "summary": "", "uncovered": [{"name": uncovered, "state": state}]},
             "conditions": [{"type": "Enforcing", "status": "True", "reason": "r", "message": "m", "observedGeneration": 1, "lastTransitionTime": "2026-06-01T00:00:00Z"}]
@@ -65,7 +66,7 @@ fn ends(peers: Peers<'_>, at: &str) -> Vec<End> {
 
 fn by(data: &[&str], enforcing: bool) -> End {
     let data = data.iter().map(|category| category.parse().unwrap()).collect();
-    End::Pod([Cover { holding: "cameras/faces".into(), data, enforcing }].into())
+    End::Pod([Cover { holding: "cameras/faces".into(), data, standards: ["kz".to_owned()].into(), enforcing }].into())
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn what_nobody_says_of_a_pod_speaks_against_a_flow_and_for_it_where_that_is_aske
     let (network, networks) = (network(objects), networks());
     let peers = Peers::new(&network, &networks);
     assert_eq!(ends(peers, "10.244.0.1:80"), [by(&["biometric.face"], false)]);
-    assert_eq!(ends(peers.kindly(), "10.244.0.1:80"), [by(&["biometric.face"], true)]);
+    assert_eq!(ends(peers.kindly(&BTreeSet::new()), "10.244.0.1:80"), [by(&["biometric.face"], true)]);
     let doubt = "whether cameras/web enforces cameras/faces is not said by the status of the holding: it says Outdated";
     assert_eq!(peers.doubts("10.244.0.1:80".parse().unwrap()), [doubt]);
 }
@@ -125,7 +126,7 @@ fn nobody_is_told_where_something_was_not_read_and_the_doubt_says_what() {
     let networks = networks();
     let peers = Peers::new(&network, &networks);
     let at = "10.244.0.5:80".parse().unwrap();
-    assert_eq!((peers.peer(at), peers.kindly().peer(at)), (None, None));
+    assert_eq!((peers.peer(at), peers.kindly(&BTreeSet::new()).peer(at)), (None, None));
     assert_eq!(peers.doubts(at), ["who is at 10.244.0.5:80 is not known: you may not list pods"]);
     assert_eq!(network.taken_unread().count(), 0, "which addresses the cluster takes is known");
 }

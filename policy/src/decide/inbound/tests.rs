@@ -39,7 +39,12 @@ fn listing(name: &str) -> PolicyDocument {
 }
 
 fn pod(data: &[Category], enforcing: bool) -> End {
-    End::Pod([Cover { holding: "a/h".into(), data: data.iter().copied().collect(), enforcing }].into())
+    bound(data, &["kz"], enforcing)
+}
+
+fn bound(data: &[Category], standards: &[&str], enforcing: bool) -> End {
+    let standards = standards.iter().map(|standard| (*standard).to_owned()).collect();
+    End::Pod([Cover { holding: "a/h".into(), data: data.iter().copied().collect(), standards, enforcing }].into())
 }
 
 fn bare() -> End {
@@ -54,6 +59,7 @@ fn peer(ends: &[End], sources: &[&str]) -> Option<Peer> {
 #[rstest]
 #[case::covered(peer(&[pod(&[FACE, PLACE], true)], &[]), None)]
 #[case::other_data(peer(&[pod(&[PLACE], true)], &[]), Some(Reason::InboundOtherData))]
+#[case::bound_by_no_standard(peer(&[bound(&[FACE, PLACE], &[], true)], &[]), Some(Reason::InboundOtherStandards))]
 #[case::starting(peer(&[pod(&[FACE], false)], &[]), Some(Reason::InboundNotEnforcing))]
 #[case::bare(peer(&[bare()], &[]), Some(Reason::InboundUnlisted))]
 #[case::bare_beside_covered(peer(&[bare(), pod(&[FACE], true)], &[]), Some(Reason::InboundUnlisted))]

@@ -7,6 +7,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::decide::tests::{World, document};
+use crate::document::StandardNetworks;
 use crate::peer::{PeerSource, ServiceName};
 
 /// One peer at every address, and one address that the cluster takes.
@@ -38,7 +39,12 @@ fn verdict(documents: &[PolicyDocument], peer: &Peer) -> Verdict {
 }
 
 fn cover(holding: &str, data: &[Category], enforcing: bool) -> Cover {
-    Cover { holding: holding.into(), data: data.iter().copied().collect(), enforcing }
+    Cover { holding: holding.into(), data: data.iter().copied().collect(), standards: ["kz".to_owned()].into(), enforcing }
+}
+
+/// The same, bound by these standards.
+fn bound(cover: Cover, standards: &[&str]) -> Cover {
+    Cover { standards: standards.iter().map(|standard| (*standard).to_owned()).collect(), ..cover }
 }
 
 fn pod(covers: &[Cover]) -> End {
@@ -58,6 +64,11 @@ const PLACE: Category = Category::VehicleLocation;
 #[case::covered_by_two(&[], &[pod(&[cover("a/h", &[PLACE], true), cover("a/i", &[FACE], true)])], None)]
 #[case::uncovered(&[], &[pod(&[])], Some(Reason::InClusterUnlisted))]
 #[case::other_data(&[], &[pod(&[cover("a/h", &[PLACE], true)])], Some(Reason::PeerOtherData))]
+#[case::bound_by_no_standard(&[], &[pod(&[bound(cover("a/h", &[FACE], true), &[])])], Some(Reason::PeerOtherStandards))]
+#[case::bound_by_another(&[], &[pod(&[bound(cover("a/h", &[FACE], true), &["eu"])])], Some(Reason::PeerOtherStandards))]
+#[case::bound_by_more(&[], &[pod(&[bound(cover("a/h", &[FACE], true), &["eu", "kz"])])], None)]
+#[case::bound_by_one_that_starts(&[], &[pod(&[bound(cover("a/h", &[FACE], true), &[]), cover("a/i", &[FACE], false)])], Some(Reason::PeerNotEnforcing))]
+#[case::bound_by_no_standard_and_listed(&["vectors"], &[pod(&[bound(cover("a/h", &[FACE], true), &[])])], None)]
 #[case::starting(&[], &[pod(&[cover("a/h", &[FACE], false)])], Some(Reason::PeerNotEnforcing))]
 #[case::proven_for_other_data_alone(&[], &[pod(&[cover("a/h", &[PLACE], true), cover("a/i", &[FACE], false)])], Some(Reason::PeerNotEnforcing))]
 #[case::one_uncovered(&[], &[pod(&[cover("a/h", &[FACE], true)]), pod(&[])], Some(Reason::InClusterUnlisted))]
@@ -150,10 +161,15 @@ fn any_data() -> impl Strategy<Value = BTreeSet<Category>> {
     proptest::collection::btree_set(proptest::sample::select(&[FACE, PLACE, Category::VehicleCabinVideo][..]), 0..4)
 }
 
+fn any_standards() -> impl Strategy<Value = BTreeSet<String>> {
+    proptest::collection::btree_set(proptest::sample::select(&["kz", "eu"][..]).prop_map(str::to_owned), 0..3)
+}
+
 fn any_end() -> impl Strategy<Value = End> {
-    let covers = (any_data(), any::<bool>(), 0..3u8).prop_map(|(data, enforcing, number)| Cover {
+    let covers = (any_data(), any_standards(), any::<bool>(), 0..3u8).prop_map(|(data, standards, enforcing, number)| Cover {
         holding: format!("n/h{number}"),
         data,
+        standards,
         enforcing,
     });
     prop_oneof![
@@ -172,9 +188,11 @@ fn any_peer() -> impl Strategy<Value = Peer> {
 
 fn any_documents() -> impl Strategy<Value = Vec<PolicyDocument>> {
     let plain = document("n", "h");
-    let document = (any_data(), any::<bool>(), any::<bool>()).prop_map(move |(data, lists, cluster_api)| {
+    let another = StandardNetworks { standard: "eu".into(), networks: vec![], ..plain.standards[0].clone() };
+    let document = (any_data(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(move |(data, two, lists, cluster_api)| {
         let mut document = plain.clone();
         (document.data, document.cluster_api) = (data, cluster_api);
+        document.standards.extend(two.then(|| another.clone()));
         if !lists {
             document.in_cluster.clear();
         }
@@ -197,7 +215,9 @@ proptest! {
         for end in &peer.ends {
             let fine = match end {
                 End::Pod(covers) => listed || covers.iter().any(|cover| cover.enforcing) && documents.iter().flat_map(|document| &document.data)
-                    .all(|category| covers.iter().any(|cover| cover.enforcing && cover.data.contains(category))),
+                    .all(|category| covers.iter().any(|cover| cover.enforcing && cover.data.contains(category)))
+                    && documents.iter().flat_map(|document| &document.standards)
+                        .all(|binding| covers.iter().any(|cover| cover.enforcing && cover.standards.contains(&binding.standard))),
                 End::Node => listed,
                 End::ApiServer => documents.iter().all(|document| document.cluster_api),
                 End::Outside(at) => at.to_string() == "10.40.0.7:554",
@@ -217,9 +237,10 @@ proptest! {
     }
 
     #[test]
-    fn less_data_less_proof_and_fewer_services_never_widen(documents in any_documents(), peer in any_peer(), category in proptest::sample::select(&[FACE, PLACE][..]), proven in any::<bool>(), services in any::<bool>()) {
+    fn less_data_less_proof_fewer_standards_and_fewer_services_never_widen(documents in any_documents(), peer in any_peer(), category in proptest::sample::select(&[FACE, PLACE][..]), kept in any_standards(), proven in any::<bool>(), services in any::<bool>()) {
         let weaken = |cover: Cover| Cover {
             data: cover.data.into_iter().filter(|kept| *kept != category).collect(),
+            standards: cover.standards.intersection(&kept).cloned().collect(),
             enforcing: cover.enforcing && proven,
             ..cover
         };
@@ -234,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn another_holding_more_data_and_less_listed_never_widen(documents in any_documents(), more in any_documents(), peer in any_peer(), data in any_data()) {
+    fn another_holding_standard_or_more_data_never_widen(documents in any_documents(), more in any_documents(), peer in any_peer(), data in any_data()) {
         let stricter = documents.iter().cloned().map(|mut document| { document.data.extend(data.iter().copied()); document });
         let stricter: Vec<_> = stricter.chain(more).collect();
         if verdict(&stricter, &peer).is_allowed() {

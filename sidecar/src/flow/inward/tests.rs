@@ -25,7 +25,8 @@ fn listing() -> PolicyDocument {
 }
 
 fn pod(enforcing: bool) -> Peer {
-    let cover = Cover { holding: "cameras/street".into(), data: ["biometric.face".parse().unwrap()].into(), enforcing };
+    let (data, standards) = (["biometric.face".parse().unwrap()].into(), ["kz".to_owned()].into());
+    let cover = Cover { holding: "cameras/street".into(), data, standards, enforcing };
     Peer { services: [].into(), ends: [peer::End::Pod([cover].into())].into(), sources: [].into() }
 }
 
