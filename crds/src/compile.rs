@@ -3,6 +3,7 @@
 //! Whatever cannot be compiled closes the routes that depend on it and is named by a [`Problem`]; it never widens anything.
 
 mod bar;
+mod bound;
 mod declared;
 mod empty;
 mod inbound;
@@ -144,6 +145,7 @@ pub fn compile(holding: &DataHolding, around: Surroundings<'_>) -> Compiled {
         cluster: around.cluster.clone(),
         data,
     };
+    let document = bound::bounded(document, &mut problems);
     Compiled {
         document,
         max_staleness: standards.iter().filter_map(|standard| standard.max_staleness).min(),

@@ -80,6 +80,7 @@ messages! {
         ClusterAPIDenied: "A standard does not leave the Kubernetes API to holdings.", "Take spec.clusterAPI out, or have the regulator allow it.";
         InClusterDenied: "A standard leaves no Service inside the cluster to be listed for the data.", "Take the Service out of spec.inCluster, and cover the pods behind it.";
         ServiceNotFound: "A Service that is listed does not exist.", "Correct its namespace and name, or make it.";
+        DocumentTooLong: "What the holding, its recipients and standards say together is longer than a pod reads, so nothing is open.", "Declare fewer transfers in one holding, or recipients with fewer endpoints and networks.";
         ServiceWithoutAddress: "A Service that is listed leads outside the cluster by its name.", "Declare a transfer to a recipient with that name.";
     }
 }

@@ -22,8 +22,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::reason::Reason;
 
-/// The longest [`Bundle`] in bytes, as its JSON form: what a ConfigMap may hold of one holding.
-pub const LONGEST_BUNDLE: usize = 256 * 1024;
+/// The longest [`Bundle`] in bytes, as its JSON form: what a ConfigMap, which takes a mebibyte, holds of one holding.
+pub const LONGEST_BUNDLE: usize = 768 * 1024;
+
+/// The longest document in bytes, as a string within JSON ([`SignedDocument::length`]): what a [`Bundle`] leaves beside the longest
+/// key set, of which each byte may take two, and signatures.
+pub const LONGEST_DOCUMENT: usize = LONGEST_BUNDLE - 2 * LONGEST_KEY_SET - 4096;
 
 /// The longest body of a key set, in bytes.
 pub const LONGEST_KEY_SET: usize = 32 * 1024;

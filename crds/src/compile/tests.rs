@@ -293,6 +293,25 @@ fn observe_that_no_standard_grants_is_enforced_and_said() {
 }
 
 #[test]
+fn what_no_pod_could_read_opens_nothing_and_is_named() {
+    let transfers = |count: usize| {
+        let mut fixture = fixture();
+        let endpoints = (0..64).map(|n| json!({"host": format!("{n}.clinic.example.kz"), "ports": [443], "protocol": "TLS"}));
+        fixture.recipient["spec"]["endpoints"] = endpoints.collect();
+        fixture.holding["spec"]["transfers"] = vec![json!({"recipient": "clinic", "data": ["biometric.face"]}); count].into();
+        fixture
+    };
+    let most = transfers(64).compile();
+    assert_eq!((most.problems, most.document.routes.len()), (vec![], 64), "as many as a holding may declare");
+    let long = transfers(512).compile();
+    let codes: Vec<_> = long.problems.iter().map(|problem| (problem.field.as_str(), problem.code)).collect();
+    assert_eq!(codes, [("spec", ProblemCode::DocumentTooLong)]);
+    assert!(long.document.routes.is_empty() && long.document.peers_denied && !long.document.cluster_api);
+    assert_eq!(long.document.inbound, Some(shekara_policy::document::Inbound { standards: vec![], clients: vec![] }));
+    assert_eq!(long.standards, ["kz"], "whom it binds is said as before");
+}
+
+#[test]
 fn the_holders_own_systems_need_no_permit() {
     let mut fixture = fixture();
     fixture.recipient["spec"]["role"] = json!("Self");

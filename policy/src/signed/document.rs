@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::key::{Fingerprint, Signature, SigningKey};
 use super::key_set::KeySet;
 use super::message::{Message, Purpose};
-use super::{LONGEST_BUNDLE, Refusal};
+use super::{LONGEST_BUNDLE, LONGEST_DOCUMENT, Refusal};
 use crate::document::{DocumentError, PolicyDocument};
 
 /// The form of a signed document that this crate writes and reads. Another one is refused, never guessed.
@@ -45,7 +45,7 @@ pub enum SignError {
     #[error("the document cannot be written: {0}")]
     Unwritable(#[from] serde_json::Error),
     /// It is too long to be handed over.
-    #[error("the document has {0} bytes, more than the {LONGEST_BUNDLE} that a pod reads")]
+    #[error("the document has {0} bytes, more than the {LONGEST_DOCUMENT} that a pod reads")]
     TooLong(usize),
 }
 
@@ -63,6 +63,13 @@ pub struct Expected<'a> {
 }
 
 impl SignedDocument {
+    /// How many bytes a document takes where it is handed out: as JSON in a string of JSON. One that cannot be written takes too many.
+    #[must_use]
+    pub fn length(document: &PolicyDocument) -> usize {
+        let body = serde_json::to_string(document);
+        body.and_then(|body| serde_json::to_string(&body)).map_or(usize::MAX, |escaped| escaped.len())
+    }
+
     /// Signs a document.
     ///
     /// # Errors
@@ -75,10 +82,11 @@ impl SignedDocument {
         not_after: Timestamp,
         key: &SigningKey,
     ) -> Result<Self, SignError> {
-        let body = serde_json::to_string(document)?;
-        if body.len() > LONGEST_BUNDLE {
-            return Err(SignError::TooLong(body.len()));
+        let length = Self::length(document);
+        if length > LONGEST_DOCUMENT {
+            return Err(SignError::TooLong(length));
         }
+        let body = serde_json::to_string(document)?;
         let mut signed = Self {
             version: FORM,
             namespace_uid: namespace_uid.to_owned(),

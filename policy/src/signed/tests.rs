@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::document::PolicyDocument;
+use crate::document::{InClusterRoute, PolicyDocument};
 use jiff::{SignedDuration, Timestamp};
 
 const NAMESPACE: &str = "namespace-1";
@@ -112,6 +112,23 @@ fn a_document_that_is_not_signed_says_so() {
     json["document"]["version"] = 2.into();
     assert_eq!(Bundle::from_json(json.to_string().as_bytes()), Err(Refusal::UnknownVersion));
     assert_eq!(Bundle::from_json(&vec![b' '; LONGEST_BUNDLE + 1]), Err(Refusal::Unreadable));
+}
+
+#[test]
+fn the_longest_document_fits_into_a_bundle_and_a_longer_one_is_not_signed() {
+    let listing = |count: u32| {
+        let mut document = body("street");
+        let service = InClusterRoute { namespace: "archive".into(), service: "vectors".into(), data: [].into(), covered: false };
+        document.in_cluster =
+            (0..count).map(|n| InClusterRoute { service: format!("vectors-{n:06}"), ..service.clone() }).collect();
+        document
+    };
+    let sign = |document: &PolicyDocument| SignedDocument::sign(document, NAMESPACE, 9, now(), later(3600), &document_key());
+    let each = SignedDocument::length(&listing(2)) - SignedDocument::length(&listing(1));
+    let most = u32::try_from((LONGEST_DOCUMENT - SignedDocument::length(&listing(0))) / each).unwrap();
+    let bundle = Bundle { document: sign(&listing(most)).unwrap(), ..bundle() };
+    assert_eq!(Bundle::from_json(bundle.to_json().unwrap().as_bytes()), Ok(bundle));
+    assert!(matches!(sign(&listing(most + 2)), Err(SignError::TooLong(_))));
 }
 
 #[test]
