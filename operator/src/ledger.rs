@@ -120,7 +120,8 @@ impl Ledger {
         let newer = if entry.newest.instance == checkpoint.instance {
             checkpoint.sequence > entry.newest.sequence
         } else {
-            checkpoint.started > entry.newest.started
+            // of the start that registered last; when it began is no measure, for a node's clock may have been set back since
+            self.registrations.of(pod).is_none_or(|registered| registered.instance == checkpoint.instance)
         };
         if !newer {
             return Recorded::Old;

@@ -1,5 +1,6 @@
 use rstest::rstest;
 use serde_json::json;
+use shekara_policy::signed::SigningKey;
 
 use super::*;
 
@@ -26,7 +27,8 @@ fn flows(ledger: &Ledger) -> u64 {
     ledger.totals(&Key::new("n", "h")).iter().map(|(_, counted)| counted.flows).sum()
 }
 
-/// Checkpoints as (instance, started, sequence, flows), and how many flows are counted after all of them.
+/// Checkpoints as (instance, started, sequence, flows), each instance of a start that registers before its first one, and how many
+/// flows are counted after all of them.
 #[rstest]
 #[case(&[("a", "10:00", 1, 3)], 3)]
 #[case(&[("a", "10:00", 1, 3), ("a", "10:00", 2, 5)], 5)]
@@ -34,11 +36,20 @@ fn flows(ledger: &Ledger) -> u64 {
 #[case(&[("a", "10:00", 2, 5), ("a", "10:00", 2, 5)], 5)]
 #[case(&[("a", "10:00", 2, 5), ("b", "11:00", 1, 2)], 7)]
 #[case(&[("a", "10:00", 2, 5), ("b", "11:00", 1, 2), ("a", "10:00", 3, 6), ("b", "11:00", 2, 4)], 9)]
-#[case(&[("a", "10:00", 2, 5), ("b", "10:00", 1, 2)], 5)]
+#[case(&[("a", "10:00", 2, 5), ("b", "10:00", 1, 2)], 7)]
+#[case::with_the_clock_set_back(&[("a", "10:00", 2, 5), ("b", "09:00", 1, 2), ("a", "10:00", 3, 6), ("b", "09:00", 2, 4)], 9)]
 fn what_comes_late_or_twice_is_counted_once(#[case] sent: &[(&str, &str, u64, u64)], #[case] counted: u64) {
     let ledger = Ledger::default();
+    let mut starts = BTreeSet::new();
     for (instance, started, sequence, flows) in sent {
-        ledger.record(&pod("1"), checkpoint(instance, started, *sequence, *flows), || true);
+        let checkpoint = checkpoint(instance, started, *sequence, *flows);
+        if starts.insert(instance) {
+            let pod = PodSummary { restarts: i32::try_from(starts.len()).unwrap(), ..pod("1") };
+            let key = SigningKey::from_seed(&[instance.as_bytes()[0]; 32]).unwrap().public();
+            let registration = Registration { instance: checkpoint.instance.clone(), started: checkpoint.started, key };
+            assert_eq!(ledger.register(&pod, &registration), Registering::Accepted);
+        }
+        ledger.record(&pod("1"), checkpoint, || true);
     }
     assert_eq!(flows(&ledger), counted);
 }
