@@ -28,17 +28,20 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
 }
 
 async fn changed(scenario: &Scenario, covered: &Client) -> Result<()> {
-    let image = json!({"spec": {"initContainers": [{"name": SIDECAR, "image": "anything"}]}});
+    let pods = scenario.api::<Pod>();
+    let by = PatchParams::default();
     for patch in [
         json!({"metadata": {"labels": {COVERED_LABEL: null}}}),
         json!({"metadata": {"labels": {COVERED_LABEL: "false"}}}),
         json!({"metadata": {"annotations": {HOLDINGS_ANNOTATION: ""}}}),
-        image,
     ] {
-        let answer = scenario.api::<Pod>().patch(&covered.name, &PatchParams::default(), &Patch::Strategic(&patch)).await;
-        refused(answer).with_context(|| patch.to_string())?;
+        refused(pods.patch(&covered.name, &by, &Patch::Strategic(&patch)).await).with_context(|| patch.to_string())?;
+        // a status is written with the pod's labels and annotations
+        refused(pods.patch_status(&covered.name, &by, &Patch::Strategic(&patch)).await)
+            .with_context(|| format!("by its status: {patch}"))?;
     }
-    Ok(())
+    let image = json!({"spec": {"initContainers": [{"name": SIDECAR, "image": "anything"}]}});
+    refused(pods.patch(&covered.name, &by, &Patch::Strategic(&image)).await).context("another image")
 }
 
 /// Nobody runs a program in the container that may leave the pod.
