@@ -161,6 +161,12 @@ impl Peers {
         answer
     }
 
+    /// Where a Service at an address and port may lead to this pod.
+    pub(crate) fn own_end(&self, at: SocketAddr, pod: &Key) -> Option<SocketAddr> {
+        let pod = self.caches.pods.get(pod)?;
+        self.index.lock().end_at(at, &pod.addresses)
+    }
+
     /// The sources of the platform, as standards list them by pods, to which everybody there belongs.
     fn sources(&self, found: &Found) -> BTreeSet<SourceName> {
         let mut common: Option<BTreeSet<SourceName>> = None;
@@ -205,7 +211,10 @@ impl Peers {
             let enforcing = self.enforces(key, pod, &name, &published, heard.as_ref(), again);
             let holding = Key::new(&*pod.namespace, &*name);
             let declared = self.caches.holdings.get(&holding);
-            covers.insert(network::cover(&holding, declared.as_deref(), &published.document.data, pod.created(), enforcing));
+            let document = &published.document;
+            let standards = document.standards.iter().map(|networks| networks.standard.clone()).collect();
+            let created = pod.created();
+            covers.insert(network::cover(&holding, declared.as_deref(), &document.data, standards, created, enforcing));
         }
         Some(covers)
     }

@@ -104,6 +104,9 @@ pub struct PeerAnswer {
     pub at: SocketAddr,
     /// Who is there.
     pub peer: Peer,
+    /// Where the pod that asked is itself one of the ends of a Service there. Led back to itself it would come from its node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<SocketAddr>,
 }
 
 /// What a sidecar has done since it started. Numbers stand for all of it, so a checkpoint that is lost or comes twice changes

@@ -8,6 +8,7 @@ pub mod hello;
 pub mod inward;
 pub mod judge;
 pub mod listener;
+mod pinned;
 pub mod registry;
 pub mod relay;
 pub mod requests;

@@ -38,6 +38,8 @@ struct State {
 #[derive(Debug)]
 struct Entry {
     peer: Option<Arc<Peer>>,
+    /// Where this pod itself is one of the ends.
+    own: Option<SocketAddr>,
     used: u64,
 }
 
@@ -86,7 +88,7 @@ impl Peers {
         }
         state.clock += 1;
         let used = state.clock;
-        state.entries.insert(at, Entry { peer: None, used });
+        state.entries.insert(at, Entry { peer: None, own: None, used });
         state.untold.forget.retain(|untold| *untold != at);
         state.untold.watch.push(at);
         drop(state);
@@ -103,17 +105,22 @@ impl Peers {
         for answer in event.peers {
             // an address that was given up meanwhile needs no answer any more
             if let Some(entry) = state.entries.get_mut(&answer.at) {
-                entry.peer = Some(Arc::new(answer.peer));
+                (entry.peer, entry.own) = (Some(Arc::new(answer.peer)), answer.own);
             }
         }
         drop(state);
         self.answered.send_replace(());
     }
 
+    /// Where this pod itself is one of the ends of a Service at an address and port.
+    pub fn own_end(&self, at: SocketAddr) -> Option<SocketAddr> {
+        self.state.lock().entries.get(&at)?.own
+    }
+
     /// Knows who is at an address.
     #[cfg(test)]
     pub(crate) fn learn(&self, at: SocketAddr, peer: Peer) {
-        self.state.lock().entries.insert(at, Entry { peer: Some(Arc::new(peer)), used: 0 });
+        self.state.lock().entries.insert(at, Entry { peer: Some(Arc::new(peer)), own: None, used: 0 });
         self.answered.send_replace(());
     }
 
@@ -177,7 +184,7 @@ mod tests {
 
     fn answer(number: u16) -> PeerEvent {
         let peer = Peer { services: [].into(), ends: [End::Node].into(), sources: [].into() };
-        PeerEvent { captured: None, peers: vec![PeerAnswer { at: at(number), peer }] }
+        PeerEvent { captured: None, peers: vec![PeerAnswer { at: at(number), peer, own: None }] }
     }
 
     fn nothing() -> HashSet<SocketAddr> {

@@ -162,6 +162,16 @@ impl Index {
         ends.chain([at.ip()]).collect()
     }
 
+    /// The end at one of these addresses to which connections to a Service's address and port may be led.
+    #[must_use]
+    pub fn end_at(&self, at: SocketAddr, addresses: &[IpAddr]) -> Option<SocketAddr> {
+        let services = self.services.at(at.ip());
+        let mut ends = services
+            .filter_map(|service| Some((service, self.summaries.get(service)?.ports.get(&at.port())?)))
+            .flat_map(|(service, port)| self.endpoints_behind(service, port));
+        ends.find(|end| addresses.contains(&end.ip()))
+    }
+
     /// The addresses that the cluster's DNS gives for a Service, the preferred family first: its own, or those of its endpoints where
     /// it is headless; none where it is not there.
     #[must_use]
@@ -265,6 +275,20 @@ mod tests {
         assert_eq!(reached("10.244.5.1:80"), ["10.244.0.2", "10.244.5.1"]);
         assert_eq!(reached("10.244.5.1:81"), ["10.244.5.1"]);
         assert_eq!(reached("10.244.0.2:8080"), ["10.244.0.2"]);
+    }
+
+    #[test]
+    fn a_pod_is_an_end_of_a_service_at_the_port_of_its_endpoint_as_long_as_it_is_led_to() {
+        let end_at = |at: &str, address: &str| index().end_at(at.parse().unwrap(), &[address.parse().unwrap()]);
+        assert_eq!(end_at("10.244.5.1:80", "10.244.0.2"), Some("10.244.0.2:8080".parse().unwrap()));
+        for (at, address) in [
+            ("10.244.5.1:80", "10.244.0.3"),
+            ("10.244.5.1:80", "10.244.0.4"),
+            ("10.244.5.1:81", "10.244.0.2"),
+            ("10.244.0.2:8080", "10.244.0.2"),
+        ] {
+            assert_eq!(end_at(at, address), None, "{at} {address}");
+        }
     }
 
     #[test]

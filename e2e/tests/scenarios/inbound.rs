@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join;
+use k8s_openapi::api::core::v1::Service;
+use kube::api::PostParams;
 use serde_json::{Value, json};
 use shekara_crds::DataHolding;
 use shekara_crds::data_holding::status::InboundSummary;
@@ -15,7 +17,7 @@ use shekara_crds::sovereignty_standard::Listing;
 use shekara_e2e::clients::curl;
 use shekara_e2e::holdings::{CONDITION, with};
 use shekara_e2e::pods::Client;
-use shekara_e2e::pods::workload::{Cover, Workload};
+use shekara_e2e::pods::workload::Cover;
 use shekara_e2e::scenario::Scenario;
 use shekara_e2e::wait::{Seen, until};
 use shekara_e2e::world::hosts::cast::CLINIC;
@@ -28,7 +30,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     let border = scenario.border(&[("clinic", json!([{"host": CLINIC, "ports": [443], "protocol": "TLS"}]))]).await?;
     let nginx = scenario.images.get("nginx")?;
     let (web, scraper) = try_join(
-        scenario.start(&Workload::new("web", Cover::Covered).serving("nginx", nginx, 80)),
+        scenario.start(&scenario.client_manifest("web", Cover::Covered)?.serving("nginx", nginx, 80)),
         scenario.client("scraper", Cover::Free),
     )
     .await?;
@@ -43,6 +45,7 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     place.is_closed_out(&place.free).await?;
     place.is_closed_out(&place.scraper).await?;
     place.reads(&place.covered).await.context("a pod of the same data")?;
+    place.reads_itself().await.context("a pod by its own Service")?;
     place.list(json!([{
         "name": "scraper", "pods": {"namespace": scenario.namespace, "podSelector": {"matchLabels": {"workload": "scraper"}}}, "ports": [80],
     }]))
@@ -77,6 +80,21 @@ impl Place<'_> {
     async fn reads(&self, client: &Client) -> Result<()> {
         let status = client.run(&curl(&self.url()?)).await?.success()?;
         ensure!(status == "200", "{} is answered {status}", client.name);
+        Ok(())
+    }
+
+    /// A Service leads the pod back to itself, from the address of its node.
+    async fn reads_itself(&self) -> Result<()> {
+        let service: Service = serde_json::from_value(
+            json!({"metadata": {"name": "web"}, "spec": {"selector": {"workload": "web"}, "ports": [{"port": 80}]}}),
+        )?;
+        self.scenario.api::<Service>().create(&PostParams::default(), &service).await?;
+        let url = format!("http://web.{}.svc/", self.scenario.namespace);
+        until("it reads itself by its Service", SOON, async || {
+            let status = self.web.run(&curl(&url)).await?.success();
+            Ok(Seen::some_or(status.ok().filter(|status| status == "200"), "not yet"))
+        })
+        .await?;
         Ok(())
     }
 

@@ -51,7 +51,7 @@ pub(super) struct Conversation {
     watch: Watch,
     captured: watch::Receiver<Arc<BTreeSet<IpAddr>>>,
     /// Each address with what was said of it last.
-    asked: BTreeMap<SocketAddr, Option<Peer>>,
+    asked: BTreeMap<SocketAddr, Option<PeerAnswer>>,
     /// When to look at an address again.
     due: BTreeMap<SocketAddr, Instant>,
     greeted: bool,
@@ -244,10 +244,11 @@ impl Conversation {
                 None => drop(self.due.remove(&at)),
             }
             let Some(said) = self.asked.get_mut(&at) else { continue };
-            if answer.peer.is_some() && *said != answer.peer {
-                debug!(pod = %self.pod, %at, peer = ?answer.peer, "a peer is told");
-                said.clone_from(&answer.peer);
-                event.peers.extend(answer.peer.map(|peer| PeerAnswer { at, peer }));
+            let told = answer.peer.map(|peer| PeerAnswer { at, peer, own: self.peers.own_end(at, &self.pod) });
+            if told.is_some() && *said != told {
+                debug!(pod = %self.pod, %at, ?told, "a peer is told");
+                said.clone_from(&told);
+                event.peers.extend(told);
             }
         }
         event

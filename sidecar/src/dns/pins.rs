@@ -1,4 +1,5 @@
-//! Pins: which names this pod was answered an address for. They are this pod's alone and end by the clock.
+//! Pins: which names this pod was answered an address for. They are this pod's alone and end by the clock; of those that have ended it
+//! stays known, as long as there is room, that there was one.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -33,21 +34,23 @@ impl Pins {
             *kept = end.max(*kept);
         }
         if ends.len() > MOST {
-            make_room(&mut ends, now);
+            make_room(&mut ends);
         }
     }
 
-    /// The names that are pinned to an address now.
+    /// The names that are pinned to an address now, and those that were.
     #[must_use]
-    pub fn names(&self, address: IpAddr, now: Instant) -> Vec<HostName> {
+    pub fn names(&self, address: IpAddr, now: Instant) -> (Vec<HostName>, Vec<HostName>) {
         let ends = self.ends.lock();
-        let all = ends.iter().filter(|((pinned, _), end)| *pinned == address && **end > now);
-        all.map(|((_, name), _)| name.clone()).collect()
+        let of_it = ends.iter().filter(|((pinned, _), _)| *pinned == address);
+        let (live, ended): (Vec<_>, Vec<_>) =
+            of_it.map(|((_, name), end)| (name.clone(), *end > now)).partition(|(_, live)| *live);
+        let names = |pins: Vec<(HostName, bool)>| pins.into_iter().map(|(name, _)| name).collect();
+        (names(live), names(ended))
     }
 }
 
-fn make_room(ends: &mut BTreeMap<(IpAddr, HostName), Instant>, now: Instant) {
-    ends.retain(|_, end| *end > now);
+fn make_room(ends: &mut BTreeMap<(IpAddr, HostName), Instant>) {
     while ends.len() > MOST {
         let Some(first) = ends.iter().min_by_key(|(_, end)| **end).map(|(pin, _)| pin.clone()) else { return };
         ends.remove(&first);
@@ -68,7 +71,7 @@ mod tests {
         let name: HostName = "broker.example.kz".parse().unwrap();
         pins.pin(&name, &[address(1)], Duration::ZERO, now);
         pins.pin(&name, &[address(2)], Duration::from_secs(86_400), now);
-        let pinned = |last, seconds| !pins.names(address(last), now + Duration::from_secs(seconds)).is_empty();
+        let pinned = |last, seconds| !pins.names(address(last), now + Duration::from_secs(seconds)).0.is_empty();
         assert!(pinned(1, 29) && !pinned(1, 30));
         assert!(pinned(2, 3599) && !pinned(2, 3600));
         assert!(!pinned(3, 0));
@@ -80,7 +83,8 @@ mod tests {
         let name: HostName = "broker.example.kz".parse().unwrap();
         pins.pin(&name, &[address(1)], Duration::from_secs(600), now);
         pins.pin(&name, &[address(1)], Duration::from_secs(1), now);
-        assert_eq!(pins.names(address(1), now + Duration::from_secs(599)), [name]);
+        assert_eq!(pins.names(address(1), now + Duration::from_secs(599)), (vec![name.clone()], vec![]));
+        assert_eq!(pins.names(address(1), now + Duration::from_secs(600)), (vec![], vec![name]), "it stays known");
     }
 
     #[test]
@@ -91,7 +95,7 @@ mod tests {
             pins.pin(&name, &[address(1)], Duration::from_secs(60 + number % 3000), now);
         }
         assert_eq!(pins.ends.lock().len(), MOST);
-        let names = pins.names(address(1), now);
+        let names = pins.names(address(1), now).0;
         assert!(!names.iter().any(|name| name.as_str() == "n0.example.kz"));
         assert!(names.iter().any(|name| name.as_str() == "n2999.example.kz"));
     }

@@ -15,14 +15,16 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::close::Abrupt;
-use super::dial::tune;
+use super::dial::{CONNECT, tune};
 use super::hello::await_hello;
 use super::hello::http::Head;
 use super::judge::{Plan, plan};
+use super::pinned;
 use super::story::Story;
 use crate::bound::Place;
 use crate::context::Context;
 use crate::proof;
+use destination::Candidates;
 
 /// Carries a flow that wants to go to `destination`.
 pub async fn carry(context: Arc<Context>, stream: TcpStream, destination: SocketAddr) {
@@ -88,7 +90,7 @@ impl Carrier<'_> {
         if let Err(reason) = self.context.know(&[self.address.ip()], self.port).await {
             return self.refuse(client, story, Refusal::untold(Denial::of(reason))).await;
         }
-        let pins = self.context.pins.names(self.address.ip(), Instant::now());
+        let pins = pinned::names(self.context, self.address.ip()).await;
         let planned = self.context.judge(|judge| plan(judge, self.address, self.port, &pins));
         match planned {
             Plan::Refuse(denial, name) => {
@@ -98,11 +100,11 @@ impl Carrier<'_> {
             }
             Plan::Dial(flow) => {
                 story.name.clone_from(&flow.name);
-                self.dial(client, story, vec![flow], Said::default()).await
+                self.dial(client, story, Candidates::of(vec![flow]), Said::default()).await
             }
             Plan::Tunnel => self.tunnel(client, story).await,
             Plan::Read { as_chosen } => match self.read(client, story, as_chosen).await {
-                Ok((flows, said)) => self.dial(client, story, flows, said).await,
+                Ok((candidates, said)) => self.dial(client, story, candidates, said).await,
                 Err(refusal) => self.refuse(client, story, refusal).await,
             },
         }
@@ -120,7 +122,7 @@ impl Carrier<'_> {
 
     /// Records the denial and carries the flow to where the application wanted it to go, until the pod observes no more.
     async fn observe(&self, client: &Abrupt, story: &mut Story, denial: Denial, said: Vec<u8>) -> Closing {
-        let name = || self.context.pins.names(self.address.ip(), Instant::now()).into_iter().next();
+        let name = || self.context.pins.names(self.address.ip(), Instant::now()).0.into_iter().next();
         story.name = story.name.take().or_else(name);
         let flow = Flow {
             protocol: story.protocol,
@@ -134,7 +136,7 @@ impl Carrier<'_> {
         story.observed(&denial);
         let mut entry = self.context.registry.enter_observed(flow.clone(), denial);
         let mut said = Said { bytes: said, ..Said::default() };
-        match self.connect(client, story, &mut entry, &flow, &mut said).await {
+        match self.connect(client, story, &mut entry, &flow, CONNECT, &mut said).await {
             Some(closing) => closing,
             None => {
                 story.unreachable(&flow);

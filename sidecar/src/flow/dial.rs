@@ -15,6 +15,10 @@ use crate::mark::mark_inward;
 /// How long a destination may take to answer.
 pub const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long one may take that is not the last to be tried: enough for a first packet that was lost (RFC 6298 has it sent again after
+/// one second and after three).
+pub const CONNECT_ONE_OF_MANY: Duration = Duration::from_millis(3500);
+
 /// Connections that wait to be accepted.
 const WAITING: u32 = 1024;
 
@@ -53,12 +57,20 @@ impl Dialler {
     /// # Errors
     /// When the socket is not let out or the destination does not answer.
     pub async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        self.connect_within(to, CONNECT).await
+    }
+
+    /// Connects a TCP socket within a time.
+    ///
+    /// # Errors
+    /// When the socket is not let out or the destination does not answer.
+    pub async fn connect_within(&self, to: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
         #[cfg(test)]
         tokio::time::sleep(Duration::from_millis(self.lingers.load(std::sync::atomic::Ordering::Relaxed))).await;
         let to = self.way(to)?;
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         self.let_out(&SockRef::from(&socket))?;
-        let stream = timeout(CONNECT, socket.connect(to)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let stream = timeout(limit, socket.connect(to)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         tune(&stream);
         Ok(stream)
     }

@@ -64,7 +64,7 @@ pub(crate) fn bare() -> End {
 /// A pod that a holding covers for the data of the test pod.
 pub(crate) fn covered(enforcing: bool) -> End {
     let data = ["biometric.face".parse().unwrap()].into();
-    End::Pod([Cover { holding: "city/faces".into(), data, enforcing }].into())
+    End::Pod([Cover { holding: "city/faces".into(), data, standards: ["kz".to_owned()].into(), enforcing }].into())
 }
 
 /// Answers questions, and says what has changed.
@@ -86,7 +86,7 @@ impl Talk {
         loop {
             let known = self.known.borrow_and_update().clone();
             let there = known.peers.into_iter().filter(|(at, _)| self.asked.contains(at));
-            let peers = there.map(|(at, peer)| PeerAnswer { at, peer }).collect();
+            let peers = there.map(|(at, peer)| PeerAnswer { at, peer, own: None }).collect();
             let event = PeerEvent { captured: Some(known.captured), peers };
             if self.said.as_ref() != Some(&event) {
                 let mut line = serde_json::to_vec(&event).unwrap();

@@ -82,8 +82,8 @@ async fn a_listed_name_is_asked_and_pinned() {
     let answer = ask(over_udp, &question("Broker.example.KZ.", RecordType::A)).await;
     assert_eq!((answer.metadata.response_code, answer.answers.len()), (ResponseCode::NoError, 1));
     assert_eq!(resolver.asked(), [("broker.example.kz.".to_owned(), RecordType::A)]);
-    assert_eq!(place.context.pins.names("192.0.2.11".parse().unwrap(), Instant::now()), [BROKER.parse().unwrap()]);
-    assert!(place.context.pins.names("2001:db8::1".parse().unwrap(), Instant::now()).is_empty());
+    assert_eq!(place.context.pins.names("192.0.2.11".parse().unwrap(), Instant::now()).0, [BROKER.parse().unwrap()]);
+    assert!(place.context.pins.names("2001:db8::1".parse().unwrap(), Instant::now()).0.is_empty());
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn cluster_names_are_asked_and_not_pinned() {
     let (place, resolver, over_udp, _) = place().await;
     let answer = ask(over_udp, &question("vectors.archive.svc.cluster.local.", RecordType::A)).await;
     assert_eq!((answer.answers.len(), resolver.asked().len()), (1, 1));
-    assert!(place.context.pins.names("10.96.0.20".parse().unwrap(), Instant::now()).is_empty());
+    assert!(place.context.pins.names("10.96.0.20".parse().unwrap(), Instant::now()).0.is_empty());
     let searched = ask(over_udp, &question("broker.example.kz.archive.svc.cluster.local.", RecordType::A)).await;
     assert_eq!(searched.metadata.response_code, ResponseCode::NXDomain);
 }
@@ -188,7 +188,7 @@ async fn a_listed_name_does_not_lead_back_to_the_pod_or_its_surroundings() {
     assert_eq!(addresses, ["192.0.2.11"]);
     let record = place.record().await;
     assert_eq!((record.reason, record.name.as_deref()), (Some(Reason::ForbiddenAddress), Some(BROKER)));
-    assert!(place.context.pins.names("127.0.0.1".parse().unwrap(), Instant::now()).is_empty());
+    assert!(place.context.pins.names("127.0.0.1".parse().unwrap(), Instant::now()).0.is_empty());
     let mut asked = question("a.clinic.example.kz.", RecordType::A);
     asked.set_edns(Edns::new());
     let answer = ask(server, &asked).await;

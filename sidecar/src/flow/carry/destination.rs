@@ -13,7 +13,7 @@ use crate::flow::resolve::resolve;
 use crate::flow::story::Story;
 impl Carrier<'_> {
     /// Reads whom the client names, and finds the addresses that may be dialled for it.
-    pub(super) async fn read(&self, client: &Abrupt, story: &mut Story, as_chosen: bool) -> Result<(Vec<Flow>, Said), Refusal> {
+    pub(super) async fn read(&self, client: &Abrupt, story: &mut Story, as_chosen: bool) -> Result<(Candidates, Said), Refusal> {
         let mut bytes = Vec::new();
         let observes = self.context.observes();
         let hello = match await_hello(client.stream(), &mut bytes, self.within(observes)).await {
@@ -26,17 +26,17 @@ impl Carrier<'_> {
         let protocol = hello.protocol();
         let (tls, ech) = if let Hello::Tls { version, ech, .. } = &hello { (*version, *ech) } else { (None, false) };
         story.protocol = protocol;
-        let flows = match self.named(&hello) {
+        let candidates = match self.named(&hello) {
             Ok(name) => {
                 story.name.clone_from(&name);
                 self.flows(Flow { protocol, name, address: None, port: self.port, tls, ech, via: None }, as_chosen).await
             }
             Err(reason) => Err(Denial::of(reason)),
         };
-        match (flows, hello) {
+        match (candidates, hello) {
             (Err(denial), _) => Err(Refusal { denial, told: true, said: bytes }),
-            (Ok(flows), Hello::Http(head)) if !observes => Ok((flows, Said { bytes, head: Some(head), unread: false })),
-            (Ok(flows), hello) => Ok((flows, Said { bytes, head: None, unread: matches!(hello, Hello::Http(_)) })),
+            (Ok(found), Hello::Http(head)) if !observes => Ok((found, Said { bytes, head: Some(head), unread: false })),
+            (Ok(found), hello) => Ok((found, Said { bytes, head: None, unread: matches!(hello, Hello::Http(_)) })),
         }
     }
 
@@ -62,46 +62,79 @@ impl Carrier<'_> {
         }
     }
 
-    /// The flows that may be dialled, in order, for one of which all is known that the client says.
-    async fn flows(&self, said: Flow, as_chosen: bool) -> Result<Vec<Flow>, Denial> {
+    /// The flows that may be dialled for one of which all is known that the client says.
+    async fn flows(&self, said: Flow, as_chosen: bool) -> Result<Candidates, Denial> {
         // A name that the client gave says nothing about an address that was not resolved from it: a listed network is judged
         // without the name.
         let chosen = Flow { name: None, address: Some(self.address), ..said.clone() };
         let unnamed = as_chosen.then(|| self.context.decide(&chosen));
         match (unnamed, said.name.clone()) {
-            (Some(Verdict::Allow(_)), _) => Ok(vec![chosen]),
+            (Some(Verdict::Allow(_)), _) => Ok(Candidates::of(vec![chosen])),
             (Some(Verdict::Deny(denial)), None) => Err(denial),
             (None, None) => Err(Denial::of(Reason::NoName)),
-            (_, Some(name)) => self.resolved(said, &name).await,
+            (_, Some(name)) => self.resolved(Named { flow: said, name }).await,
         }
     }
 
-    /// The addresses that the name has and that may be dialled, those of the family that the application chose first.
-    async fn resolved(&self, named: Flow, name: &HostName) -> Result<Vec<Flow>, Denial> {
-        if let Verdict::Deny(denial) = self.context.decide(&named) {
+    /// The addresses that the name has and that may be dialled: those of the family that the application chose, and those of the
+    /// other one where there are none, or where none of them answers.
+    async fn resolved(&self, named: Named) -> Result<Candidates, Denial> {
+        if let Verdict::Deny(denial) = self.context.decide(&named.flow) {
             return Err(denial);
         }
-        self.context.spell(name).map_err(Denial::of)?;
+        self.context.spell(&named.name).map_err(Denial::of)?;
         let family = Family::of(self.address.ip());
-        let mut denials = Vec::new();
-        for family in [family, family.other()] {
-            let found = match resolve(self.context, name, family).await {
-                Ok(found) => {
-                    // an address for which there is no room has no answer, and is denied
-                    let _ = self.context.know(&found, self.port).await;
-                    self.context.judge(|judge| dialable(judge, &named, self.address, &found))
-                }
-                // Nobody is there who could be asked for the other family.
-                Err(error @ LookupError::Forward(_)) => return Err(lookup_failed(name, &error)),
-                Err(error) => Err(lookup_failed(name, &error)),
-            };
-            match found {
-                Ok(flows) => return Ok(flows),
-                Err(denial) => denials.push(denial),
-            }
+        let first = match self.of_family(&named, family).await {
+            Ok(flows) => return Ok(Candidates { flows, otherwise: Some((named, family.other())) }),
+            // nobody is there who could be asked for the other family
+            Err(Unfound { asked: false, denial }) => return Err(denial),
+            Err(Unfound { denial, .. }) => denial,
+        };
+        match self.of_family(&named, family.other()).await {
+            Ok(flows) => Ok(Candidates::of(flows)),
+            Err(Unfound { asked: false, denial }) => Err(denial),
+            Err(Unfound { denial, .. }) => Err(most_telling([first, denial])),
         }
-        Err(most_telling(denials))
     }
+
+    /// The addresses of one family that the name has and that may be dialled; never none.
+    pub(super) async fn of_family(&self, named: &Named, family: Family) -> Result<Vec<Flow>, Unfound> {
+        let found = resolve(self.context, &named.name, family).await;
+        let asked = !matches!(&found, Err(LookupError::Forward(_)));
+        let found = found.map_err(|error| Unfound { denial: lookup_failed(&named.name, &error), asked })?;
+        // an address for which there is no room has no answer, and is denied
+        let _ = self.context.know(&found, self.port).await;
+        let flows = self.context.judge(|judge| dialable(judge, &named.flow, self.address, &found));
+        flows.map_err(|denial| Unfound { denial, asked })
+    }
+}
+
+/// What may be dialled for a client.
+pub(super) struct Candidates {
+    /// The flows, in order.
+    pub(super) flows: Vec<Flow>,
+    /// The name and the family whose addresses may be dialled where none of these answers.
+    pub(super) otherwise: Option<(Named, Family)>,
+}
+
+impl Candidates {
+    /// These and no others.
+    pub(super) fn of(flows: Vec<Flow>) -> Self {
+        Self { flows, otherwise: None }
+    }
+}
+
+/// A flow to a name, whose address is yet to be found.
+pub(super) struct Named {
+    flow: Flow,
+    name: HostName,
+}
+
+/// That a name has no address of a family that may be dialled.
+pub(super) struct Unfound {
+    denial: Denial,
+    /// Whether a resolver answered.
+    asked: bool,
 }
 
 fn lookup_failed(name: &HostName, error: &LookupError) -> Denial {

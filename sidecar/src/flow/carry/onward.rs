@@ -1,5 +1,6 @@
 //! From the flows that may be dialled to the end of the one that answered.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use shekara_policy::verdict::{Denial, Grant};
 use shekara_policy::{Flow, Protocol, Reason, Verdict};
 use tokio::time::Instant;
 
+use super::destination::Candidates;
 use super::{Carrier, Closing, Refusal, Said};
 use crate::flow::close::Abrupt;
-use crate::flow::dial::is_exhausted;
+use crate::flow::dial::{CONNECT, CONNECT_ONE_OF_MANY, is_exhausted};
 use crate::flow::registry::Entry;
 use crate::flow::relay::{Outcome, Pair, relay};
 use crate::flow::requests::Requests;
@@ -26,13 +28,16 @@ pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl Carrier<'_> {
     /// Dials one flow after the other until one answers, and relays.
-    pub(super) async fn dial(&self, client: &Abrupt, story: &mut Story, flows: Vec<Flow>, mut said: Said) -> Closing {
+    pub(super) async fn dial(&self, client: &Abrupt, story: &mut Story, candidates: Candidates, mut said: Said) -> Closing {
         let mut last = None;
         let begun = Instant::now();
-        for flow in flows {
-            if begun.elapsed() > DIALLING {
-                break;
-            }
+        let (mut flows, mut otherwise) = (VecDeque::from(candidates.flows), candidates.otherwise);
+        while begun.elapsed() <= DIALLING {
+            let Some(flow) = flows.pop_front() else {
+                let Some((named, family)) = otherwise.take() else { break };
+                flows = self.of_family(&named, family).await.map(VecDeque::from).unwrap_or_default();
+                continue;
+            };
             // Judged again, for time has passed. From here on the registry says when it is no longer allowed: no await between.
             let mut entry = match self.admit(&flow, said.unread) {
                 Ok((grant, entry)) => {
@@ -46,7 +51,8 @@ impl Carrier<'_> {
                 }
                 Err(denial) => return self.refuse(client, story, Refusal { denial, told: true, said: said.bytes }).await,
             };
-            if let Some(closing) = self.connect(client, story, &mut entry, &flow, &mut said).await {
+            let limit = if flows.is_empty() && otherwise.is_none() { CONNECT } else { CONNECT_ONE_OF_MANY };
+            if let Some(closing) = self.connect(client, story, &mut entry, &flow, limit, &mut said).await {
                 return closing;
             }
             last = Some(flow);
@@ -71,22 +77,23 @@ impl Carrier<'_> {
         }
     }
 
-    /// Dials the flow's address and relays; nothing where it does not answer.
+    /// Dials the flow's address and relays; nothing where it does not answer within the limit.
     pub(super) async fn connect(
         &self,
         client: &Abrupt,
         story: &mut Story,
         entry: &mut Entry<'_>,
         flow: &Flow,
+        limit: Duration,
         said: &mut Said,
     ) -> Option<Closing> {
-        let to = flow.via.or_else(|| Some(SocketAddr::new(flow.address?.ip(), self.port)))?;
+        let to = flow.via.or_else(|| Some(self.dialled(SocketAddr::new(flow.address?.ip(), self.port))))?;
         tokio::select! {
             denial = entry.denied() => {
                 story.revoked(&denial);
                 Some(Closing::Reset)
             }
-            connected = self.context.dialler.connect(to) => match connected {
+            connected = self.context.dialler.connect_within(to, limit) => match connected {
                 Ok(server) => {
                     drop(self.half_open.lock().take());
                     story.opened(flow);
@@ -103,6 +110,13 @@ impl Carrier<'_> {
                 }
             }
         }
+    }
+
+    /// Where an address is dialled: there, but for a Service that may lead back to this pod, where clients are judged. What kube-proxy leads
+    /// back comes from the node's address, so it would be judged as the node. One of its own ends is as good as another.
+    fn dialled(&self, at: SocketAddr) -> SocketAddr {
+        let judged = self.context.judge(|judge| judge.documents.iter().any(|document| document.inbound.is_some()));
+        self.context.peers.own_end(at).filter(|_| judged).unwrap_or(at)
     }
 
     pub(super) async fn relayed(

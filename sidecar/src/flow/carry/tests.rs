@@ -72,6 +72,8 @@ fn denied(record: &FlowRecord, reason: Reason) {
 #[case::chosen_abroad("198.51.100.1:443", &["198.51.100.1", "192.0.2.1"], "192.0.2.1")]
 #[case::v6("[2001:db8::9]:443", &["2001:db8::1"], "2001:db8::1")]
 #[case::other_family("[2001:db8:ffff::9]:443", &["192.0.2.1"], "192.0.2.1")]
+#[case::other_family_where_the_chosen_does_not_answer("[2001:db8::7]:443", &["2001:db8::7", "192.0.2.1"], "192.0.2.1")]
+#[case::other_family_where_none_of_the_chosen_answers("192.0.2.3:443", &["192.0.2.3", "192.0.2.4", "2001:db8::1"], "2001:db8::1")]
 #[tokio::test]
 async fn a_listed_party_is_reached_at_a_judged_address(
     #[case] chosen: &'static str,
@@ -327,6 +329,50 @@ async fn where_no_byte_is_awaited_the_server_may_speak_first(#[case] destination
     assert_eq!((record.verdict, record.protocol, record.name.as_deref()), (Decision::Allow, Protocol::Tcp, name));
 }
 
+#[rstest]
+#[case::still_there(&["192.0.2.12", "192.0.2.11"], None)]
+#[case::elsewhere_now(&["192.0.2.12"], Some(Reason::UnlistedParty))]
+#[tokio::test]
+async fn an_address_that_was_answered_long_ago_counts_as_long_as_its_name_has_it(
+    #[case] found: &'static [&'static str],
+    #[case] reason: Option<Reason>,
+) {
+    const BROKER: &str = "broker.example.kz";
+    let (mut place, server, resolver) = place_with(&["192.0.2.11:1883"], &[(BROKER, found)]).await;
+    let hour = Duration::from_secs(3600);
+    let long_ago = Instant::now().checked_sub(hour).unwrap();
+    place.context.pins.pin(&BROKER.parse().unwrap(), &["192.0.2.11".parse().unwrap()], Duration::ZERO, long_ago);
+    let mut client = place.client("192.0.2.11:1883").await;
+    match reason {
+        None => drop(exchange(&server, &mut client, b"CONNECT").await),
+        Some(_) => is_reset(&mut client).await,
+    }
+    drop(client);
+    let record = place.record().await;
+    assert_eq!(record.reason, reason, "{record:?}");
+    assert_eq!(resolver.asked().len(), 1);
+}
+
+#[rstest]
+#[case::where_clients_are_judged(true, "10.244.0.9:15432")]
+#[case::where_they_are_not(false, "10.96.0.20:5432")]
+#[tokio::test]
+async fn a_service_that_may_lead_back_to_this_pod_is_reached_in_it_where_clients_are_judged(
+    #[case] judged: bool,
+    #[case] dialled: &'static str,
+) {
+    let (mut place, server, _resolver) = place_with(&[dialled], &[]).await;
+    let inbound = judged.then(|| shekara_policy::document::Inbound { standards: vec![], clients: vec![] });
+    place.put_in_force(vec![shekara_policy::PolicyDocument { inbound, ..document() }]);
+    let (at, peer) = crate::flow::tests::Archive::peers().into_iter().next().unwrap();
+    let answer = shekara_policy::exchange::PeerAnswer { at, peer, own: Some("10.244.0.9:15432".parse().unwrap()) };
+    place.context.peers.take(shekara_policy::exchange::PeerEvent { captured: None, peers: vec![answer] });
+    let mut client = place.client("10.96.0.20:5432").await;
+    drop(exchange(&server, &mut client, b"hello").await);
+    drop(client);
+    assert_eq!(place.record().await.verdict, Decision::Allow);
+}
+
 #[tokio::test]
 async fn tls_to_a_listed_network_goes_to_the_chosen_address_whatever_it_is_called() {
     let (mut place, server, resolver) = place_with(&["10.40.0.7:8443"], &[]).await;
@@ -571,7 +617,12 @@ async fn more_data_of_a_holding_do_not_cut_off_a_peer_that_is_told_to_hold_them_
     place.begin(async { drop(crate::flow::registry::keep_judging(context).await) });
     let holds = |data: &[&str]| {
         let data = data.iter().map(|category| category.parse().unwrap()).collect();
-        let cover = shekara_policy::peer::Cover { holding: "cameras/street".into(), data, enforcing: true };
+        let cover = shekara_policy::peer::Cover {
+            holding: "cameras/street".into(),
+            data,
+            standards: ["kz".to_owned()].into(),
+            enforcing: true,
+        };
         shekara_policy::Peer {
             services: [].into(),
             ends: [shekara_policy::peer::End::Pod([cover].into())].into(),

@@ -11,6 +11,7 @@ use shekara_policy::{Address, Flow, Protocol, Reason};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::destination::Candidates;
 use super::{Carrier, Closing, Refusal, Said};
 use crate::flow::close::Abrupt;
 use crate::flow::hello::http::{Connect, Host};
@@ -56,7 +57,7 @@ impl Carrier<'_> {
         if self.context.observes() {
             // a denial does not hold, so what follows on the connection is not read
             let said = Said { bytes: said, head: None, unread: true };
-            return self.dial(client, story, vec![flow], said).await;
+            return self.dial(client, story, Candidates::of(vec![flow]), said).await;
         }
         let mut entry = match self.admit(&flow, false) {
             Ok((grant, entry)) => {
