@@ -7,7 +7,7 @@ use httparse::{EMPTY_HEADER, Response, Status};
 use shekara_policy::flow::TlsVersion;
 use shekara_policy::record::End;
 use shekara_policy::verdict::Denial;
-use shekara_policy::{Address, Flow, Protocol, Reason};
+use shekara_policy::{Address, Flow, Protocol, Reason, Verdict};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -54,6 +54,12 @@ impl Carrier<'_> {
         let via = Some(SocketAddr::new(self.address.ip(), self.port));
         // the hello is still to come: what it offers is judged with it
         let flow = Flow { protocol: Protocol::Tls, name, address, port: wish.port, tls: Some(TlsVersion::V13), ech: false, via };
+        // whoever serves a name is asked for it by the proxy
+        let is_open = matches!(self.context.decide(&flow), Verdict::Allow(_));
+        let spelt = flow.name.as_ref().filter(|_| is_open).map_or(Ok(()), |name| self.context.spell(name));
+        if let Err(reason) = spelt {
+            return self.refuse(client, story, Refusal { denial: Denial::of(reason), told: true, said }).await;
+        }
         if self.context.observes() {
             // a denial does not hold, so what follows on the connection is not read
             let said = Said { bytes: said, head: None, unread: true };

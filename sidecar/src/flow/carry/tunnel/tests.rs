@@ -1,5 +1,5 @@
 use rstest::rstest;
-use shekara_policy::document::EgressProxy;
+use shekara_policy::document::{EgressProxy, Target};
 use shekara_policy::record::Decision;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -122,4 +122,23 @@ async fn what_the_proxy_refuses_is_heard_by_the_client() {
     assert_eq!(all(&mut client).await, no);
     let record = place.record().await;
     assert_eq!((record.verdict, record.end, record.via), (Decision::Allow, End::Completed, Some(PROXY.parse().unwrap())));
+}
+
+#[tokio::test]
+async fn labels_below_a_wildcard_are_counted_for_the_proxy_too() {
+    let (mut place, proxy) = place(true).await;
+    let mut document = place.context.enforced().documents[0].clone();
+    document.routes[0].endpoints[0].target = Target::Host("*.clinic.example.kz".parse().unwrap());
+    place.put_in_force(vec![document]);
+    let limit = place.context.config.limits.labels_per_hour;
+    for number in 0..limit {
+        place.context.spell(&format!("n{number}.clinic.example.kz").parse().unwrap()).unwrap();
+    }
+    let mut client = place.client(PROXY).await;
+    client.write_all(connect("face-4711.clinic.example.kz:443").as_bytes()).await.unwrap();
+    assert!(String::from_utf8(all(&mut client).await).unwrap().contains("Shekara-Reason: TooManyLabels"));
+    let record = place.record().await;
+    assert_eq!((record.reason, record.end), (Some(Reason::TooManyLabels), End::Refused));
+    assert!(tokio::time::timeout(Duration::from_millis(20), proxy.accept()).await.is_err());
+    assert_eq!(place.context.metrics.labels.get(), u64::from(limit));
 }
