@@ -20,7 +20,7 @@ pub use egress::is_egress;
 pub use explain::{Considered, Explained, explain};
 pub use inbound::{OPEN, decide_inbound};
 pub use peer::is_inside;
-pub use question::{Question, can_be_answer, chosen_below, decide_question};
+pub use question::{Question, can_be_answer, chosen_below, chosen_in_cluster, decide_question};
 pub use route::closed;
 pub use telling::most_telling;
 

@@ -172,6 +172,12 @@ pub struct QuestionTotals {
     pub labels: u64,
     /// The bytes of those labels.
     pub label_bytes: u64,
+    /// Names of the cluster that the application asked for and that no document lists: distinct ones of each hour.
+    #[serde(default)]
+    pub cluster_names: u64,
+    /// The bytes of those names, without the cluster's domain.
+    #[serde(default)]
+    pub cluster_name_bytes: u64,
 }
 
 /// How sure a sidecar is of its documents.

@@ -80,7 +80,7 @@ reasons! {
     AmbiguousLength: "The length of the HTTP request's body can be read in more than one way, so that another request could hide in it; GET, HEAD and TRACE have none.",
     ProxyRequest: "A CONNECT request or an HTTP/2 preface without TLS was sent; neither is passed on unread.",
     UnlistedQuestion: "The DNS question is for a name that no transfer lists, so it was not asked.",
-    TooManyLabels: "More distinct names below a listed wildcard were asked for than an hour allows, as when data leave in the names themselves; list the names, or raise the limit labelsPerHour or labelBytesPerHour.",
+    TooManyLabels: "More distinct names below a listed wildcard, or of the cluster, were asked for than an hour allows, as when data leave in the names themselves; list the names, or raise the limit labelsPerHour or labelBytesPerHour.",
     UnsupportedQuestion: "The DNS message is not a single query of a kind that is answered.",
     LookupFailed: "The name could not be resolved by the cluster's resolvers.",
     NoAddress: "The name resolves to no address of a family that can be dialled.",

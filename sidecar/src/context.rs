@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustix::process::{Resource, getrlimit};
-use shekara_policy::decide::{chosen_below, is_inside};
+use shekara_policy::decide::{chosen_below, chosen_in_cluster, is_inside};
 use shekara_policy::verdict::{Denial, Grant};
 use shekara_policy::{Address, Flow, HostName, Inflow, Judge, PolicyDocument, Reason, Verdict, decide, decide_inbound};
 use tokio::sync::watch;
@@ -63,7 +63,7 @@ pub struct Context {
     pub proofs: Bound,
     /// The probes under way for others than the node.
     pub probes: Bound,
-    /// What applications have said in names below wildcards.
+    /// What applications have said in names below wildcards and in those of the cluster.
     pub labels: Labels,
     /// What names were resolved to lately.
     pub resolved: Resolved,
@@ -203,21 +203,26 @@ impl Context {
         self.peers.know(&inside, || self.registry.destinations()).await
     }
 
-    /// Counts the label of a listed name that the application has chosen, before anybody is asked for the name.
+    /// Counts what the application has said in a name of its choice, before anybody is asked for the name: the label below a listed
+    /// wildcard, or a name of the cluster.
     ///
     /// # Errors
-    /// When more of them were chosen below the same wildcard than an hour allows.
+    /// When more was said below the same wildcard, or in names of the cluster, than an hour allows.
     pub fn spell(&self, name: &HostName) -> Result<(), Reason> {
         let enforced = self.enforced();
-        let Some(parent) = chosen_below(&enforced.documents, name) else { return Ok(()) };
-        match self.labels.take(parent, name, self.config.limits, Instant::now()) {
-            Some(new) => {
-                self.metrics.labels.inc_by(u64::from(new > 0));
-                self.metrics.label_bytes.inc_by(new);
-                Ok(())
-            }
-            None => Err(Reason::TooManyLabels),
-        }
+        let (limits, now) = (self.config.limits, Instant::now());
+        let (new, number, bytes) = if let Some(said) = chosen_in_cluster(&enforced.documents, name) {
+            let new = self.labels.take_in_cluster(said, limits, now);
+            (new, &self.metrics.cluster_names, &self.metrics.cluster_name_bytes)
+        } else if let Some(parent) = chosen_below(&enforced.documents, name) {
+            (self.labels.take(parent, name, limits, now), &self.metrics.labels, &self.metrics.label_bytes)
+        } else {
+            return Ok(());
+        };
+        let new = new.ok_or(Reason::TooManyLabels)?;
+        number.inc_by(u64::from(new > 0));
+        bytes.inc_by(new);
+        Ok(())
     }
 
     /// The same for a flow that is to begin: it also needs something left of every bound, unless the pod observes, which bounds

@@ -84,6 +84,10 @@ pub struct Metrics {
     pub labels: IntCounter,
     /// The bytes of those labels.
     pub label_bytes: IntCounter,
+    /// Names of the cluster that applications asked for and that no document lists.
+    pub cluster_names: IntCounter,
+    /// The bytes of those names, without the cluster's domain.
+    pub cluster_name_bytes: IntCounter,
     /// Questions that were asked of the resolvers.
     pub questions_asked: IntCounter,
     /// Tables of countries that were refused while another one was in use.
@@ -153,6 +157,8 @@ impl Metrics {
             datagrams_denied: counter("datagrams_denied_total", "UDP packets that went nowhere")?,
             labels: counter("dns_labels_total", "Distinct labels of each hour that were chosen below listed wildcards")?,
             label_bytes: counter("dns_label_bytes_total", "The bytes of those labels")?,
+            cluster_names: counter("dns_cluster_names_total", "Distinct names of the cluster of each hour that nobody lists")?,
+            cluster_name_bytes: counter("dns_cluster_name_bytes_total", "The bytes of those names")?,
             questions_asked: counter("dns_questions_asked_total", "DNS questions that were asked of the resolvers")?,
             geo_refused: counter("geo_refused_total", "Tables of countries that were refused, upon which the earlier one stays")?,
             records_lost: counter("records_lost_total", "Records that standard output did not take in time")?,

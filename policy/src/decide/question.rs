@@ -27,7 +27,7 @@ pub fn decide_question(documents: &[PolicyDocument], name: &HostName, now: Times
     if documents.is_empty() {
         return Question::Denied(Reason::NoDocument);
     }
-    if documents.iter().all(|document| name.is_within(&document.cluster.domain) || reverses_cluster_address(document, name)) {
+    if documents.iter().all(|document| is_of_cluster(document, name)) {
         return Question::InCluster;
     }
     let refused = documents.iter().find_map(|document| lists(document, name, now).err());
@@ -63,6 +63,25 @@ pub fn chosen_below<'d>(documents: &'d [PolicyDocument], name: &HostName) -> Opt
     parent
 }
 
+/// What an application has said in a name of the cluster: the name without the cluster's domain, or a whole reverse one. None for
+/// a name outside, and for that of a Service that a document lists or of the API server, which are not of the application's choice.
+///
+/// The cluster's DNS does not answer all of them itself: a Service may be another name for one outside (`ExternalName`), and what
+/// nobody has in a reverse zone may be asked of others.
+#[must_use]
+pub fn chosen_in_cluster<'n>(documents: &[PolicyDocument], name: &'n HostName) -> Option<&'n str> {
+    let domain = &documents.first()?.cluster.domain;
+    let chosen = name.as_str().strip_suffix(domain.as_str()).filter(|_| name.is_within(domain));
+    let chosen = chosen.map_or(name.as_str(), |said| said.trim_end_matches('.'));
+    let written = |namespace: &str, service: &str| {
+        let rest = chosen.strip_prefix(service).and_then(|rest| rest.strip_prefix('.'));
+        rest.and_then(|rest| rest.strip_suffix(".svc")) == Some(namespace)
+    };
+    let mut listed = documents.iter().flat_map(|document| &document.in_cluster);
+    let is_written = written("default", "kubernetes") || listed.any(|route| written(&route.namespace, &route.service));
+    (!is_written && documents.iter().all(|document| is_of_cluster(document, name))).then_some(chosen)
+}
+
 /// Whether an address can be where a listed name leads: one of the Internet or of the cluster, or one that some route lists as a
 /// network. Whatever else a name is answered with would turn the application against its own pod or its surroundings.
 #[must_use]
@@ -80,6 +99,11 @@ fn patterns(route: &Route) -> impl Iterator<Item = &HostPattern> {
         Target::Host(pattern) => Some(pattern),
         Target::Network(_) => None,
     })
+}
+
+/// Whether it is a name of the cluster, or of one of its addresses in reverse.
+fn is_of_cluster(document: &PolicyDocument, name: &HostName) -> bool {
+    name.is_within(&document.cluster.domain) || reverses_cluster_address(document, name)
 }
 
 fn reverses_cluster_address(document: &PolicyDocument, name: &HostName) -> bool {

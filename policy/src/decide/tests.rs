@@ -280,6 +280,25 @@ fn labels_below_a_wildcard_are_the_applications_choice_unless_somebody_lists_the
 }
 
 #[rstest]
+#[case::searched("face-4711.cameras.svc.cluster.local", Some("face-4711.cameras.svc"))]
+#[case::the_domain_itself("cluster.local", Some(""))]
+#[case::reversed("20.0.96.10.in-addr.arpa", Some("20.0.96.10.in-addr.arpa"))]
+#[case::listed_service("vectors.archive.svc.cluster.local", None)]
+#[case::below_a_listed_service("face-4711.vectors.archive.svc.cluster.local", Some("face-4711.vectors.archive.svc"))]
+#[case::searched_beside_a_listed_service("vectors.archive.cameras.svc.cluster.local", Some("vectors.archive.cameras.svc"))]
+#[case::api_server("kubernetes.default.svc.cluster.local", None)]
+#[case::outside("api.clinic.example.kz", None)]
+#[case::address_outside("1.2.0.192.in-addr.arpa", None)]
+fn names_of_the_cluster_are_the_applications_choice_unless_a_document_lists_the_service(
+    #[case] name: &str,
+    #[case] chosen: Option<&str>,
+) {
+    let name = name.parse().unwrap();
+    assert_eq!(chosen_in_cluster(&[document("cameras", "street")], &name), chosen);
+    assert_eq!(chosen_in_cluster(&[], &name), None);
+}
+
+#[rstest]
 #[case("192.0.2.10", true)]
 #[case("2001:db8::10", true)]
 #[case::translated_by_the_cluster("64:ff9b::192.0.2.10", true)]

@@ -128,6 +128,8 @@ impl Checkpoints {
                 asked: context.metrics.questions_asked.get(),
                 labels: context.metrics.labels.get(),
                 label_bytes: context.metrics.label_bytes.get(),
+                cluster_names: context.metrics.cluster_names.get(),
+                cluster_name_bytes: context.metrics.cluster_name_bytes.get(),
             },
         }
     }

@@ -226,3 +226,35 @@ async fn data_in_labels_below_a_wildcard_are_bounded_and_counted() {
     assert_eq!((metrics.labels.get(), metrics.label_bytes.get()), (u64::from(limit), 3 * u64::from(limit)));
     assert_eq!(metrics.questions_asked.get(), u64::from(limit) + 2);
 }
+
+#[tokio::test]
+async fn data_in_names_of_the_cluster_are_bounded_and_counted() {
+    let (place, resolver, over_udp, _) = place().await;
+    let (limits, mut said) = (place.context.config.limits, 0);
+    while place.context.labels.take_in_cluster(&format!("n{said}"), limits, Instant::now()).is_some() {
+        said += 1;
+    }
+    assert!(said > limits.labels_per_hour, "search domains make three names of one");
+    for name in ["face-4711.cameras.svc.cluster.local.", "47.11.96.10.in-addr.arpa."] {
+        let answer = ask(over_udp, &question(name, RecordType::A)).await;
+        assert_eq!((answer.metadata.response_code, answer.answers.len()), (ResponseCode::NXDomain, 0));
+        assert_eq!(place.record().await.reason, Some(Reason::TooManyLabels));
+    }
+    assert!(resolver.asked().is_empty());
+    let answer = ask(over_udp, &question("vectors.archive.svc.cluster.local.", RecordType::A)).await;
+    assert_eq!(answer.answers.len(), 1, "a Service that is listed is not of the application's choice");
+    ask(over_udp, &question("broker.example.kz.", RecordType::A)).await;
+    assert_eq!(resolver.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn names_of_the_cluster_are_counted_whatever_the_answer() {
+    let (place, _resolver, over_udp, _) = place().await;
+    for name in
+        ["face-4711.cameras.svc.cluster.local.", "FACE-4711.cameras.svc.cluster.local.", "vectors.archive.svc.cluster.local."]
+    {
+        ask(over_udp, &question(name, RecordType::A)).await;
+    }
+    let metrics = &place.context.metrics;
+    assert_eq!((metrics.cluster_names.get(), metrics.cluster_name_bytes.get(), metrics.labels.get()), (1, 21, 0));
+}
