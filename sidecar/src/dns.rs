@@ -7,5 +7,6 @@ pub mod lookup;
 pub mod pins;
 pub mod question;
 pub mod respond;
+pub mod services;
 pub mod tcp;
 pub mod udp;

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use shekara_policy::decide::{Question, decide_question};
 use shekara_policy::{HostName, PolicyDocument, Reason};
 
+use super::services;
+
 /// What is to become of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Judged {
@@ -24,9 +26,9 @@ pub enum Judged {
 /// A question that may be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// The name in its canonical spelling: what the application's spelling could carry is not passed on.
+    /// The name that was judged, in its canonical spelling: what the application's spelling could carry is not passed on.
     pub host: HostName,
-    /// The same for the question.
+    /// The same for the question, with the service in front that was looked for at the host.
     pub name: Name,
     /// The type.
     pub kind: RecordType,
@@ -46,21 +48,36 @@ pub fn judge(documents: &[PolicyDocument], now: Timestamp, bytes: &[u8]) -> Judg
         // A name that is no host name is listed by nobody.
         return Judged::Denied(message, None, Reason::UnlistedQuestion);
     };
-    let listed = match decide_question(documents, &host, now) {
-        Question::Denied(reason) => return Judged::Denied(message, Some(host), reason),
-        Question::Listed => true,
-        Question::InCluster => false,
-    };
     let (kind, class) = (query.query_type(), query.query_class());
+    let (listed, party) = match decide(documents, &host, kind, now) {
+        (Question::Denied(reason), _) => return Judged::Denied(message, Some(host), reason),
+        (Question::Listed, party) => (true, party),
+        (Question::InCluster, party) => (false, party),
+    };
     let supported = message.metadata.op_code == OpCode::Query && class == DNSClass::IN && message.version() == 0;
     match kind {
         _ if !supported => Judged::Denied(message, Some(host), Reason::UnsupportedQuestion),
         RecordType::HTTPS | RecordType::SVCB => Judged::Empty(message),
         kind if is_asked(kind) => match super::lookup::absolute(&host) {
-            Some(name) => Judged::Ask(message, Asked { host, name, kind, listed }),
+            Some(name) => Judged::Ask(message, Asked { host: party.unwrap_or(host), name, kind, listed }),
             None => Judged::Denied(message, Some(host), Reason::UnlistedQuestion),
         },
         _ => Judged::Denied(message, Some(host), Reason::UnsupportedQuestion),
+    }
+}
+
+/// Decides a question by its name. Where nobody lists that, and it is one under which a service of a listed party is looked for, the
+/// party's name decides, and is given. To which names the answer leads is judged when these are asked.
+fn decide(documents: &[PolicyDocument], host: &HostName, kind: RecordType, now: Timestamp) -> (Question, Option<HostName>) {
+    let decided = decide_question(documents, host, now);
+    if decided != Question::Denied(Reason::UnlistedQuestion) || kind != RecordType::SRV {
+        return (decided, None);
+    }
+    let Some(party) = services::party(host) else { return (decided, None) };
+    match decide_question(documents, &party, now) {
+        // an address of the cluster in reverse has no services
+        Question::InCluster => (decided, None),
+        decided => (decided, Some(party)),
     }
 }
 

@@ -44,10 +44,33 @@ fn asked(#[case] text: &str, #[case] kind: RecordType, #[case] host: &str, #[cas
 }
 
 #[rstest]
+#[case("_mqtt._tcp.Broker.example.kz.", "broker.example.kz")]
+#[case::below_a_wildcard("_sip._udp.face.clinic.example.kz.", "face.clinic.example.kz")]
+fn services_of_a_listed_party_are_looked_for(#[case] text: &str, #[case] host: &str) {
+    let Judged::Ask(_, asked) = judged(&question(text, RecordType::SRV)) else { panic!("not asked") };
+    assert_eq!((asked.host.as_str(), asked.listed), (host, true), "the label below a wildcard is counted");
+    assert!(asked.name.eq_case(&name(&text.to_lowercase())), "{}", asked.name);
+}
+
+#[test]
+fn a_service_of_a_party_whose_permit_has_expired_is_not_looked_for() {
+    let mut expired = document();
+    expired.routes[0].permits.as_mut().unwrap()[0].valid_until = Some(Timestamp::UNIX_EPOCH);
+    let message = question("_mqtt._tcp.broker.example.kz.", RecordType::SRV);
+    let judged = judge(&[expired], Timestamp::UNIX_EPOCH, &message.to_vec().unwrap());
+    let Judged::Denied(_, Some(asked), reason) = judged else { panic!("{judged:?}") };
+    assert_eq!((asked.as_str(), reason), ("_mqtt._tcp.broker.example.kz", Reason::PermitExpired));
+}
+
+#[rstest]
 #[case::unlisted("ads.example.com.", RecordType::A, Reason::UnlistedQuestion)]
 #[case::child("secret.api.clinic.example.kz.", RecordType::A, Reason::UnlistedQuestion)]
 #[case::unlisted_whatever_type("ads.example.com.", RecordType::ANY, Reason::UnlistedQuestion)]
 #[case::root(".", RecordType::NS, Reason::UnlistedQuestion)]
+#[case::service_of_nobody("_mqtt._tcp.ads.example.com.", RecordType::SRV, Reason::UnlistedQuestion)]
+#[case::service_of_ones_own("_face-4711._tcp.broker.example.kz.", RecordType::SRV, Reason::UnlistedQuestion)]
+#[case::service_by_another_type("_mqtt._tcp.broker.example.kz.", RecordType::TXT, Reason::UnlistedQuestion)]
+#[case::service_at_an_address("_mqtt._tcp.20.0.96.10.in-addr.arpa.", RecordType::SRV, Reason::UnlistedQuestion)]
 #[case::everything("broker.example.kz.", RecordType::ANY, Reason::UnsupportedQuestion)]
 #[case::transfer("broker.example.kz.", RecordType::AXFR, Reason::UnsupportedQuestion)]
 fn not_asked(#[case] text: &str, #[case] kind: RecordType, #[case] expected: Reason) {
