@@ -83,13 +83,41 @@ pub fn answered(request: &Message, from: Message) -> Message {
     answer
 }
 
-/// The bytes for UDP: what does not fit is left out, and the application asks over TCP.
+/// The bytes for UDP. Where not all fits, what nobody asked for is left out, which needs no mention (RFC 2181, section 9); then the
+/// last answers, upon which the application asks over TCP if it can, and has the first ones if it cannot.
 #[must_use]
 pub fn for_datagram(request: Option<&Message>, answer: &Message) -> Option<Vec<u8>> {
     let takes = request.and_then(|request| request.edns.as_ref()).map_or(LEAST_PAYLOAD, Edns::max_payload);
     let most = usize::from(takes.clamp(LEAST_PAYLOAD, PAYLOAD));
-    let bytes = answer.to_vec().ok()?;
-    if bytes.len() <= most { Some(bytes) } else { answer.truncate().to_vec().ok() }
+    let written = |message: &Message| message.to_vec().ok().filter(|bytes| bytes.len() <= most);
+    if let Some(whole) = written(answer) {
+        return Some(whole);
+    }
+    let mut short = answer.clone();
+    short.additionals.clear();
+    if let Some(without) = written(&short) {
+        return Some(without);
+    }
+    short.authorities.clear();
+    if let Some(without) = written(&short) {
+        return Some(without);
+    }
+    let first = |number: usize| {
+        let mut part = answer.truncate();
+        part.add_answers(answer.answers.iter().take(number).cloned());
+        written(&part)
+    };
+    // the more answers, the longer: the largest number that fits is halved towards
+    let (mut fit, mut too_many) = (first(0)?, answer.answers.len());
+    let mut fitting = 0;
+    while fitting + 1 < too_many {
+        let half = usize::midpoint(fitting, too_many);
+        match first(half) {
+            Some(bytes) => (fit, fitting) = (bytes, half),
+            None => too_many = half,
+        }
+    }
+    Some(fit)
 }
 
 fn reply(request: &Message) -> Message {

@@ -149,19 +149,44 @@ fn answers_are_passed_on_without_what_leads_around() {
 }
 
 #[test]
-fn what_does_not_fit_a_datagram_is_asked_over_tcp() {
+fn what_does_not_fit_a_datagram_is_asked_over_tcp_and_begins_in_it() {
     let mut request = question("api.clinic.example.kz.", RecordType::A);
     let mut answer = reply(&request);
     for last in 0..100 {
         answer.add_answer(Record::from_rdata(name("api.clinic.example.kz."), 60, RData::A(A::new(192, 0, 2, last))));
     }
-    let short = Message::from_vec(&for_datagram(Some(&request), &answer).unwrap()).unwrap();
-    assert!(short.metadata.truncation && short.answers.is_empty());
+    answer.add_authority(authority(&request));
+    let bytes = for_datagram(Some(&request), &answer).unwrap();
+    let short = Message::from_vec(&bytes).unwrap();
+    // twelve bytes of a header, 27 of the question, and sixteen an answer
+    assert_eq!((short.metadata.truncation, short.answers.len(), bytes.len()), (true, 29, 12 + 27 + 29 * 16));
+    assert_eq!(short.answers[..], answer.answers[..29], "the first ones, with the aliases that lead to the others");
     let mut edns = Edns::new();
     edns.set_max_payload(4096);
     request.set_edns(edns);
     let whole = Message::from_vec(&for_datagram(Some(&request), &answer).unwrap()).unwrap();
-    assert!(!whole.metadata.truncation && whole.answers.len() == 100);
+    assert!(!whole.metadata.truncation && whole.answers.len() == 100 && whole.authorities.len() == 1);
+}
+
+#[rstest]
+#[case::beside_it(24, 1, 10, (1, 0))]
+#[case::above_it(24, 10, 10, (0, 0))]
+#[case::nothing(24, 1, 1, (1, 1))]
+fn what_nobody_asked_for_is_left_out_without_a_word(
+    #[case] answers: u8,
+    #[case] above: u8,
+    #[case] beside: u8,
+    #[case] left: (usize, usize),
+) {
+    let request = question("api.clinic.example.kz.", RecordType::A);
+    let mut answer = reply(&request);
+    let record = |last| Record::from_rdata(name("api.clinic.example.kz."), 60, RData::A(A::new(192, 0, 2, last)));
+    answer.add_answers((0..answers).map(record));
+    answer.add_authorities((0..above).map(record));
+    answer.add_additionals((0..beside).map(record));
+    let short = Message::from_vec(&for_datagram(Some(&request), &answer).unwrap()).unwrap();
+    assert_eq!((short.metadata.truncation, short.answers.len()), (false, answers.into()));
+    assert_eq!((short.authorities.len(), short.additionals.len()), left);
 }
 
 #[test]

@@ -91,7 +91,7 @@ async fn a_long_answer_comes_over_tcp_from_end_to_end() {
     let (_place, resolver, over_udp, over_tcp) = place().await;
     let asked = question("broker.example.kz.", RecordType::AAAA);
     let short = ask(over_udp, &asked).await;
-    assert!(short.metadata.truncation && short.answers.is_empty());
+    assert!(short.metadata.truncation && (1..20).contains(&short.answers.len()));
     assert_eq!(resolver.asked().len(), 2, "over UDP, and then over TCP");
     let mut stream = TcpStream::connect(over_tcp).await.unwrap();
     for _ in 0..2 {
