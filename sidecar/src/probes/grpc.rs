@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use super::ProbeError;
-use super::http::AGENT;
+use super::http::{AGENT, driven};
 
 /// The longest answer: a message has five bytes before it, and needs two.
 const LONGEST: usize = 4096;
@@ -29,15 +29,8 @@ pub(super) async fn check(stream: TcpStream, to: SocketAddr, service: &str) -> R
         .body(Full::new(message(service)?))
         .map_err(|_| ProbeError::Unsendable)?;
     let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
-    let (mut sender, mut connection) = handshake.await.map_err(|_| ProbeError::Protocol)?;
-    let mut answer =
-        std::pin::pin!(async { answered(sender.send_request(request).await.map_err(|_| ProbeError::Protocol)?).await });
-    tokio::select! {
-        biased;
-        answer = &mut answer => answer,
-        // the answer may have been its last word
-        _ = &mut connection => answer.await,
-    }
+    let (mut sender, connection) = handshake.await.map_err(|_| ProbeError::Protocol)?;
+    driven(connection, async { answered(sender.send_request(request).await.map_err(|_| ProbeError::Protocol)?).await }).await
 }
 
 /// `HealthCheckRequest`: the service is its first field, a text.

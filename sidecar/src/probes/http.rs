@@ -1,13 +1,14 @@
-//! A probe by HTTP/1.1: the head of the answer counts, its body is not read, and where it leads is not followed.
+//! A probe by HTTP/1.1, or by HTTP/2 where the application chooses it inside TLS: the head of the answer counts, its body is not read, and where it leads is not followed.
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -19,6 +20,9 @@ pub(super) const AGENT: &str = "kube-probe/shekara";
 /// The longest head of an answer.
 const LONGEST: usize = 64 * 1024;
 
+/// The same of HTTP/2.
+const LONGEST_LIST: u32 = 64 * 1024;
+
 /// The status of the answer.
 pub(super) async fn get(
     stream: TcpStream,
@@ -28,7 +32,13 @@ pub(super) async fn get(
     headers: &[(String, String)],
 ) -> Result<StatusCode, ProbeError> {
     let request = request(to, path, headers).ok_or(ProbeError::Unsendable)?;
-    if over_tls { send(tls::begin(stream, to).await?, request).await } else { send(stream, request).await }
+    if !over_tls {
+        return send(stream, request).await;
+    }
+    match tls::begin(stream, to).await? {
+        (stream, true) => send_over_http2(stream, to, request).await,
+        (stream, false) => send(stream, request).await,
+    }
 }
 
 async fn send<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<StatusCode, ProbeError>
@@ -37,15 +47,40 @@ where
 {
     // some servers know headers by the spelling alone in which the kubelet sends them
     let handshake = http1::Builder::new().title_case_headers(true).max_buf_size(LONGEST).handshake(TokioIo::new(stream));
-    let (mut sender, mut connection) = handshake.await.map_err(|_| ProbeError::Protocol)?;
-    let mut answer = std::pin::pin!(sender.send_request(request));
-    let answer = tokio::select! {
+    let (mut sender, connection) = handshake.await.map_err(|_| ProbeError::Protocol)?;
+    driven(connection, sender.send_request(request)).await.map(|answer| answer.status()).map_err(|_| ProbeError::Protocol)
+}
+
+/// What HTTP/2 does not have of the headers, such as `Connection` (RFC 9113, section 8.2.2), hyper leaves out.
+async fn send_over_http2<S>(stream: S, to: SocketAddr, request: Request<Empty<Bytes>>) -> Result<StatusCode, ProbeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let request = for_http2(to, request).ok_or(ProbeError::Unsendable)?;
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let handshake = builder.max_header_list_size(LONGEST_LIST).handshake(TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.map_err(|_| ProbeError::Protocol)?;
+    driven(connection, sender.send_request(request)).await.map(|answer| answer.status()).map_err(|_| ProbeError::Protocol)
+}
+
+/// The same request with its host where HTTP/2 has it, beside the path (RFC 9113, section 8.3.1); none where the host is none.
+fn for_http2(to: SocketAddr, mut request: Request<Empty<Bytes>>) -> Option<Request<Empty<Bytes>>> {
+    let host = request.headers_mut().remove(HOST);
+    let authority = host.map_or_else(|| to.to_string().into_bytes(), |host| host.as_bytes().to_vec());
+    let uri = Uri::builder().scheme(Scheme::HTTPS).authority(authority).path_and_query(request.uri().path_and_query()?.clone());
+    *request.uri_mut() = uri.build().ok()?;
+    Some(request)
+}
+
+/// What is answered on a connection that is driven meanwhile.
+pub(super) async fn driven<T>(connection: impl Future, answer: impl Future<Output = T>) -> T {
+    let (mut connection, mut answer) = (std::pin::pin!(connection), std::pin::pin!(answer));
+    tokio::select! {
         biased;
         answer = &mut answer => answer,
         // the answer may have been its last word
         _ = &mut connection => answer.await,
-    };
-    answer.map(|answer| answer.status()).map_err(|_| ProbeError::Protocol)
+    }
 }
 
 /// What is sent; none where the path or a header is none.

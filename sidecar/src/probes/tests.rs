@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::{BodyExt as _, Empty, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -149,20 +149,29 @@ async fn headers_that_are_given_are_sent() {
     Asking::at(port, &http(false, &[("a b", "c")]), &[]).await.fails(ProbeError::Unsendable).await;
 }
 
-#[tokio::test]
-async fn over_tls_any_certificate_will_do_and_no_tls_will_not() {
-    let mut tasks = JoinSet::new();
+/// TLS under a certificate that nobody has issued, for these protocols; for any where there are none.
+fn acceptor(protocols: &[&[u8]]) -> tokio_rustls::TlsAcceptor {
     let signed = rcgen::generate_simple_self_signed(vec!["elsewhere.example".into()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()).into();
-    let server = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let mut server = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![signed.cert.der().clone()], key)
         .unwrap();
+    server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(server).into()
+}
+
+#[rstest]
+#[case::any_protocol(&[])]
+#[case::old_protocol(&[&b"http/1.1"[..]])]
+#[tokio::test]
+async fn over_tls_any_certificate_will_do_and_no_tls_will_not(#[case] protocols: &[&[u8]]) {
+    let mut tasks = JoinSet::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+    let acceptor = acceptor(protocols);
     tasks.spawn(async move {
         let mut answers = JoinSet::new();
         loop {
@@ -177,6 +186,35 @@ async fn over_tls_any_certificate_will_do_and_no_tls_will_not() {
     let (plain, _) = application(&mut tasks, b"HTTP/1.1 200 OK\r\n\r\n").await;
     let asked = Asking::at(plain, &http(true, &[]), &[]).await.get(PATH).await;
     assert!(asked.0.contains("503"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_application_that_speaks_http2_alone_inside_tls_is_asked_by_it() {
+    let mut tasks = JoinSet::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let acceptor = acceptor(&[b"h2"]);
+    let well = |request: ::http::Request<Incoming>| async move {
+        let (head, _) = request.into_parts();
+        let asked = (head.method.as_str(), head.uri.to_string(), head.headers.get("user-agent").unwrap().to_str().unwrap());
+        let is_asked = asked == ("GET", "https://faces.example/healthz?a=b".to_owned(), "kube-probe/shekara");
+        let is_plain = ["host", "connection"].iter().all(|name| !head.headers.contains_key(*name));
+        let status = if is_asked && is_plain { 204 } else { 500 };
+        Ok::<_, std::convert::Infallible>(::http::Response::builder().status(status).body(Empty::<Bytes>::new()).unwrap())
+    };
+    tasks.spawn(async move {
+        let mut answers = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                answers.spawn(server.serve_connection(TokioIo::new(stream), service_fn(well)));
+            }
+        }
+    });
+    Asking::at(port, &http(true, &[("Host", "faces.example")]), &[]).await.succeeds().await;
+    Asking::at(port, &http(true, &[]), &[]).await.fails(ProbeError::Status).await;
+    Asking::at(port, &http(true, &[("Host", "faces example")]), &[]).await.fails(ProbeError::Unsendable).await;
 }
 
 #[tokio::test]

@@ -15,11 +15,19 @@ use tokio_rustls::client::TlsStream;
 
 use super::ProbeError;
 
-/// TLS of version 1.2 or 1.3, without a server name.
-pub(super) async fn begin(stream: TcpStream, to: SocketAddr) -> Result<TlsStream<TcpStream>, ProbeError> {
+/// HTTP/2 by its name in TLS (RFC 9113, section 3.2).
+const HTTP2: &[u8] = b"h2";
+
+/// HTTP/1.1 by its name in TLS (RFC 7301, section 6).
+const HTTP1: &[u8] = b"http/1.1";
+
+/// TLS of version 1.2 or 1.3, without a server name, and whether the application has chosen HTTP/2. Like the kubelet, the sidecar offers both.
+pub(super) async fn begin(stream: TcpStream, to: SocketAddr) -> Result<(TlsStream<TcpStream>, bool), ProbeError> {
     let config = config().map_err(|_| ProbeError::Tls)?;
     let connected = TlsConnector::from(Arc::new(config)).connect(ServerName::from(to.ip()), stream);
-    connected.await.map_err(|_| ProbeError::Tls)
+    let stream = connected.await.map_err(|_| ProbeError::Tls)?;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    Ok((stream, is_http2))
 }
 
 fn config() -> Result<ClientConfig, rustls::Error> {
@@ -28,6 +36,7 @@ fn config() -> Result<ClientConfig, rustls::Error> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(any)).with_no_client_auth();
     config.resumption = Resumption::disabled();
+    config.alpn_protocols = [HTTP2, HTTP1].map(<[u8]>::to_vec).into();
     Ok(config)
 }
 
