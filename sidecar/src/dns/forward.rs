@@ -2,12 +2,17 @@
 //!
 //! What is sent is always a message of the sidecar's own making, with nothing of the application's but the name and the type.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared, WeakShared};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
@@ -22,18 +27,32 @@ const TRIES: usize = 3;
 /// What an answer over UDP may measure: less than any path's maximum (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;
 
+/// Questions under way of which the answer is shared; beyond it each is asked on its own.
+const MOST: usize = 4096;
+
 /// Who asks the resolvers.
+///
+/// Whoever asks what is being asked already waits for the same answer. Each question of the sidecar's has a socket and a number of
+/// its own, and somebody who forges answers has to guess both: with many of the same question under way, he would have to guess
+/// any of them (RFC 5452, section 5).
 #[derive(Clone, Debug)]
 pub struct Forwarder {
     dialler: Dialler,
+    under_way: Arc<Mutex<HashMap<Asking, WeakShared<Answering>>>>,
 }
 
+/// What is asked, and of whom.
+type Asking = (Vec<SocketAddr>, Name, RecordType);
+
+/// The answer that is waited for: whoever waits drives it, so that nobody is left alone when one of them goes.
+type Answering = BoxFuture<'static, Result<Message, ForwardError>>;
+
 /// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ForwardError {
     /// The last resolver did not answer in time, or every one is out of reach.
     #[error("no resolver answered: {0}")]
-    Unanswered(#[from] io::Error),
+    Unanswered(Arc<io::Error>),
     /// The question cannot be written.
     #[error("the question cannot be written: {0}")]
     Unwritable(#[from] hickory_proto::ProtoError),
@@ -46,14 +65,45 @@ impl Forwarder {
     /// Asks through sockets of this dialler.
     #[must_use]
     pub fn new(dialler: Dialler) -> Self {
-        Self { dialler }
+        Self { dialler, under_way: Arc::default() }
     }
 
-    /// Asks one resolver after the other, until one answers with something else than a failure of its own.
+    /// Asks one resolver after the other, until one answers with something else than a failure of its own; or waits for the answer
+    /// to the same question, if it is under way.
     ///
     /// # Errors
     /// When none answers. A resolver's failure is an answer, if no other one does better.
     pub async fn ask(&self, resolvers: &[SocketAddr], name: &Name, kind: RecordType) -> Result<Message, ForwardError> {
+        self.answering((resolvers.to_vec(), name.clone(), kind)).await
+    }
+
+    /// The answer to what is asked, which is under way or begins.
+    fn answering(&self, asking: Asking) -> Shared<Answering> {
+        let mut under_way = self.under_way.lock();
+        // one that has its answer is over: what it says may be old
+        let shared = under_way.get(&asking).and_then(WeakShared::upgrade).filter(|shared| shared.peek().is_none());
+        if let Some(shared) = shared {
+            return shared;
+        }
+        let (dialler, (resolvers, name, kind)) = (self.dialler.clone(), asking.clone());
+        let answering = async move { Asker { dialler }.ask(&resolvers, &name, kind).await }.boxed().shared();
+        if under_way.len() >= MOST {
+            under_way.retain(|_, shared| shared.upgrade().is_some());
+        }
+        if under_way.len() < MOST {
+            under_way.extend(answering.downgrade().map(|shared| (asking, shared)));
+        }
+        answering
+    }
+}
+
+/// Asks once for all who wait.
+struct Asker {
+    dialler: Dialler,
+}
+
+impl Asker {
+    async fn ask(&self, resolvers: &[SocketAddr], name: &Name, kind: RecordType) -> Result<Message, ForwardError> {
         let mut last = Err(ForwardError::NoResolver);
         for resolver in resolvers.iter().cycle().take(TRIES.max(resolvers.len())) {
             match self.ask_one(*resolver, name, kind).await {
@@ -99,8 +149,14 @@ impl Forwarder {
     }
 }
 
+impl From<io::Error> for ForwardError {
+    fn from(error: io::Error) -> Self {
+        Self::Unanswered(Arc::new(error))
+    }
+}
+
 fn late(_: tokio::time::error::Elapsed) -> ForwardError {
-    ForwardError::Unanswered(io::ErrorKind::TimedOut.into())
+    io::Error::from(io::ErrorKind::TimedOut).into()
 }
 
 /// The message that is sent for a name and a type.
@@ -130,4 +186,70 @@ fn answer_to(question: &Message, bytes: &[u8]) -> Option<Message> {
 /// Whether asking another resolver would be of no use.
 fn is_final(answer: &Message) -> bool {
     matches!(answer.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::flow::tests::{RESOLVER, Resolver};
+
+    const CLINIC: &str = "api.clinic.example.kz";
+
+    fn resolvers() -> [SocketAddr; 1] {
+        [RESOLVER.parse().unwrap()]
+    }
+
+    fn clinic() -> Name {
+        Name::from_ascii(format!("{CLINIC}.")).unwrap()
+    }
+
+    /// Asks, and says how many answers there are; none where nobody answered.
+    async fn ask(forwarder: Forwarder, kind: RecordType) -> Option<usize> {
+        forwarder.ask(&resolvers(), &clinic(), kind).await.ok().map(|answer| answer.answers.len())
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_by_many_at_once_is_asked_once() {
+        let resolver = Resolver::new([(CLINIC, &["192.0.2.1"] as &[_])]).await;
+        let forwarder = Forwarder::new(Dialler::detoured([(resolvers()[0], resolver.address)]));
+        let mut asking = JoinSet::new();
+        for _ in 0..300 {
+            asking.spawn(ask(forwarder.clone(), RecordType::A));
+        }
+        asking.spawn(ask(forwarder.clone(), RecordType::AAAA));
+        let mut found = asking.join_all().await;
+        found.sort_unstable();
+        assert_eq!(found, [vec![Some(0)], vec![Some(1); 300]].concat());
+        assert_eq!(resolver.asked().len(), 2, "one question a type");
+        assert_eq!(ask(forwarder, RecordType::A).await, Some(1));
+        assert_eq!(resolver.asked().len(), 3, "an answer is for those who waited for it");
+    }
+
+    #[tokio::test]
+    async fn who_goes_leaves_nobody_alone_and_an_error_is_everybodys() {
+        let resolver = Resolver::new([(CLINIC, &["192.0.2.1"] as &[_])]).await;
+        let forwarder = Forwarder::new(Dialler::detoured([(resolvers()[0], resolver.address)]));
+        let mut first = std::pin::pin!(ask(forwarder.clone(), RecordType::A));
+        let mut second = JoinSet::new();
+        second.spawn(ask(forwarder.clone(), RecordType::A));
+        assert!(futures::poll!(&mut first).is_pending());
+        tokio::task::yield_now().await;
+        first.set(ask(forwarder, RecordType::AAAA));
+        assert_eq!(second.join_all().await, [Some(1)]);
+        let nowhere = Forwarder::new(Dialler::detoured([]));
+        assert_eq!(futures::join!(ask(nowhere.clone(), RecordType::A), ask(nowhere, RecordType::A)), (None, None));
+    }
+
+    #[tokio::test]
+    async fn no_more_than_the_bound_is_remembered() {
+        let forwarder = Forwarder::new(Dialler::detoured([]));
+        let begin = |number| forwarder.answering((vec![], Name::from_ascii(format!("n{number}.")).unwrap(), RecordType::A));
+        let living: Vec<_> = (0..MOST + 10).map(begin).collect();
+        assert_eq!(forwarder.under_way.lock().len(), MOST);
+        drop(living);
+        let _last = begin(0);
+        assert_eq!(forwarder.under_way.lock().len(), 1);
+    }
 }
