@@ -9,6 +9,7 @@ mod pending;
 use std::cell::RefCell;
 use std::io;
 use std::net::Shutdown;
+use std::time::Duration;
 
 use shekara_policy::Reason;
 use shekara_policy::verdict::Denial;
@@ -16,6 +17,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::consume_budget;
+use tokio::time::timeout;
 
 use super::answers::FirstAnswer;
 use super::registry::Entry;
@@ -29,6 +31,9 @@ use pending::{BUFFER, Pending, at_a_time};
 
 /// Reads of one flow in a row, before others have their turn.
 const IN_A_ROW: usize = 4;
+
+/// How long the other side may take to accept what a side had said before it broke the flow off.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 thread_local! {
     static SHARED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -76,8 +81,8 @@ pub async fn relay(
         pair,
         outward: Outward { purse, story },
         inward: Inward(story),
-        out: Way::default(),
-        back: Way::default(),
+        out: Way::to(Side::Server),
+        back: Way::to(Side::Client),
         requests,
         negotiation,
         answer: FirstAnswer::default(),
@@ -89,24 +94,38 @@ pub async fn relay(
             Err(Trouble::Strayed(reason)) => Outcome::Strayed(reason),
             Err(Trouble::Spent) => Outcome::Spent(purse.denial()),
             Err(Trouble::Unfit(denial)) => Outcome::Unfit(denial),
-            Err(Trouble::Broken) => Outcome::Broken,
+            Err(Trouble::Broken | Trouble::Deaf(_)) => Outcome::Broken,
         },
     }
 }
 
+/// One of the two connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
+}
+
 /// One direction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Way {
+    /// The receiver.
+    to: Side,
     /// What the receiver has not taken yet.
     pending: Pending,
     /// The sender has finished.
     ended: bool,
+    /// The sender has broken the flow off: whatever its connection looks like now, it has not finished.
+    cut: bool,
     /// The receiver has been told so.
     closed: bool,
 }
 
 enum Trouble {
+    /// A connection failed of which all was heard.
     Broken,
+    /// A side takes nothing any more, and may have said something before.
+    Deaf(Side),
     Strayed(Reason),
     Spent,
     Unfit(Denial),
@@ -145,6 +164,14 @@ impl Drop for Relay<'_> {
 
 impl Relay<'_> {
     async fn run(&mut self, first: Vec<u8>) -> Result<(), Trouble> {
+        match self.carry(first).await {
+            // whoever takes nothing more in time has had its chance
+            Err(Trouble::Deaf(side)) => timeout(LAST_WORDS, self.hear_out(side)).await.unwrap_or(Err(Trouble::Broken)),
+            outcome => outcome,
+        }
+    }
+
+    async fn carry(&mut self, first: Vec<u8>) -> Result<(), Trouble> {
         let Pair { client, server } = self.pair;
         self.out.send(server, &first, self.outward)?;
         drop(first);
@@ -154,13 +181,44 @@ impl Relay<'_> {
                 ready = server.readable(), if self.back.wants_more() => { ready?; self.hear_server()?; }
                 ready = server.writable(), if self.out.is_stuck() => { ready?; self.out.go_on(server, self.outward)?; }
                 // a client that is not read is not heard to die either
-                ready = client.ready(Interest::ERROR), if !self.out.wants_more() => { ready?; return Err(Trouble::Broken); }
-                ready = server.ready(Interest::ERROR), if !self.back.wants_more() => { ready?; return Err(Trouble::Broken); }
+                ready = client.ready(Interest::ERROR), if !self.out.wants_more() => { ready?; Err(Trouble::Deaf(Side::Client))?; }
+                ready = server.ready(Interest::ERROR), if !self.back.wants_more() => { ready?; Err(Trouble::Deaf(Side::Server))? }
                 ready = client.writable(), if self.back.is_stuck() => { ready?; self.back.go_on(client, self.inward)?; }
             }
             consume_budget().await;
         }
         Ok(())
+    }
+
+    /// Carries what a side had said before it broke the flow off, as it would have arrived without a sidecar between: a server that
+    /// answers early, and closes with a body unread, resets the connection right behind its answer. Linux gives out what has come
+    /// before it tells of the reset. The flow is cut off all the same, so this always ends in trouble.
+    async fn hear_out(&mut self, side: Side) -> Result<(), Trouble> {
+        let Pair { client, server } = self.pair;
+        match side {
+            Side::Client => self.out.cut = true,
+            Side::Server => self.back.cut = true,
+        }
+        loop {
+            match side {
+                Side::Client if self.out.is_stuck() => {
+                    server.writable().await?;
+                    self.out.go_on(server, self.outward)?;
+                }
+                Side::Client => {
+                    client.readable().await?;
+                    self.hear_client()?;
+                }
+                Side::Server if self.back.is_stuck() => {
+                    client.writable().await?;
+                    self.back.go_on(client, self.inward)?;
+                }
+                Side::Server => {
+                    server.readable().await?;
+                    self.hear_server()?;
+                }
+            }
+        }
     }
 
     fn hear_client(&mut self) -> Result<(), Trouble> {
@@ -223,6 +281,10 @@ fn read_some(from: &TcpStream, mut give: impl FnMut(&[u8]) -> Result<bool, Troub
 }
 
 impl Way {
+    fn to(side: Side) -> Self {
+        Self { to: side, pending: Pending::default(), ended: false, cut: false, closed: false }
+    }
+
     /// Whether the sender is to be read: not while the receiver is behind.
     fn wants_more(&self) -> bool {
         !self.ended && self.pending.is_empty()
@@ -237,7 +299,7 @@ impl Way {
             self.pending.push(bytes);
             return Ok(());
         }
-        let taken = write_some(to, bytes, meter)?;
+        let taken = self.write_some(to, bytes, meter)?;
         if let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             self.pending.push(rest);
         }
@@ -245,41 +307,44 @@ impl Way {
     }
 
     fn go_on(&mut self, to: &TcpStream, meter: impl Meter) -> Result<(), Trouble> {
-        let taken = write_some(to, self.pending.bytes(), meter)?;
+        let taken = self.write_some(to, self.pending.bytes(), meter)?;
         self.pending.take(taken);
-        Ok(self.close_if_done(to)?)
+        self.close_if_done(to)
     }
 
-    fn end(&mut self, to: &TcpStream) -> io::Result<()> {
+    fn end(&mut self, to: &TcpStream) -> Result<(), Trouble> {
+        if self.cut {
+            return Err(Trouble::Broken);
+        }
         self.ended = true;
         self.close_if_done(to)
     }
 
     /// Carries the half-close on, behind the last byte.
-    fn close_if_done(&mut self, to: &TcpStream) -> io::Result<()> {
+    fn close_if_done(&mut self, to: &TcpStream) -> Result<(), Trouble> {
         if self.ended && self.pending.is_empty() && !self.closed {
             self.closed = true;
-            SockRef::from(to).shutdown(Shutdown::Write)?;
+            SockRef::from(to).shutdown(Shutdown::Write).map_err(|_| Trouble::Deaf(self.to))?;
         }
         Ok(())
     }
-}
 
-/// Writes as much as may and can be written now; an error where nothing may be written any more.
-fn write_some(to: &TcpStream, bytes: &[u8], meter: impl Meter) -> Result<usize, Trouble> {
-    let mut done = 0;
-    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        let taken = meter.take(rest.len());
-        if taken == 0 {
-            return Err(Trouble::Spent);
+    /// Writes as much as may and can be written now; an error where nothing may be written any more.
+    fn write_some(&self, to: &TcpStream, bytes: &[u8], meter: impl Meter) -> Result<usize, Trouble> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            let taken = meter.take(rest.len());
+            if taken == 0 {
+                return Err(Trouble::Spent);
+            }
+            let outcome = to.try_write(rest.get(..taken).unwrap_or_default());
+            meter.written(taken, *outcome.as_ref().unwrap_or(&0));
+            match outcome {
+                Ok(written) => done += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => return Err(Trouble::Deaf(self.to)),
+            }
         }
-        let outcome = to.try_write(rest.get(..taken).unwrap_or_default());
-        meter.written(taken, *outcome.as_ref().unwrap_or(&0));
-        match outcome {
-            Ok(written) => done += written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error.into()),
-        }
+        Ok(done)
     }
-    Ok(done)
 }

@@ -574,6 +574,29 @@ async fn a_broken_destination_is_a_broken_flow() {
 }
 
 #[tokio::test]
+async fn an_early_answer_arrives_although_the_server_resets_the_connection_behind_it() {
+    let (mut place, server, _resolver) = place_with(&["10.96.0.20:5432"], &[]).await;
+    // chance decides whether the relay reads the server first or writes to it
+    for _ in 0..32 {
+        let mut client = place.client("10.96.0.20:5432").await;
+        let served = exchange(&server, &mut client, b"head").await;
+        client.write_all(b"body").await.unwrap();
+        served.peek(&mut [0]).await.unwrap();
+        served.writable().await.unwrap();
+        // the kernel resets a connection that is closed with bytes unread
+        assert_eq!(served.try_write(b"413").unwrap(), 3);
+        drop(served);
+        assert_eq!(client.try_write(b"goes on").unwrap(), 7);
+        let mut answer = [0; 3];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"413");
+        is_reset(&mut client).await;
+        let record = place.record().await;
+        assert_eq!((record.end, record.bytes_in), (End::Broken, 3));
+    }
+}
+
+#[tokio::test]
 async fn a_proof_is_answered_and_leaves_no_record() {
     let (mut place, _server, _resolver) = place_with(&[], &[]).await;
     let mut client = place.client("[2001:db8::1]:4").await;

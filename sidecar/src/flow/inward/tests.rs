@@ -117,6 +117,29 @@ async fn a_live_flow_ends_with_what_let_it_in() {
 }
 
 #[tokio::test]
+async fn an_early_answer_arrives_although_the_application_resets_the_connection_behind_it() {
+    let (mut place, server) = place(listing()).await;
+    // chance decides whether the relay reads the application first or writes to it
+    for _ in 0..64 {
+        let mut client = client(&mut place, HOME).await;
+        let (application, _) = server.accept().await.unwrap();
+        client.write_all(b"upload").await.unwrap();
+        application.peek(&mut [0]).await.unwrap();
+        application.writable().await.unwrap();
+        // the kernel resets a connection that is closed with bytes unread
+        assert_eq!(application.try_write(b"413").unwrap(), 3);
+        drop(application);
+        assert_eq!(client.try_write(b"goes on").unwrap(), 7);
+        let mut answer = [0; 3];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"413");
+        is_reset(&mut client).await;
+        let record = place.record().await;
+        assert_eq!((record.end, record.bytes_out), (End::Broken, 3));
+    }
+}
+
+#[tokio::test]
 async fn where_nobody_asks_for_lists_everybody_passes_and_the_record_says_so() {
     let (mut place, server) = place(document()).await;
     let client = client(&mut place, ABROAD).await;
