@@ -42,15 +42,17 @@ enum Line {
 #[derive(Debug)]
 pub struct Requests {
     authority: Option<Authority>,
+    /// The port that was dialled.
+    port: u16,
     state: State,
 }
 
 impl Requests {
-    /// Goes on behind the first head, which has been judged.
+    /// Goes on behind the first head, which has been judged and for whose party this port was dialled.
     #[must_use]
-    pub fn after(first: &Head) -> Self {
+    pub fn after(first: &Head, port: u16) -> Self {
         let state = if first.websocket { State::Held(Vec::new()) } else { following(first.body) };
-        Self { authority: first.authority.clone(), state }
+        Self { authority: party(first, port), port, state }
     }
 
     /// Whether the server's answer must be read, for it decides what the client's next bytes are.
@@ -121,7 +123,7 @@ impl Requests {
                 };
                 // Another party on a connection that was judged for one. WebSocket begins a connection or not at all: behind
                 // earlier requests it would not be known which answer is the one to it.
-                if next.authority != self.authority || next.websocket {
+                if party(&next, self.port) != self.authority || next.websocket {
                     return Err(Reason::AmbiguousAuthority);
                 }
                 out.extend_from_slice(&next.rewritten);
@@ -130,6 +132,11 @@ impl Requests {
             }
         }
     }
+}
+
+/// Whom a request names on a connection to this port.
+fn party(head: &Head, port: u16) -> Option<Authority> {
+    head.authority.clone().map(|authority| authority.dialled_at(port))
 }
 
 fn following(body: Body) -> State {

@@ -10,6 +10,9 @@ use crate::flow::hello::http::{Authority, Body, Head, Host, head};
 use crate::flow::hello::{Progress, read};
 use crate::flow::requests::Requests;
 
+/// The port that was dialled.
+const PORT: u16 = 80;
+
 /// What is passed on names one party, also to a server that reads much more leniently than the sidecar; it reads as what it was
 /// written from; and it is the same in whichever pieces the bytes come.
 pub fn http_head(bytes: &[u8]) {
@@ -40,7 +43,7 @@ fn rewritten(first: &Head) {
 
 /// What a server gets of a connection whose bytes come in pieces, where it accepts no WebSocket, and how it ends.
 fn connection(first: &Head, rest: &[u8], length: usize) -> (Vec<u8>, Result<(), Reason>) {
-    let (mut requests, mut out) = (Requests::after(first), first.rewritten.clone());
+    let (mut requests, mut out) = (Requests::after(first, PORT), first.rewritten.clone());
     let mut pass = || {
         for piece in rest.chunks(length) {
             requests.pass(piece, &mut out)?;

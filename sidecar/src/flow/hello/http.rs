@@ -49,6 +49,14 @@ pub struct Authority {
     pub port: Option<u16>,
 }
 
+impl Authority {
+    /// The same without its port where that is the one that was dialled: the same party is named with it and without it.
+    #[must_use]
+    pub fn dialled_at(self, port: u16) -> Self {
+        Self { port: self.port.filter(|named| *named != port), ..self }
+    }
+}
+
 /// A name, or an address in the place of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {

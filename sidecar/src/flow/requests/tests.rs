@@ -6,6 +6,9 @@ use crate::flow::hello::Progress;
 
 const FIRST: &str = "GET /first HTTP/1.1\r\nHost: a.example.kz\r\n\r\n";
 
+/// The port that was dialled.
+const PORT: u16 = 8080;
+
 fn first(text: &str) -> Head {
     let Progress::Whole(head) = head(text.as_bytes()) else { panic!("{text} is no whole request") };
     head
@@ -13,7 +16,7 @@ fn first(text: &str) -> Head {
 
 /// Passes bytes in pieces of a length behind a first head.
 fn pass(first_head: &str, rest: &[u8], length: usize) -> Result<Vec<u8>, Reason> {
-    let mut requests = Requests::after(&first(first_head));
+    let mut requests = Requests::after(&first(first_head), PORT);
     let mut out = Vec::new();
     rest.chunks(length.max(1)).try_for_each(|piece| requests.pass(piece, &mut out))?;
     Ok(out)
@@ -21,6 +24,7 @@ fn pass(first_head: &str, rest: &[u8], length: usize) -> Result<Vec<u8>, Reason>
 
 #[rstest]
 #[case::next("GET /second HTTP/1.1\r\nHost: a.example.kz\r\n\r\n")]
+#[case::with_the_port_that_was_dialled("GET /second HTTP/1.1\r\nHost: a.example.kz:8080\r\n\r\n")]
 #[case::body(
     "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nContent-Length: 5\r\n\r\n12345GET / HTTP/1.1\r\nHost: a.example.kz\r\n\r\n"
 )]
@@ -36,9 +40,18 @@ fn requests_for_the_same_party_are_passed_on(#[case] rest: &str) {
     }
 }
 
+#[test]
+fn who_named_the_port_that_was_dialled_may_leave_it_out_and_name_no_other() {
+    let head = FIRST.replace("a.example.kz", "a.example.kz:8080");
+    assert_eq!(pass(&head, FIRST.as_bytes(), 1000).unwrap(), FIRST.as_bytes());
+    let other = FIRST.replace("a.example.kz", "a.example.kz:81");
+    assert_eq!(pass(&head, other.as_bytes(), 1000), Err(Reason::AmbiguousAuthority));
+}
+
 #[rstest]
 #[case::another_party("GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n", Reason::AmbiguousAuthority)]
 #[case::another_port("GET / HTTP/1.1\r\nHost: a.example.kz:81\r\n\r\n", Reason::AmbiguousAuthority)]
+#[case::the_default_port("GET / HTTP/1.1\r\nHost: a.example.kz:80\r\n\r\n", Reason::AmbiguousAuthority)]
 #[case::nobody("GET / HTTP/1.1\r\n\r\n", Reason::AmbiguousAuthority)]
 #[case::behind_a_body(
     "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nContent-Length: 2\r\n\r\n12GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n",
@@ -85,7 +98,7 @@ const WEBSOCKET: &str = "GET / HTTP/1.1\r\nHost: a.example.kz\r\nUpgrade: websoc
 
 #[test]
 fn behind_an_accepted_handshake_everything_passes_and_before_nothing() {
-    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET)), Vec::new());
+    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET), PORT), Vec::new());
     assert!(requests.awaits_answer());
     requests.pass(b"\x81\x02hi", &mut out).unwrap();
     assert!(out.is_empty());
@@ -97,12 +110,12 @@ fn behind_an_accepted_handshake_everything_passes_and_before_nothing() {
 
 #[test]
 fn behind_a_refused_handshake_requests_are_read() {
-    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET)), Vec::new());
+    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET), PORT), Vec::new());
     requests.pass(FIRST.as_bytes(), &mut out).unwrap();
     requests.answered(false, &mut out).unwrap();
     assert_eq!(out, FIRST.as_bytes());
     assert_eq!(requests.pass(b"GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n", &mut out), Err(Reason::AmbiguousAuthority));
-    let mut held = Requests::after(&first(WEBSOCKET));
+    let mut held = Requests::after(&first(WEBSOCKET), PORT);
     assert_eq!(held.pass(&vec![0; LIMIT + 1], &mut out), Err(Reason::UnreadableHello));
 }
 
@@ -127,7 +140,7 @@ proptest! {
                 bytes.extend(body);
             }
         }
-        let (mut requests, mut out, mut rest) = (Requests::after(&first(FIRST)), Vec::new(), bytes.as_slice());
+        let (mut requests, mut out, mut rest) = (Requests::after(&first(FIRST), PORT), Vec::new(), bytes.as_slice());
         for cut in cuts.iter().cycle() {
             if rest.is_empty() { break }
             let (piece, behind) = rest.split_at((*cut).min(rest.len()));
