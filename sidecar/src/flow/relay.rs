@@ -26,7 +26,7 @@ use super::server_hello::Negotiation;
 use super::story::Story;
 use super::unsent::keep_back;
 use crate::spending::Purse;
-use meter::{Inward, Meter, Outward};
+use meter::{Inward, Meter, Outward, Own};
 use pending::{BUFFER, Pending, at_a_time};
 
 /// Reads of one flow in a row, before others have their turn.
@@ -38,6 +38,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 thread_local! {
     static SHARED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
+
+/// Leave to send the body (RFC 9110, section 15.2.1), for a client that waits for it.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How a relay ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +179,7 @@ impl Relay<'_> {
         self.out.send(server, &first, self.outward)?;
         drop(first);
         while !(self.out.closed && self.back.closed) {
+            self.give_leave()?;
             tokio::select! {
                 ready = client.readable(), if self.out.wants_more() => { ready?; self.hear_client()?; }
                 ready = server.readable(), if self.back.wants_more() => { ready?; self.hear_server()?; }
@@ -188,6 +192,12 @@ impl Relay<'_> {
             consume_budget().await;
         }
         Ok(())
+    }
+
+    /// Lets the client send a body that it holds back. Where the client has not taken yet what came before, it does not wait.
+    fn give_leave(&mut self) -> Result<(), Trouble> {
+        let given = self.requests.as_mut().is_some_and(Requests::gives_leave) && self.back.wants_more();
+        if given { self.back.send(self.pair.client, CONTINUE, Own) } else { Ok(()) }
     }
 
     /// Carries what a side had said before it broke the flow off, as it would have arrived without a sidecar between: a server that
@@ -243,6 +253,9 @@ impl Relay<'_> {
             if bytes.is_empty() {
                 back.end(client)?;
                 return Ok(false);
+            }
+            if let Some(requests) = requests {
+                requests.heard_server();
             }
             if let Some(negotiation) = negotiation {
                 negotiation.hear(bytes).map_err(Trouble::Unfit)?;

@@ -4,7 +4,7 @@
 //! every byte from the client is either part of a head that was read or of a body whose length a head declared, and nothing
 //! else is passed on. Only behind a WebSocket handshake that the server accepted are there no more requests to read.
 
-use std::mem::take;
+use std::mem::{replace, take};
 
 use shekara_policy::Reason;
 
@@ -45,6 +45,12 @@ pub struct Requests {
     /// The port that was dialled.
     port: u16,
     state: State,
+    /// The client waits for leave to send the body of the last request.
+    waits: bool,
+    /// The server has said nothing since the last request.
+    unanswered: bool,
+    /// A request came before the one in front of it was answered, so the client may do that again.
+    pipelines: bool,
 }
 
 impl Requests {
@@ -52,13 +58,26 @@ impl Requests {
     #[must_use]
     pub fn after(first: &Head, port: u16) -> Self {
         let state = if first.websocket { State::Held(Vec::new()) } else { following(first.body) };
-        Self { authority: party(first, port), port, state }
+        let authority = party(first, port);
+        Self { authority, port, state, waits: first.waits, unanswered: true, pipelines: false }
     }
 
     /// Whether the server's answer must be read, for it decides what the client's next bytes are.
     #[must_use]
     pub fn awaits_answer(&self) -> bool {
         matches!(self.state, State::Held(_))
+    }
+
+    /// The server has said something.
+    pub fn heard_server(&mut self) {
+        self.unanswered = false;
+    }
+
+    /// Whether the client is to be given leave now to send a body, which it is once a request. Answers are not read, so only a client
+    /// that has never sent a request before the answer to the one in front of it gets it: in another's answers it could be in the midst
+    /// of one. Who gets no leave sends the body without it after a while (RFC 9110, section 10.1.1).
+    pub fn gives_leave(&mut self) -> bool {
+        take(&mut self.waits) && !self.pipelines
     }
 
     /// The server has answered the wish for WebSocket. Appends what may be passed on of that which was held.
@@ -84,6 +103,8 @@ impl Requests {
     }
 
     fn step<'b>(&mut self, bytes: &'b [u8], out: &mut Vec<u8>) -> Result<&'b [u8], Reason> {
+        // whoever says more does not wait
+        self.waits = false;
         match &mut self.state {
             State::Open => {
                 out.extend_from_slice(bytes);
@@ -128,6 +149,8 @@ impl Requests {
                 }
                 out.extend_from_slice(&next.rewritten);
                 self.state = following(next.body);
+                self.waits = next.waits;
+                self.pipelines |= replace(&mut self.unanswered, true);
                 bytes.get(next.length.saturating_sub(before)..).ok_or(Reason::UnreadableHello)
             }
         }

@@ -23,9 +23,6 @@ use crate::spending::Purse;
 /// How long one address after the other is tried: applications do not wait for much longer than for one.
 const DIALLING: Duration = Duration::from_secs(15);
 
-/// Leave to send the body (RFC 9110, section 15.2.1), for a client that waits for it.
-pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
 impl Carrier<'_> {
     /// Dials one flow after the other until one answers, and relays.
     pub(super) async fn dial(&self, client: &Abrupt, story: &mut Story, candidates: Candidates, mut said: Said) -> Closing {
@@ -133,10 +130,6 @@ impl Carrier<'_> {
         let (first, passed) = match (said.head, &mut requests) {
             (Some(head), Some(requests)) => {
                 let (mut first, behind) = (head.rewritten, said.bytes.get(head.length..).unwrap_or_default());
-                if head.waits && behind.is_empty() {
-                    // nothing else was said to the client yet, so a short write is no danger: it goes on by itself
-                    let _ = client.stream().try_write(CONTINUE);
-                }
                 let passed = requests.pass(behind, &mut first);
                 (first, passed)
             }

@@ -22,6 +22,17 @@ pub(super) struct Outward<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Inward<'a>(pub(super) &'a Story);
 
+/// To the application, of the sidecar's own: it came from nobody, so it is not counted.
+pub(super) struct Own;
+
+impl Meter for Own {
+    fn take(&self, wanted: usize) -> usize {
+        wanted
+    }
+
+    fn written(&self, _taken: usize, _written: usize) {}
+}
+
 impl Meter for Outward<'_> {
     fn take(&self, wanted: usize) -> usize {
         self.purse.take(wanted)

@@ -119,6 +119,40 @@ fn behind_a_refused_handshake_requests_are_read() {
     assert_eq!(held.pass(&vec![0; LIMIT + 1], &mut out), Err(Reason::UnreadableHello));
 }
 
+const WAITING: &str = "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+
+/// What the client says behind its first request, and whether the server has said something before; whether it gets leave then.
+#[rstest]
+#[case::behind_an_answer(true, WAITING, true)]
+#[case::before_any_answer(false, WAITING, false)]
+#[case::with_the_body(true, &[WAITING, "bo"].concat(), false)]
+#[case::no_body_held_back(true, FIRST, false)]
+#[case::behind_another_that_is_not_answered(true, &[FIRST, WAITING].concat(), false)]
+fn leave_to_send_a_body_is_given_where_the_client_can_only_wait_for_it(
+    #[case] answered: bool,
+    #[case] rest: &str,
+    #[case] leave: bool,
+) {
+    let (mut requests, mut out) = (Requests::after(&first(FIRST), PORT), Vec::new());
+    if answered {
+        requests.heard_server();
+    }
+    requests.pass(rest.as_bytes(), &mut out).unwrap();
+    assert_eq!(requests.gives_leave(), leave);
+    assert!(!requests.gives_leave(), "it is given once");
+}
+
+#[test]
+fn the_first_request_gets_leave_and_a_client_that_sends_many_at_once_gets_none_later() {
+    let mut requests = Requests::after(&first(WAITING), PORT);
+    assert!(requests.gives_leave());
+    let mut out = Vec::new();
+    requests.pass(&[b"body", WAITING.as_bytes(), b"body"].concat(), &mut out).unwrap();
+    requests.heard_server();
+    requests.pass(WAITING.as_bytes(), &mut out).unwrap();
+    assert!(!requests.gives_leave(), "it could come within the answer to the second");
+}
+
 proptest! {
     #[test]
     fn segmentation_changes_nothing(
