@@ -77,6 +77,7 @@ reasons! {
     TLSDowngraded: "The server chose an older TLS version than a standard asks for, or an answer that cannot be read; the server must be set to the newer one.",
     ProtocolMismatch: "The bytes are of another protocol than the recipient's endpoint declares.",
     AmbiguousAuthority: "The HTTP request names more than one destination, or one that cannot be read.",
+    LateWebSocket: "A WebSocket handshake came on a connection that had carried other requests, where it could not be known which answer is the one to it; the connection was closed behind the other answers, and the handshake passes as the first request of a connection.",
     AmbiguousLength: "The length of the HTTP request's body can be read in more than one way, so that another request could hide in it; GET, HEAD and TRACE have none.",
     ProxyRequest: "A CONNECT request or an HTTP/2 preface without TLS was sent; neither is passed on unread.",
     UnlistedQuestion: "The DNS question is for a name that no transfer lists, so it was not asked.",

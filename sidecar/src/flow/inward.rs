@@ -197,7 +197,7 @@ impl Carrier<'_> {
             }
             Outcome::Broken => story.ended(End::Broken),
             Outcome::Revoked(denial) | Outcome::Spent(denial) | Outcome::Unfit(denial) => story.revoked(&denial),
-            Outcome::Strayed(reason) => story.strayed(&Denial::of(reason)),
+            Outcome::Strayed(reason) | Outcome::Parted(reason) => story.strayed(&Denial::of(reason)),
         }
         false
     }

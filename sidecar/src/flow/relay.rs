@@ -53,6 +53,8 @@ pub enum Outcome {
     Revoked(Denial),
     /// The client asked for another party, or for something that cannot be read.
     Strayed(Reason),
+    /// Both sides have finished, the client before it wanted to: it asked for what this connection cannot carry.
+    Parted(Reason),
     /// A bound on what may leave is spent, and the client had more to say.
     Spent(Denial),
     /// The server has chosen what the flow may not go on with.
@@ -93,10 +95,12 @@ pub async fn relay(
     tokio::select! {
         denial = entry.denied() => Outcome::Revoked(denial),
         outcome = relay.run(first) => match outcome {
+            Ok(()) if relay.is_over() => Outcome::Parted(Reason::LateWebSocket),
             Ok(()) => Outcome::Completed,
             Err(Trouble::Strayed(reason)) => Outcome::Strayed(reason),
             Err(Trouble::Spent) => Outcome::Spent(purse.denial()),
             Err(Trouble::Unfit(denial)) => Outcome::Unfit(denial),
+            Err(Trouble::Broken | Trouble::Deaf(_)) if relay.is_over() => Outcome::Strayed(Reason::LateWebSocket),
             Err(Trouble::Broken | Trouble::Deaf(_)) => Outcome::Broken,
         },
     }
@@ -180,6 +184,7 @@ impl Relay<'_> {
         drop(first);
         while !(self.out.closed && self.back.closed) {
             self.give_leave()?;
+            self.end_if_over()?;
             tokio::select! {
                 ready = client.readable(), if self.out.wants_more() => { ready?; self.hear_client()?; }
                 ready = server.readable(), if self.back.wants_more() => { ready?; self.hear_server()?; }
@@ -194,15 +199,25 @@ impl Relay<'_> {
         Ok(())
     }
 
+    fn is_over(&self) -> bool {
+        self.requests.as_ref().is_some_and(Requests::over)
+    }
+
+    /// Tells the server that no more requests come: it gives the answers that it owes and ends the connection, and so the client
+    /// sees the end behind the last of them.
+    fn end_if_over(&mut self) -> Result<(), Trouble> {
+        if self.is_over() && !self.out.ended { self.out.end(self.pair.server) } else { Ok(()) }
+    }
+
     /// Lets the client send a body that it holds back. Where the client has not taken yet what came before, it does not wait.
     fn give_leave(&mut self) -> Result<(), Trouble> {
         let given = self.requests.as_mut().is_some_and(Requests::gives_leave) && self.back.wants_more();
         if given { self.back.send(self.pair.client, CONTINUE, Own) } else { Ok(()) }
     }
 
-    /// Carries what a side had said before it broke the flow off, as it would have arrived without a sidecar between: a server that
-    /// answers early, and closes with a body unread, resets the connection right behind its answer. Linux gives out what has come
-    /// before it tells of the reset. The flow is cut off all the same, so this always ends in trouble.
+    /// Carries what a side had said before it broke the flow off, as it would have arrived without a sidecar: a server that answers
+    /// early, and closes with a body unread, resets the connection right behind its answer. Linux gives out what has come before it
+    /// tells of the reset. The flow is cut off all the same, so this always ends in trouble.
     async fn hear_out(&mut self, side: Side) -> Result<(), Trouble> {
         let Pair { client, server } = self.pair;
         match side {

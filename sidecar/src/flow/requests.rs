@@ -2,7 +2,8 @@
 //!
 //! A connection that was judged by its first request alone would carry the next ones unread, to whatever party they name. So
 //! every byte from the client is either part of a head that was read or of a body whose length a head declared, and nothing
-//! else is passed on. Only behind a WebSocket handshake that the server accepted are there no more requests to read.
+//! else is passed on. Only behind a WebSocket handshake that the server accepted are there no more requests to read, and such a
+//! handshake is the first request or ends the connection.
 
 use std::mem::{replace, take};
 
@@ -29,6 +30,8 @@ enum State {
     Held(Vec<u8>),
     /// WebSocket: no more requests.
     Open,
+    /// Nothing: a request came that this connection cannot carry.
+    Over,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,15 @@ impl Requests {
         Self { authority, port, state, waits: first.waits, unanswered: true, pipelines: false }
     }
 
+    /// Whether the client asked for WebSocket behind other requests. It would not be known which answer is the one to it, and what
+    /// only looks like one (the body of another answer can be anything) would open the connection to unread requests. So nothing more
+    /// is passed on, and the client gets its other answers and the end of the connection, as from a server that closes one between
+    /// requests: clients then send such a request again on a new one (RFC 9110, section 9.2.2; RFC 9112, section 9.3.1).
+    #[must_use]
+    pub fn over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
     /// Whether the server's answer must be read, for it decides what the client's next bytes are.
     #[must_use]
     pub fn awaits_answer(&self) -> bool {
@@ -73,9 +85,9 @@ impl Requests {
         self.unanswered = false;
     }
 
-    /// Whether the client is to be given leave now to send a body, which it is once a request. Answers are not read, so only a client
-    /// that has never sent a request before the answer to the one in front of it gets it: in another's answers it could be in the midst
-    /// of one. Who gets no leave sends the body without it after a while (RFC 9110, section 10.1.1).
+    /// Whether the client is to be given leave now to send a body; it is given once a request. Answers are not read, so it could come
+    /// in the midst of one: a client gets it that has never sent a request without having heard the server since the one before.
+    /// Others send the body without it after a while (RFC 9110, section 10.1.1).
     pub fn gives_leave(&mut self) -> bool {
         take(&mut self.waits) && !self.pipelines
     }
@@ -110,6 +122,7 @@ impl Requests {
                 out.extend_from_slice(bytes);
                 Ok(&[])
             }
+            State::Over => Ok(&[]),
             State::Held(held) if held.len() + bytes.len() > LIMIT => Err(Reason::UnreadableHello),
             State::Held(held) => {
                 held.extend_from_slice(bytes);
@@ -142,10 +155,13 @@ impl Requests {
                     Progress::More => return Ok(&[]),
                     Progress::Refused(reason) => return Err(reason),
                 };
-                // Another party on a connection that was judged for one. WebSocket begins a connection or not at all: behind
-                // earlier requests it would not be known which answer is the one to it.
-                if party(&next, self.port) != self.authority || next.websocket {
+                // another party on a connection that was judged for one
+                if party(&next, self.port) != self.authority {
                     return Err(Reason::AmbiguousAuthority);
+                }
+                if next.websocket {
+                    self.state = State::Over;
+                    return Ok(&[]);
                 }
                 out.extend_from_slice(&next.rewritten);
                 self.state = following(next.body);

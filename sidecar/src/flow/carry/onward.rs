@@ -155,6 +155,11 @@ impl Carrier<'_> {
             Outcome::Broken => story.ended(End::Broken),
             Outcome::Revoked(denial) => story.revoked(&denial),
             Outcome::Strayed(reason) => story.strayed(&Denial::of(reason)),
+            Outcome::Parted(reason) => {
+                story.strayed(&Denial::of(reason));
+                server.done();
+                return Closing::Done;
+            }
             Outcome::Spent(denial) => story.strayed(&denial),
             Outcome::Unfit(denial) => {
                 story.strayed(&denial);

@@ -283,6 +283,26 @@ async fn websocket_goes_on_behind_the_handshake() {
     assert_eq!(&frame, b"\x81\x02hi");
 }
 
+#[tokio::test]
+async fn websocket_behind_another_request_gets_the_answers_that_are_owed_and_the_end_of_the_connection() {
+    let host = "www.clinic.example.kz";
+    let (mut place, server, _resolver) = place_with(&["192.0.2.1:80"], &[(host, &["192.0.2.1"])]).await;
+    let mut client = place.client("192.0.2.1:80").await;
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let mut served = exchange(&server, &mut client, request.as_bytes()).await;
+    let handshake = format!("GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    client.write_all(handshake.as_bytes()).await.unwrap();
+    assert!(all(&mut served).await.is_empty(), "nothing of the handshake is passed on");
+    // looks like leave to speak WebSocket, and opens nothing
+    let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    served.write_all(answer).await.unwrap();
+    served.shutdown().await.unwrap();
+    assert_eq!(all(&mut client).await, answer, "and no reset follows");
+    let record = place.record().await;
+    assert_eq!((record.verdict, record.reason, record.end), (Decision::Deny, Some(Reason::LateWebSocket), End::Broken));
+    assert_eq!(record.bytes_out, request.len() as u64);
+}
+
 #[rstest]
 #[case::unlisted("GET / HTTP/1.1\r\nHost: ads.example.com\r\n\r\n", Reason::UnlistedParty)]
 #[case::port("GET / HTTP/1.1\r\nHost: www.clinic.example.kz:8080\r\n\r\n", Reason::AmbiguousAuthority)]

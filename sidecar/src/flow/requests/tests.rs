@@ -77,7 +77,10 @@ fn who_named_the_port_that_was_dialled_may_leave_it_out_and_name_no_other() {
     "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n2;\n12\r\n",
     Reason::AmbiguousLength
 )]
-#[case::late_websocket("GET / HTTP/1.1\r\nHost: a.example.kz\r\nUpgrade: websocket\r\n\r\n", Reason::AmbiguousAuthority)]
+#[case::late_websocket_of_another_party(
+    "GET / HTTP/1.1\r\nHost: b.example.com\r\nUpgrade: websocket\r\n\r\n",
+    Reason::AmbiguousAuthority
+)]
 #[case::connect("CONNECT a.example.kz:443 HTTP/1.1\r\n\r\n", Reason::ProxyRequest)]
 #[case::connect_behind_an_empty_line("\r\nCONNECT / HTTP/1.1\r\nHost: a.example.kz\r\n\r\n", Reason::ProxyRequest)]
 #[case::http_2("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Reason::ProxyRequest)]
@@ -106,6 +109,20 @@ fn behind_an_accepted_handshake_everything_passes_and_before_nothing() {
     requests.pass(b"\x81\x02ho", &mut out).unwrap();
     assert_eq!(out, b"\x81\x02hi\x81\x02ho");
     assert!(!requests.awaits_answer());
+}
+
+#[test]
+fn a_handshake_behind_other_requests_ends_the_connection_and_nothing_behind_it_passes() {
+    let late = [FIRST, WEBSOCKET, FIRST].concat();
+    for length in [1, 7, 1000] {
+        let (mut requests, mut out) = (Requests::after(&first(FIRST), PORT), Vec::new());
+        assert!(!requests.over());
+        for piece in late.as_bytes().chunks(length) {
+            requests.pass(piece, &mut out).unwrap();
+        }
+        assert!(requests.over(), "in pieces of {length}");
+        assert_eq!(String::from_utf8(out).unwrap(), FIRST, "in pieces of {length}");
+    }
 }
 
 #[test]
