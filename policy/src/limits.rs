@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// TCP flows at once that the pod began, from the first packet to the last word; and as many of clients.
     pub flows: u32,
-    /// Flows of the pod that have not reached their destination yet: that wait for a name, for a resolver, or for an answer.
+    /// Flows of the pod that have not reached their destination yet: that wait for a name, for a resolver, or for an answer; and those
+    /// that have, and wait for the rest of a later request.
     pub half_open: u32,
     /// Bytes that a client may say until it has named its destination.
     pub hello_bytes: u32,

@@ -101,7 +101,7 @@ reasons! {
     KeySetForged: "The key set does not bear a genuine signature of the root key.",
     KeySetRolledBack: "The key set is older than one that this pod has seen or was admitted with.",
     LimitReached: "As many flows, or addresses inside the cluster, are in use as the sidecar carries at once; the limit flows can be raised.",
-    HalfOpenLimitReached: "As many connections wait to be named or answered as the sidecar holds at once; the limit halfOpen can be raised.",
+    HalfOpenLimitReached: "As many connections wait to be named or answered, or for the rest of a request, as the sidecar holds at once; the limit halfOpen can be raised.",
     QuestionLimitReached: "As many DNS questions wait for a resolver as the sidecar holds at once; the limit questions can be raised.",
     AssociationLimitReached: "As many UDP associations are open as the sidecar holds at once; the limit associations can be raised.",
     DescriptorsExhausted: "The sidecar has no file descriptor left; the limit of open files of its container is too low for its limits of flows.",

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// kubelet starts the sidecar anew and cuts off every flow.
 const OTHER_FILES: u64 = 64;
 
-/// So many places.
-#[derive(Debug)]
+/// So many places, which its clones share.
+#[derive(Clone, Debug)]
 pub struct Bound {
     taken: Arc<AtomicUsize>,
     most: usize,

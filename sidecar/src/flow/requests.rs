@@ -11,9 +11,14 @@ use shekara_policy::Reason;
 
 use super::hello::http::{Authority, Body, Head, head};
 use super::hello::{LIMIT, Progress};
+use crate::bound::{Bound, Place};
 
 /// The longest line of a chunk's size or of a trailer.
 const LONGEST_LINE: usize = 4096;
+
+/// What a flow may keep of something unfinished without a place for it: the sizes of chunks are cut in two all the time, and with
+/// as many flows as there may be it is no danger.
+const LITTLE: usize = 512;
 
 /// What may come next from the client.
 #[derive(Debug)]
@@ -54,15 +59,20 @@ pub struct Requests {
     unanswered: bool,
     /// A request came before the one in front of it was answered, so the client may do that again.
     pipelines: bool,
+    /// The places of those who have not named their destination yet.
+    half_open: Bound,
+    /// Taken while more than [`LITTLE`] is kept of what is not finished.
+    place: Option<Place>,
 }
 
 impl Requests {
-    /// Goes on behind the first head, which has been judged and for whose party this port was dialled.
+    /// Goes on behind the first head, which has been judged and for whose party this port was dialled. A later request that is long
+    /// in coming takes one of the `half_open` places meanwhile, as the first one did: else all flows could keep one at once.
     #[must_use]
-    pub fn after(first: &Head, port: u16) -> Self {
+    pub fn after(first: &Head, port: u16, half_open: Bound) -> Self {
         let state = if first.websocket { State::Held(Vec::new()) } else { following(first.body) };
         let authority = party(first, port);
-        Self { authority, port, state, waits: first.waits, unanswered: true, pipelines: false }
+        Self { authority, port, state, waits: first.waits, unanswered: true, pipelines: false, half_open, place: None }
     }
 
     /// Whether the client asked for WebSocket behind other requests. It would not be known which answer is the one to it, and what
@@ -106,10 +116,24 @@ impl Requests {
     /// Takes bytes from the client and appends those that may be passed on.
     ///
     /// # Errors
-    /// When a request cannot be read, or is for another party: nothing of it was appended, and nothing more may follow.
+    /// When a request cannot be read, is for another party, or is not whole and finds no place to wait in: nothing of it was appended,
+    /// and nothing more may follow.
     pub fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
         while !bytes.is_empty() {
             bytes = self.step(bytes, out)?;
+        }
+        self.find_place()
+    }
+
+    fn find_place(&mut self) -> Result<(), Reason> {
+        let kept = match &self.state {
+            State::Head(kept) | State::Line(_, kept) | State::Held(kept) => kept.len(),
+            State::Length(_) | State::Chunk(_) | State::Open | State::Over => 0,
+        };
+        if kept <= LITTLE {
+            self.place = None;
+        } else if self.place.is_none() {
+            self.place = Some(self.half_open.take().ok_or(Reason::HalfOpenLimitReached)?);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use shekara_policy::{HostName, Reason};
 
 use super::lenient;
 use super::pieces_change_nothing;
+use crate::bound::Bound;
 use crate::flow::hello::http::{Authority, Body, Head, Host, head};
 use crate::flow::hello::{Progress, read};
 use crate::flow::requests::Requests;
@@ -43,7 +44,7 @@ fn rewritten(first: &Head) {
 
 /// What a server gets of a connection whose bytes come in pieces, where it accepts no WebSocket, and how it ends.
 fn connection(first: &Head, rest: &[u8], length: usize) -> (Vec<u8>, Result<(), Reason>) {
-    let (mut requests, mut out) = (Requests::after(first, PORT), first.rewritten.clone());
+    let (mut requests, mut out) = (Requests::after(first, PORT, Bound::new(1)), first.rewritten.clone());
     let mut pass = || {
         for piece in rest.chunks(length) {
             requests.pass(piece, &mut out)?;

@@ -126,7 +126,7 @@ impl Carrier<'_> {
         said: Said,
     ) -> Closing {
         let purse = Purse::new(&self.context.spending, entry.bounds());
-        let mut requests = said.head.as_ref().map(|head| Requests::after(head, self.port));
+        let mut requests = said.head.as_ref().map(|head| Requests::after(head, self.port, self.context.half_open.clone()));
         let (first, passed) = match (said.head, &mut requests) {
             (Some(head), Some(requests)) => {
                 let (mut first, behind) = (head.rewritten, said.bytes.get(head.length..).unwrap_or_default());

@@ -16,7 +16,7 @@ fn first(text: &str) -> Head {
 
 /// Passes bytes in pieces of a length behind a first head.
 fn pass(first_head: &str, rest: &[u8], length: usize) -> Result<Vec<u8>, Reason> {
-    let mut requests = Requests::after(&first(first_head), PORT);
+    let mut requests = Requests::after(&first(first_head), PORT, Bound::new(1));
     let mut out = Vec::new();
     rest.chunks(length.max(1)).try_for_each(|piece| requests.pass(piece, &mut out))?;
     Ok(out)
@@ -91,6 +91,42 @@ fn other_requests_are_not(#[case] rest: &str, #[case] reason: Reason) {
     }
 }
 
+#[rstest]
+#[case::head(FIRST, "GET /second HTTP/1.1\r\nHost: a.example.kz\r\nX: ", "\r\n\r\n")]
+#[case::line(FIRST, "PUT / HTTP/1.1\r\nHost: a.example.kz\r\nTransfer-Encoding: chunked\r\n\r\n1;", "\r\nx")]
+#[case::held(WEBSOCKET, "", "")]
+fn as_many_flows_keep_much_of_what_is_not_finished_as_there_are_places(
+    #[case] first_head: &str,
+    #[case] begun: &str,
+    #[case] end: &str,
+) {
+    let half_open = Bound::new(3);
+    let begin = |length: usize| {
+        let mut requests = Requests::after(&first(first_head), PORT, half_open.clone());
+        let bytes = [begun.as_bytes(), &vec![b'x'; length]].concat();
+        bytes.chunks(700).try_for_each(|piece| requests.pass(piece, &mut Vec::new())).map(|()| requests)
+    };
+    let mut much: Vec<_> = (0..3).map(|_| begin(2000).unwrap()).collect();
+    assert_eq!(begin(2000).unwrap_err(), Reason::HalfOpenLimitReached);
+    let little: Vec<_> = (0..1000).map(|_| begin(100).unwrap()).collect();
+    assert!(little.iter().all(|requests| requests.place.is_none()));
+    // one that is finished makes room for another
+    let finished = &mut much[0];
+    finished.pass(end.as_bytes(), &mut Vec::new()).unwrap();
+    finished.answered(true, &mut Vec::new()).unwrap();
+    let another = begin(2000).unwrap();
+    assert_eq!(begin(2000).unwrap_err(), Reason::HalfOpenLimitReached);
+    drop(another);
+    assert!(begin(2000).is_ok());
+}
+
+#[test]
+fn a_request_that_comes_whole_needs_no_place() {
+    let long = FIRST.replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(2000)));
+    let mut requests = Requests::after(&first(FIRST), PORT, Bound::new(0));
+    requests.pass(long.as_bytes(), &mut Vec::new()).unwrap();
+}
+
 #[test]
 fn a_head_without_end_is_refused() {
     let endless = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'x'; LIMIT]].concat();
@@ -101,7 +137,7 @@ const WEBSOCKET: &str = "GET / HTTP/1.1\r\nHost: a.example.kz\r\nUpgrade: websoc
 
 #[test]
 fn behind_an_accepted_handshake_everything_passes_and_before_nothing() {
-    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET), PORT), Vec::new());
+    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET), PORT, Bound::new(1)), Vec::new());
     assert!(requests.awaits_answer());
     requests.pass(b"\x81\x02hi", &mut out).unwrap();
     assert!(out.is_empty());
@@ -115,7 +151,7 @@ fn behind_an_accepted_handshake_everything_passes_and_before_nothing() {
 fn a_handshake_behind_other_requests_ends_the_connection_and_nothing_behind_it_passes() {
     let late = [FIRST, WEBSOCKET, FIRST].concat();
     for length in [1, 7, 1000] {
-        let (mut requests, mut out) = (Requests::after(&first(FIRST), PORT), Vec::new());
+        let (mut requests, mut out) = (Requests::after(&first(FIRST), PORT, Bound::new(1)), Vec::new());
         assert!(!requests.over());
         for piece in late.as_bytes().chunks(length) {
             requests.pass(piece, &mut out).unwrap();
@@ -127,12 +163,12 @@ fn a_handshake_behind_other_requests_ends_the_connection_and_nothing_behind_it_p
 
 #[test]
 fn behind_a_refused_handshake_requests_are_read() {
-    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET), PORT), Vec::new());
+    let (mut requests, mut out) = (Requests::after(&first(WEBSOCKET), PORT, Bound::new(1)), Vec::new());
     requests.pass(FIRST.as_bytes(), &mut out).unwrap();
     requests.answered(false, &mut out).unwrap();
     assert_eq!(out, FIRST.as_bytes());
     assert_eq!(requests.pass(b"GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n", &mut out), Err(Reason::AmbiguousAuthority));
-    let mut held = Requests::after(&first(WEBSOCKET), PORT);
+    let mut held = Requests::after(&first(WEBSOCKET), PORT, Bound::new(1));
     assert_eq!(held.pass(&vec![0; LIMIT + 1], &mut out), Err(Reason::UnreadableHello));
 }
 
@@ -150,7 +186,7 @@ fn leave_to_send_a_body_is_given_where_the_client_can_only_wait_for_it(
     #[case] rest: &str,
     #[case] leave: bool,
 ) {
-    let (mut requests, mut out) = (Requests::after(&first(FIRST), PORT), Vec::new());
+    let (mut requests, mut out) = (Requests::after(&first(FIRST), PORT, Bound::new(1)), Vec::new());
     if answered {
         requests.heard_server();
     }
@@ -161,7 +197,7 @@ fn leave_to_send_a_body_is_given_where_the_client_can_only_wait_for_it(
 
 #[test]
 fn the_first_request_gets_leave_and_a_client_that_sends_many_at_once_gets_none_later() {
-    let mut requests = Requests::after(&first(WAITING), PORT);
+    let mut requests = Requests::after(&first(WAITING), PORT, Bound::new(1));
     assert!(requests.gives_leave());
     let mut out = Vec::new();
     requests.pass(&[b"body", WAITING.as_bytes(), b"body"].concat(), &mut out).unwrap();
@@ -191,7 +227,7 @@ proptest! {
                 bytes.extend(body);
             }
         }
-        let (mut requests, mut out, mut rest) = (Requests::after(&first(FIRST), PORT), Vec::new(), bytes.as_slice());
+        let (mut requests, mut out, mut rest) = (Requests::after(&first(FIRST), PORT, Bound::new(1)), Vec::new(), bytes.as_slice());
         for cut in cuts.iter().cycle() {
             if rest.is_empty() { break }
             let (piece, behind) = rest.split_at((*cut).min(rest.len()));
