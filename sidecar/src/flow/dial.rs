@@ -22,7 +22,11 @@ pub const CONNECT_ONE_OF_MANY: Duration = Duration::from_millis(3500);
 /// Connections that wait to be accepted.
 const WAITING: u32 = 1024;
 
-/// When a silent peer is asked whether it still lives, and how often: half-open flows end after some four minutes.
+/// When a silent peer is asked whether it still lives, and how often: half-open flows end after some four minutes. Linux asks only
+/// where nothing is under way to the peer. Else it sends that again until `net.ipv4.tcp_retries2` ends the connection, by default
+/// after some fifteen minutes. `TCP_USER_TIMEOUT` (tcp(7)) would end it sooner, but also a connection whose peer answers every probe
+/// and keeps its window closed for so long (`tcp_probe_timer` in the kernel's `net/ipv4/tcp_timer.c`), as a receiver does that reads
+/// nothing for some minutes: a player that is paused, or a broker that holds its senders back.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(120)).with_interval(Duration::from_secs(30)).with_retries(4);
 
