@@ -74,6 +74,28 @@ fn an_annotation_that_means_nothing_makes_no_draft(#[case] data: &str, #[case] c
 #[case(&[("app", "web"), ("statefulset.kubernetes.io/pod-name", "web-0"), ("apps.kubernetes.io/pod-index", "0"), ("controller-revision-hash", "h")], Ok(&[("app", "web")] as &[_]))]
 #[case(&[("app", "web"), ("version", "2"), ("helm.sh/chart", "web-2")], Ok(&[("app", "web")] as &[_]))]
 #[case(&[("app.kubernetes.io/version", "2")], Ok(&[("app.kubernetes.io/version", "2")] as &[_]))]
+#[case::rollouts(&[("app", "web"), ("rollouts-pod-template-hash", "h"), ("chart", "web-2")], Ok(&[("app", "web")] as &[_]))]
+#[case::topology(&[("app", "web"), ("topology.kubernetes.io/zone", "a"), ("topology.kubernetes.io/region", "r")], Ok(&[("app", "web")] as &[_]))]
+#[case::knative(
+    &[
+        ("app", "web-00002"), ("serving.knative.dev/revision", "web-00002"), ("serving.knative.dev/service", "web"),
+        ("serving.knative.dev/configurationGeneration", "2"), ("serving.knative.dev/revisionUID", "u"),
+    ],
+    Ok(&[("serving.knative.dev/service", "web")] as &[_])
+)]
+#[case::tekton(
+    &[
+        ("tekton.dev/pipeline", "etl-x7"), ("tekton.dev/pipelineRun", "etl-x7"), ("tekton.dev/pipelineTask", "load"),
+        ("tekton.dev/taskRun", "etl-x7-load"), ("tekton.dev/taskRunUID", "u"),
+    ],
+    Ok(&[("tekton.dev/pipelineTask", "load")] as &[_])
+)]
+#[case::the_name_of_an_instance_where_there_is_nothing_else(&[("app", "etl"), ("workflows.argoproj.io/workflow", "etl"), ("workflows.argoproj.io/completed", "false")], Ok(&[("app", "etl")] as &[_]))]
+#[case::a_job_may_have_the_name_of_its_program(&[("app", "migrate"), ("job-name", "migrate"), ("tier", "db")], Ok(&[("app", "migrate"), ("tier", "db")] as &[_]))]
+#[case::a_value_that_says_nothing(&[("apps.kubernetes.io/pod-index", "0"), ("shard", "0")], Ok(&[("shard", "0")] as &[_]))]
+#[case::job_sets(&[("jobset.sigs.k8s.io/jobset-name", "train"), ("jobset.sigs.k8s.io/job-key", "k"), ("batch.kubernetes.io/job-completion-index", "1")], Err(DraftError::NoLabel))]
+#[case::groups(&[("leaderworkerset.sigs.k8s.io/name", "llm"), ("leaderworkerset.sigs.k8s.io/group-index", "1"), ("leaderworkerset.sigs.k8s.io/group-key", "k")], Ok(&[("leaderworkerset.sigs.k8s.io/name", "llm")] as &[_]))]
+#[case::spark(&[("spark-app-selector", "spark-1"), ("spark-exec-id", "1"), ("spark-role", "executor"), ("spark-version", "4")], Ok(&[("spark-role", "executor")] as &[_]))]
 fn pods_are_selected_by_labels_that_last(#[case] labels: &[(&str, &str)], #[case] expected: Result<&[(&str, &str)], DraftError>) {
     let selected = of(labels, "vehicle.location", &[]).map(|holding| holding.spec.workload_selector.match_labels);
     assert_eq!(selected, expected.map(map));
@@ -168,6 +190,9 @@ fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
             "pod-template-hash",
             "job-name",
             "batch.kubernetes.io/job-name",
+            "rollouts-pod-template-hash",
+            "serving.knative.dev/revision",
+            "topology.kubernetes.io/zone",
             "shekara.dev/covered",
         ])
         .prop_map(str::to_owned),
