@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod, PodStatus};
 use kube::ResourceExt as _;
 
 use crate::{HOLDINGS_ANNOTATION, network};
@@ -22,6 +22,10 @@ pub const HOLDINGS_VARIABLE: &str = "SHEKARA_HOLDINGS";
 pub const OBSERVE_VARIABLE: &str = "SHEKARA_OBSERVE_UNTIL";
 /// The annotation by which a kubelet marks what it shows of a static pod.
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
+/// The reasons of ends that the kubelet did not see, to which it gives the code 137 all the same: it starts all containers of the pod
+/// again (`RestartAllContainers`), or has lost this one (Kubernetes, `pkg/kubelet/kubelet_pods.go`).
+const UNSEEN: [&str; 2] = ["RestartingAllContainers", "ContainerStatusUnknown"];
 
 /// How the container that proves the packet filter ended, as the kubelet says: the application cannot forge it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,18 +110,49 @@ pub fn proxy_restarts(status: &PodStatus) -> i32 {
 #[must_use]
 pub fn proof(status: &PodStatus) -> Proof {
     let Some(container) = init_container(status, VERIFY) else { return Proof::Pending };
-    let (now, before) = (container.state.as_ref(), container.last_state.as_ref());
-    match now.and_then(|state| state.terminated.as_ref()) {
-        Some(ended) if ended.exit_code == 0 => Proof::Passed,
-        Some(ended) => Proof::Failed(ended.exit_code),
+    match exit_code(container.state.as_ref()) {
+        Some(0) => Proof::Passed,
+        Some(code) => Proof::Failed(code),
         // between two tries the last one counts, unless it is of an earlier sandbox and was good
-        None => match before.and_then(|state| state.terminated.as_ref()).map(|ended| ended.exit_code) {
+        None => match exit_code(container.last_state.as_ref()) {
             Some(code) if code != 0 => Proof::Failed(code),
             _ => Proof::Pending,
         },
     }
 }
 
+/// By which code a container ended, where it did and the kubelet saw it.
+fn exit_code(state: Option<&ContainerState>) -> Option<i32> {
+    let ended = state?.terminated.as_ref()?;
+    let is_made_up = ended.reason.as_deref().is_some_and(|reason| UNSEEN.contains(&reason));
+    (!is_made_up).then_some(ended.exit_code)
+}
+
 fn init_container<'a>(status: &'a PodStatus, name: &str) -> Option<&'a ContainerStatus> {
     status.init_container_statuses.iter().flatten().find(|container| container.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::good(json!({"exitCode": 0, "reason": "Completed"}), json!(null), Proof::Passed)]
+    #[case::bad(json!({"exitCode": 3, "reason": "Error"}), json!(null), Proof::Failed(3))]
+    #[case::bad_before(json!(null), json!({"exitCode": 3, "reason": "Error"}), Proof::Failed(3))]
+    #[case::all_start_again(json!(null), json!({"exitCode": 137, "reason": "RestartingAllContainers"}), Proof::Pending)]
+    #[case::lost_before(json!(null), json!({"exitCode": 137, "reason": "ContainerStatusUnknown"}), Proof::Pending)]
+    #[case::lost(json!({"exitCode": 137, "reason": "ContainerStatusUnknown"}), json!(null), Proof::Pending)]
+    #[case::killed(json!({"exitCode": 137, "reason": "OOMKilled"}), json!(null), Proof::Failed(137))]
+    fn an_end_that_nobody_saw_says_nothing_of_the_proof(#[case] now: Value, #[case] before: Value, #[case] expected: Proof) {
+        let container = json!({
+            "name": VERIFY, "image": "", "imageID": "", "ready": false, "restartCount": 1,
+            "state": {"terminated": now}, "lastState": {"terminated": before}
+        });
+        let status = serde_json::from_value(json!({"initContainerStatuses": [container]})).unwrap();
+        assert_eq!(proof(&status), expected);
+    }
 }
