@@ -15,8 +15,9 @@ use super::{Admission, AdmissionError, Arriving};
 use crate::controllers::holding::{around, compile, dereference};
 use crate::watch::Key;
 
-/// The mark of the class of claims that name none.
-const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+/// The marks of the class of claims that name none (Kubernetes, `pkg/volume/util/storageclass.go`).
+const DEFAULT_CLASS: [&str; 2] =
+    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 /// The class of a claim, which counts before its field does.
 const CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 /// The provisioner of classes whose volumes people make.
@@ -140,25 +141,33 @@ impl Admission {
         self.drivers_of_class(class).await
     }
 
-    /// The provisioner of a class, of the default class where none is named; where people make its volumes, the drivers of all of them.
+    /// The provisioner of a class; where none is named, those of all default classes, since which of them Kubernetes takes may be another
+    /// by the time; where people make its volumes, the drivers of all of them. None where of one of these nobody can say any.
     async fn drivers_of_class(&self, name: Option<&str>) -> Result<BTreeSet<String>, AdmissionError> {
         let classes: Api<StorageClass> = Api::all(self.client.clone());
-        let class = match name {
-            Some("") => None,
-            Some(name) => self.get(classes, name).await?,
-            None => {
-                let is_default = |class: &StorageClass| class.annotations().get(DEFAULT_CLASS).is_some_and(|is| is == "true");
-                self.list(classes).await?.into_iter().find(is_default)
-            }
+        let classes: Vec<StorageClass> = match name {
+            Some("") => return self.drivers_by_hand("").await,
+            Some(name) => self.get(classes, name).await?.into_iter().collect(),
+            None => self.list(classes).await?.into_iter().filter(is_default).collect(),
         };
-        let by_hand = name == Some("") || class.as_ref().is_some_and(|class| class.provisioner == BY_HAND);
-        if !by_hand {
-            return Ok(class.into_iter().map(|class| class.provisioner).collect());
+        let mut drivers = BTreeSet::new();
+        for class in classes {
+            let name = class.name_any();
+            let of_class =
+                if class.provisioner == BY_HAND { self.drivers_by_hand(&name).await? } else { [class.provisioner].into() };
+            if of_class.is_empty() {
+                return Ok(of_class);
+            }
+            drivers.extend(of_class);
         }
-        let wanted = class.map(|class| class.name_any()).unwrap_or_default();
+        Ok(drivers)
+    }
+
+    /// The drivers of the volumes that people have made for a class, or for none.
+    async fn drivers_by_hand(&self, wanted: &str) -> Result<BTreeSet<String>, AdmissionError> {
         let is_of_it = |volume: &PersistentVolume| {
             let field = volume.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
-            self::class(Some(volume.annotations()), field).unwrap_or_default() == wanted
+            class(Some(volume.annotations()), field).unwrap_or_default() == wanted
         };
         let volumes = self.list::<PersistentVolume>(Api::all(self.client.clone())).await?;
         let driver = |volume: &PersistentVolume| driver_of_volume(volume).unwrap_or_else(|| "unknown".to_owned());
@@ -184,6 +193,10 @@ impl Admission {
 /// Whether a volume is kept by a driver.
 fn has_driver(volume: &Volume) -> bool {
     volume.csi.is_some() || volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
+}
+
+fn is_default(class: &StorageClass) -> bool {
+    DEFAULT_CLASS.iter().any(|mark| class.annotations().get(*mark).is_some_and(|is| is == "true"))
 }
 
 /// The class that a claim or volume names.

@@ -118,6 +118,28 @@ async fn a_volume_of_a_driver_that_no_standard_lists_is_refused(#[case] mut volu
     assert!(said.contains(expected.unwrap_or_default()), "{said}");
 }
 
+/// Another default class beside the one whose driver is allowed.
+#[rstest]
+#[case::of_a_driver_abroad("abroad", json!({"storageclass.kubernetes.io/is-default-class": "true"}), Some("its driver is abroad"))]
+#[case::by_the_older_mark("abroad", json!({"storageclass.beta.kubernetes.io/is-default-class": "true"}), Some("its driver is abroad"))]
+#[case::no_default_class("abroad", json!({"storageclass.kubernetes.io/is-default-class": "false"}), None)]
+#[case::without_a_volume_yet("kubernetes.io/no-provisioner", json!({"storageclass.kubernetes.io/is-default-class": "true"}), Some("nobody can say"))]
+#[tokio::test]
+async fn each_default_class_may_be_the_one_of_a_claim_that_names_none(
+    #[case] provisioner: &str,
+    #[case] annotations: Value,
+    #[case] expected: Option<&str>,
+) {
+    let mut cluster = cluster();
+    cluster[0].1["items"].as_array_mut().unwrap().push(class("second", provisioner, annotations));
+    let mut pod = pod("recognizer");
+    pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "usual"}}]);
+    let (_, answer) = answer(admission(cluster, &[]).await, review(pod)).await;
+    assert_eq!(answer["response"]["allowed"], json!(expected.is_none()), "{answer}");
+    let said = answer["response"]["status"]["message"].as_str().unwrap_or_default();
+    assert!(said.contains(expected.unwrap_or_default()), "{said}");
+}
+
 #[tokio::test]
 async fn a_claim_that_covered_pods_have_mounted_is_for_no_other_pod() {
     let mut covered = covered_pod("1", "recognizer", "faces");
