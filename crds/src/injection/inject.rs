@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 use super::containers::{FILES_VOLUME, RESERVED, Settings, containers, files_volume, packet_filter, same, token_volume};
 use super::probes::{self, Rewritten};
 use super::refusal::{Fault, Faults, Refusal};
-use super::resources::fitted;
+use super::resources::{Raised, fitted, raised};
 use super::setting::Setting;
 use super::{forbidden, restricted};
+use crate::pods::PROXY;
 use crate::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 use shekara_policy::packet_filter::ANNOTATION;
 
@@ -42,6 +43,7 @@ pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> 
         standing.take_out(&mut edit);
         put_in(&mut edit, &ours);
     }
+    raise(&mut edit, &spec, &settings.resources, &standing);
     confine(&mut edit, ours.len());
     let files = files_volume(holdings);
     if let Some(index) = standing.files.filter(|index| edit.get(&format!("/spec/volumes/{index}")) != Some(&files)) {
@@ -77,7 +79,7 @@ fn resources(
 ) -> ResourceRequirements {
     let own = |container: &&Container| !container.name.starts_with(RESERVED);
     let applications = spec.init_containers.iter().flatten().chain(&spec.containers).filter(own);
-    fitted(&settings.resources, applications, annotations, &settings.room, faults)
+    fitted(&settings.resources, spec.resources.as_ref(), applications, annotations, &settings.room, faults)
 }
 
 fn unreadable(holdings: &BTreeSet<String>, problem: impl std::fmt::Display) -> Refusal {
@@ -159,6 +161,16 @@ fn put_in(edit: &mut Edit, ours: &[Value]) {
     edit.list("/spec/initContainers");
     for (index, container) in ours.iter().enumerate() {
         edit.add(&format!("/spec/initContainers/{index}"), container.clone());
+    }
+}
+
+/// What the pod says of itself as a whole, with ours.
+fn raise(edit: &mut Edit, spec: &PodSpec, ours: &ResourceRequirements, standing: &Standing) {
+    let Some(of_pod) = &spec.resources else { return };
+    let mut proxies = spec.init_containers.iter().flatten().enumerate();
+    let proxy = proxies.find(|(index, container)| container.name == PROXY && standing.containers.contains(index));
+    for Raised { list, name, amount } in raised(of_pod, ours, proxy.and_then(|(_, proxy)| proxy.resources.as_ref())) {
+        edit.put(&format!("/spec/resources/{list}"), name, json!(amount));
     }
 }
 

@@ -1,10 +1,11 @@
 //! What each of our containers may use: as the platform says and the pod's annotations raise it, in the pod's own class of service, and
-//! within what the namespace asks of every container.
+//! within what the namespace asks of every container; and what the pod may use as a whole, where it says that.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, LimitRange, LimitRangeItem, ResourceQuota, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde_json::{Value, json};
 
 use super::refusal::Faults;
 use crate::quantity::thousandths;
@@ -78,20 +79,26 @@ struct Share {
     limit: Option<u128>,
 }
 
-/// The resources of each of our containers in a pod, whose own containers are `applications`.
+/// The resources of each of our containers in a pod, whose own containers are `applications`, and which says `of_pod` of itself as a
+/// whole, if it does: its class then goes by that alone (`ComputePodQOS` of Kubernetes).
 pub(super) fn fitted<'a>(
     platform: &ResourceRequirements,
+    of_pod: Option<&ResourceRequirements>,
     applications: impl Iterator<Item = &'a Container> + Clone,
     annotations: &BTreeMap<String, String>,
     room: &Room,
     faults: &mut Faults,
 ) -> ResourceRequirements {
-    let guaranteed = applications.clone().next().is_some() && applications.clone().all(is_guaranteed);
+    let guaranteed = match of_pod {
+        Some(resources) => is_guaranteed(resources),
+        None => {
+            let is_guaranteed = |container: &Container| container.resources.as_ref().is_some_and(is_guaranteed);
+            applications.clone().next().is_some() && applications.clone().all(is_guaranteed)
+        }
+    };
     let mut fitted = platform.clone();
     for resource in Resource::ALL {
-        let said = |amounts: &Option<BTreeMap<String, Quantity>>| thousandths(&amounts.as_ref()?.get(resource.name())?.0).ok();
-        let request = said(&platform.requests);
-        let mut share = Share { least: request.unwrap_or(0), request, limit: said(&platform.limits) };
+        let mut share = Share::of(platform, resource);
         if let Some(text) = annotations.get(resource.annotation()) {
             match thousandths(text) {
                 Ok(wish) => share = share.raised(wish),
@@ -122,7 +129,56 @@ pub(super) fn fitted<'a>(
     fitted
 }
 
+/// An amount that a pod says of itself as a whole, as it is to be.
+#[derive(Debug, PartialEq)]
+pub(super) struct Raised {
+    /// `requests` or `limits`.
+    pub(super) list: &'static str,
+    /// The resource.
+    pub(super) name: &'static str,
+    pub(super) amount: Quantity,
+}
+
+/// What a pod that says `of_pod` of itself as a whole (KEP-2837) says with our containers in it, each of which has the resources `ours`, where
+/// that is more: its application keeps what it had, and the API server refuses requests below the sum of all containers
+/// (`validatePodResourceConsistency`). `standing` are those of the proxy that an earlier call put in, which was counted then.
+pub(super) fn raised(
+    of_pod: &ResourceRequirements,
+    ours: &ResourceRequirements,
+    standing: Option<&ResourceRequirements>,
+) -> Vec<Raised> {
+    let mut raised = Vec::new();
+    for resource in Resource::ALL {
+        // the API server takes a limit for the request where none is said
+        let request = |resources: &ResourceRequirements| {
+            let share = Share::of(resources, resource);
+            share.request.or(share.limit).unwrap_or(0)
+        };
+        let limit = |resources: &ResourceRequirements| Share::of(resources, resource).limited(resource);
+        let said = Share::of(of_pod, resource);
+        for (list, now, need, stands) in [
+            ("requests", said.request, request(ours), standing.map_or(0, request)),
+            ("limits", said.limit, limit(ours), standing.map_or(0, limit)),
+        ] {
+            let Some(now) = now else { continue };
+            // the proxy is beside the application, and before that beside the proof; what others gave the proxy meanwhile lowers nothing
+            let wanted = now.saturating_sub(stands).max(need) + need;
+            if wanted > now {
+                raised.push(Raised { list, name: resource.name(), amount: resource.write(wanted) });
+            }
+        }
+    }
+    raised
+}
+
 impl Share {
+    /// What resources say of one of them.
+    fn of(resources: &ResourceRequirements, resource: Resource) -> Self {
+        let said = |amounts: &Option<BTreeMap<String, Quantity>>| thousandths(&amounts.as_ref()?.get(resource.name())?.0).ok();
+        let request = said(&resources.requests);
+        Self { least: request.unwrap_or(0), request, limit: said(&resources.limits) }
+    }
+
     /// An annotation raises and never lowers.
     fn raised(self, wish: u128) -> Self {
         let least = self.least.max(wish);
@@ -190,13 +246,13 @@ fn items(range: &LimitRange) -> impl Iterator<Item = &LimitRangeItem> {
     range.spec.iter().flat_map(|spec| spec.limits.iter()).filter(|item| item.type_ == "Container")
 }
 
-/// Whether a container says limits of processor and memory, and requests no less: the class `Guaranteed` asks that of all.
-fn is_guaranteed(container: &Container) -> bool {
-    let Some(resources) = &container.resources else { return false };
+/// Whether these are limits of processor and memory, and requests no less: the class `Guaranteed` asks that of a pod as a whole, or of all
+/// its containers.
+fn is_guaranteed(resources: &ResourceRequirements) -> bool {
     Resource::ALL.into_iter().all(|resource| {
-        let said = |amounts: &Option<BTreeMap<String, Quantity>>| thousandths(&amounts.as_ref()?.get(resource.name())?.0).ok();
-        let limit = said(&resources.limits).filter(|limit| *limit > 0);
-        limit.is_some() && said(&resources.requests).is_none_or(|request| Some(request) == limit)
+        let said = Share::of(resources, resource);
+        let limit = said.limit.filter(|limit| *limit > 0);
+        limit.is_some() && said.request.is_none_or(|request| Some(request) == limit)
     })
 }
 

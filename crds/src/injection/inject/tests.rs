@@ -3,7 +3,7 @@ use rstest::rstest;
 use super::*;
 use crate::injection::containers::{FILES_VOLUME, TOKEN_VOLUME, files_volume};
 use crate::injection::{Room, SIDECAR_USER};
-use crate::pods::{INIT, PROXY, VERIFY};
+use crate::pods::{INIT, VERIFY};
 
 fn settings() -> Settings {
     Settings {
@@ -256,6 +256,19 @@ fn what_others_did_in_between_is_put_right_and_their_containers_stay() {
     for index in 0..3 {
         assert_eq!(again["spec"]["initContainers"][index], fresh["spec"]["initContainers"][index]);
     }
+}
+
+#[test]
+fn what_a_pod_says_of_itself_as_a_whole_is_raised_once() {
+    let mut pod = bare();
+    pod["spec"]["resources"] = json!({"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi", "hugepages-2Mi": "2Mi"}});
+    let mut once = patched(&pod, &["faces"]);
+    let expected = json!({"requests": {"memory": "1072Mi"}, "limits": {"memory": "2096Mi", "hugepages-2Mi": "2Mi"}});
+    assert_eq!(once["spec"]["resources"], expected);
+    assert_eq!(inject(&once, &holdings(&["faces"]), &settings()).unwrap(), Patch(vec![]));
+    // ours are put in anew
+    once["spec"]["initContainers"].as_array_mut().unwrap().insert(0, json!({"name": "other", "image": "other"}));
+    assert_eq!(patched(&once, &["faces", "later"])["spec"]["resources"], expected);
 }
 
 #[test]

@@ -1,5 +1,4 @@
 use rstest::rstest;
-use serde_json::{Value, json};
 
 use super::*;
 
@@ -15,7 +14,7 @@ fn fit(application: Value, annotations: Value, limits: Value, hard: Value) -> Re
     let annotations = serde_json::from_value(annotations).unwrap();
     let mut faults = Faults::default();
     let platform = serde_json::from_str(PLATFORM).unwrap();
-    let fitted = fitted(&platform, std::iter::once(&container), &annotations, &room, &mut faults);
+    let fitted = fitted(&platform, None, std::iter::once(&container), &annotations, &room, &mut faults);
     faults.into_result(&["faces".to_owned()].into()).map_err(|refusal| refusal.to_string())?;
     Ok(serde_json::to_value(fitted).unwrap())
 }
@@ -109,4 +108,49 @@ fn a_limit_range_that_leaves_too_little_is_named() {
 #[case::requests(json!({"cpu": "4", "requests.memory": "4Gi"}), serde_json::from_str(PLATFORM).unwrap())]
 fn what_a_quota_counts_is_said(#[case] hard: Value, #[case] expected: Value) {
     assert_eq!(fit(json!({}), json!({}), json!([]), hard), Ok(expected));
+}
+
+fn said(resources: &Value) -> ResourceRequirements {
+    serde_json::from_value(resources.clone()).unwrap()
+}
+
+/// What a pod says of itself as a whole becomes with the platform's resources in it.
+#[rstest]
+#[case::both(json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}), json!({"requests": {"cpu": "1020m", "memory": "1056Mi"}, "limits": {"memory": "2176Mi"}}))]
+#[case::a_limit_where_ours_have_none(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}), json!({"requests": {"cpu": "1020m"}, "limits": {"cpu": "1500m"}}))]
+#[case::no_less_than_proxy_and_proof(json!({"requests": {"cpu": "1m", "memory": "1Mi"}}), json!({"requests": {"cpu": "40m", "memory": "64Mi"}}))]
+#[case::what_is_not_said_stays_so(json!({"limits": {"hugepages-2Mi": "2Mi"}}), json!({"limits": {"hugepages-2Mi": "2Mi"}}))]
+fn a_pod_that_says_what_it_uses_as_a_whole_says_it_with_ours_and_once(#[case] of_pod: Value, #[case] expected: Value) {
+    let ours: ResourceRequirements = serde_json::from_str(PLATFORM).unwrap();
+    let mut after = of_pod.clone();
+    for raised in raised(&said(&of_pod), &ours, None) {
+        after[raised.list][raised.name] = json!(raised.amount);
+    }
+    assert_eq!(after, expected);
+    assert_eq!(raised(&said(&after), &ours, Some(&ours)), []);
+    // a LimitRange gave the proxy more meanwhile
+    let more = said(&json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}));
+    assert_eq!(raised(&said(&after), &ours, Some(&more)), []);
+}
+
+#[test]
+fn what_the_proxy_needs_more_than_it_had_is_added() {
+    let (less, more) = (said(&json!({"requests": {"memory": "32Mi"}})), said(&json!({"requests": {"memory": "64Mi"}})));
+    let raised = raised(&said(&json!({"requests": {"memory": "160Mi"}})), &more, Some(&less));
+    assert_eq!(raised, [Raised { list: "requests", name: "memory", amount: Quantity("192Mi".into()) }]);
+}
+
+#[rstest]
+#[case(guaranteed(), true)]
+#[case(json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}), false)]
+fn a_pod_that_is_guaranteed_as_a_whole_stays_so_whatever_its_containers_say(#[case] of_pod: Value, #[case] expected: bool) {
+    let container: Container = serde_json::from_value(json!({"name": "app"})).unwrap();
+    let (platform, mut faults) = (serde_json::from_str(PLATFORM).unwrap(), Faults::default());
+    let of_pod = said(&of_pod);
+    let ours = fitted(&platform, Some(&of_pod), std::iter::once(&container), &BTreeMap::new(), &Room::default(), &mut faults);
+    let mut after = serde_json::to_value(&of_pod).unwrap();
+    for raised in raised(&of_pod, &ours, None) {
+        after[raised.list][raised.name] = json!(raised.amount);
+    }
+    assert_eq!(is_guaranteed(&said(&after)), expected, "{after}");
 }
