@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::containers::{FILES_VOLUME, RESERVED, Settings, containers, files_volume, packet_filter, same, token_volume};
 use super::probes::{self, Rewritten};
 use super::refusal::{Fault, Faults, Refusal};
-use super::resources::{Raised, fitted, raised};
+use super::resources::{Raised, fitted, keep_others, raised};
 use super::setting::Setting;
 use super::{forbidden, restricted};
 use crate::pods::PROXY;
@@ -32,8 +32,9 @@ pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> 
     let Rewritten { asked, handlers } = probes::rewrite(&spec, &mut faults);
     let annotations = typed.metadata.annotations.unwrap_or_default();
     let settings = &Settings { resources: resources(settings, &spec, &annotations, &mut faults), ..settings.clone() };
-    let ours = containers(settings, holdings, &asked);
+    let mut ours = containers(settings, holdings, &asked);
     let standing = Standing::of(pod, &ours);
+    standing.keep_amounts(pod, &mut ours);
     check(&spec, &standing, settings.setting, &mut faults);
     faults.into_result(holdings)?;
 
@@ -113,6 +114,16 @@ impl Standing {
     fn is_in_place(&self, pod: &Value, ours: &[Value]) -> bool {
         let first = |index: usize| pod.pointer(&format!("/spec/initContainers/{index}"));
         self.containers.len() == ours.len() && ours.iter().enumerate().all(|(index, ours)| first(index) == Some(ours))
+    }
+
+    /// Leaves to our containers the amounts that stand there of resources of which we say nothing.
+    fn keep_amounts(&self, pod: &Value, ours: &mut [Value]) {
+        let standing = self.containers.iter().filter_map(|index| pod.pointer(&format!("/spec/initContainers/{index}")));
+        for container in ours {
+            if let Some(standing) = standing.clone().find(|standing| standing.get("name") == container.get("name")) {
+                keep_others(container, standing);
+            }
+        }
     }
 
     fn take_out(&self, edit: &mut Edit) {

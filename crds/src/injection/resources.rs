@@ -171,6 +171,22 @@ pub(super) fn raised(
     raised
 }
 
+/// Leaves what `standing`, a container of ours from an earlier call, has of other resources than those that are fitted: LimitRanges give
+/// them to every container, once, and ask for them afterwards.
+pub(super) fn keep_others(ours: &mut Value, standing: &Value) {
+    for list in ["requests", "limits"] {
+        let amounts = standing.pointer(&format!("/resources/{list}")).and_then(Value::as_object);
+        let others = amounts.into_iter().flatten().filter(|(name, _)| Resource::ALL.iter().all(|fitted| fitted.name() != *name));
+        for (name, amount) in others {
+            let resources = ours.get_mut("resources").and_then(Value::as_object_mut);
+            let amounts = resources.map(|resources| resources.entry(list).or_insert_with(|| json!({})));
+            if let Some(amounts) = amounts.and_then(Value::as_object_mut) {
+                amounts.entry(name).or_insert_with(|| amount.clone());
+            }
+        }
+    }
+}
+
 impl Share {
     /// What resources say of one of them.
     fn of(resources: &ResourceRequirements, resource: Resource) -> Self {

@@ -258,6 +258,24 @@ fn what_others_did_in_between_is_put_right_and_their_containers_stay() {
     }
 }
 
+/// A LimitRange gives every container what nobody says of it, once, and asks for it in the end.
+#[test]
+fn amounts_that_are_not_fitted_stay_as_a_limit_range_gave_them() {
+    let given = json!({"limits": {"ephemeral-storage": "1Gi", "memory": "48Mi"}, "requests": {"ephemeral-storage": "1Gi", "memory": "48Mi"}});
+    let mut between = patched(&bare(), &["faces"]);
+    for index in 0..3 {
+        between["spec"]["initContainers"][index]["resources"] = given.clone();
+    }
+    assert_eq!(inject(&between, &holdings(&["faces"]), &settings()).unwrap(), Patch(vec![]));
+    // and where ours are put in anew
+    between["spec"]["initContainers"][1]["resources"]["limits"]["cpu"] = json!("1");
+    let again = patched(&between, &["faces", "later"]);
+    assert_eq!(
+        [0, 1, 2].map(|index| again["spec"]["initContainers"][index]["resources"].clone()),
+        [0, 1, 2].map(|_| given.clone())
+    );
+}
+
 #[test]
 fn what_a_pod_says_of_itself_as_a_whole_is_raised_once() {
     let mut pod = bare();
