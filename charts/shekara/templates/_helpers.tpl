@@ -139,6 +139,7 @@ matchExpressions:
     variables.first[index].?securityContext.runAsUser.orValue(-1) == (variables.ours[index] == "shekara-verify" ? 65532 : 0)) &&
     (index == variables.at || !has(variables.first[index].restartPolicy)) &&
     variables.first[index].?securityContext.seccompProfile.type.orValue("") == "RuntimeDefault" &&
+    variables.first[index].?securityContext.appArmorProfile.type.orValue("RuntimeDefault") == "RuntimeDefault" &&
     !variables.first[index].?securityContext.privileged.orValue(false) &&
     variables.first[index].?volumeMounts.orValue([]).all(mount, !has(mount.subPath) && !has(mount.subPathExpr) &&
     (mount.mountPath == "/var/run/secrets/kubernetes.io/serviceaccount" || (index == variables.at &&

@@ -44,6 +44,8 @@ const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const FILES_FOLDER: &str = "/var/run/shekara.dev/policy";
 const TOKEN_FOLDER: &str = "/var/run/secrets/shekara.dev";
 const TOKEN_SECONDS: u32 = 3600;
+/// The field with the profile of AppArmor.
+const PROFILE: &str = "appArmorProfile";
 /// The user of the proof: like an application, neither root nor the owner of anything.
 const NOBODY: u32 = 65532;
 /// How long the sidecar may take to its first document before the kubelet starts it again, in seconds.
@@ -103,13 +105,24 @@ pub struct Settings {
     pub datagrams: Vec<SocketAddr>,
 }
 
-/// Our containers, in their order. `asked` is what the kubelet asks the sidecar for.
-pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes) -> Vec<Value> {
+/// Our containers, in their order. `asked` is what the kubelet asks the sidecar for; with `profiled` they say that they have the runtime's
+/// own profile of AppArmor, since the pod would give them another. Elsewhere they do not say it: a node without AppArmor starts no
+/// container that does.
+pub(super) fn containers(settings: &Settings, holdings: &BTreeSet<String>, asked: &Probes, profiled: bool) -> Vec<Value> {
     let rest = [proxy(settings, holdings, asked), verify(settings)];
-    match settings.setting {
+    let mut containers: Vec<Value> = match settings.setting {
         Setting::Init => [init(settings)].into_iter().chain(rest).collect(),
         Setting::Node | Setting::NodeByUser => rest.into(),
+    };
+    for security in containers.iter_mut().filter(|_| profiled).filter_map(|container| container.get_mut("securityContext")) {
+        set(security, PROFILE, own_profile());
     }
+    containers
+}
+
+/// The runtime's own profile of AppArmor.
+fn own_profile() -> Value {
+    json!({"type": "RuntimeDefault"})
 }
 
 /// What the node is asked for, where it sets the packet filter.
@@ -310,6 +323,11 @@ fn canonical(container: &Value) -> Value {
         let of_the_pod = [NODE_VARIABLE, PROBES_VARIABLE];
         let changing = [&settled_by_us[..], &of_the_pod].concat();
         without(fields, "env", |variable| changing.iter().any(|name| variable.get("name").is_some_and(|found| found == name)));
+        // of a pod that named a profile when it was seen before
+        let security = fields.get_mut("securityContext").and_then(Value::as_object_mut);
+        if let Some(security) = security.filter(|security| security.get(PROFILE) == Some(&own_profile())) {
+            security.remove(PROFILE);
+        }
     }
     container
 }

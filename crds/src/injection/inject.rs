@@ -13,13 +13,17 @@ use super::refusal::{Fault, Faults, Refusal};
 use super::resources::{Raised, fitted, keep_others, raised};
 use super::setting::Setting;
 use super::{forbidden, restricted};
-use crate::pods::PROXY;
+use crate::pods::{INIT, PROXY, VERIFY};
 use crate::{COVERED_LABEL, HOLDINGS_ANNOTATION};
 use shekara_policy::packet_filter::ANNOTATION;
 
 /// The capabilities that no application keeps: with the first two it could leave past the sidecar, with the third it could take
 /// them. The others stay, so that images which start as root and change their user run as before.
 const DROPPED: [&str; 3] = ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"];
+
+/// What annotations begin with that name the profile of AppArmor of a container, as before Kubernetes 1.30: the API server still writes what
+/// they say into the container.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Puts the sidecar into a pod that these holdings cover. A pod that is as it should be gets an empty patch.
 ///
@@ -32,7 +36,7 @@ pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> 
     let Rewritten { asked, handlers } = probes::rewrite(&spec, &mut faults);
     let annotations = typed.metadata.annotations.unwrap_or_default();
     let settings = &Settings { resources: resources(settings, &spec, &annotations, &mut faults), ..settings.clone() };
-    let mut ours = containers(settings, holdings, &asked);
+    let mut ours = containers(settings, holdings, &asked, imposes_a_profile(&spec));
     let standing = Standing::of(pod, &ours);
     standing.keep_amounts(pod, &mut ours);
     check(&spec, &standing, settings.setting, &mut faults);
@@ -63,6 +67,9 @@ pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> 
     edit.object("/metadata/annotations");
     let names: Vec<&str> = holdings.iter().map(String::as_str).collect();
     edit.put("/metadata/annotations", HOLDINGS_ANNOTATION, json!(names.join(",")));
+    for name in [INIT, PROXY, VERIFY] {
+        edit.take("/metadata/annotations", &format!("{APP_ARMOR}{name}"));
+    }
     match packet_filter(settings) {
         // what cannot be written would have to be a number that is none
         Some(filter) => edit.put("/metadata/annotations", ANNOTATION, json!(filter.to_json().unwrap_or_default())),
@@ -81,6 +88,12 @@ fn resources(
     let own = |container: &&Container| !container.name.starts_with(RESERVED);
     let applications = spec.init_containers.iter().flatten().chain(&spec.containers).filter(own);
     fitted(&settings.resources, spec.resources.as_ref(), applications, annotations, &settings.room, faults)
+}
+
+/// Whether the pod gives a profile of AppArmor to all containers that have none of their own: it was not made for ours.
+fn imposes_a_profile(spec: &PodSpec) -> bool {
+    let profile = spec.security_context.as_ref().and_then(|context| context.app_armor_profile.as_ref());
+    profile.is_some_and(|profile| profile.type_ != "Unconfined")
 }
 
 fn unreadable(holdings: &BTreeSet<String>, problem: impl std::fmt::Display) -> Refusal {

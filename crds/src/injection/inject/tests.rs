@@ -3,7 +3,6 @@ use rstest::rstest;
 use super::*;
 use crate::injection::containers::{FILES_VOLUME, TOKEN_VOLUME, files_volume};
 use crate::injection::{Room, SIDECAR_USER};
-use crate::pods::{INIT, VERIFY};
 
 fn settings() -> Settings {
     Settings {
@@ -289,6 +288,35 @@ fn what_a_pod_says_of_itself_as_a_whole_is_raised_once() {
     assert_eq!(patched(&once, &["faces", "later"])["spec"]["resources"], expected);
 }
 
+#[rstest]
+#[case::none(json!({}), Value::Null)]
+#[case::unconfined(json!({"appArmorProfile": {"type": "Unconfined"}}), Value::Null)]
+#[case::of_the_application(json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": "p"}}), json!({"type": "RuntimeDefault"}))]
+fn a_profile_of_app_armor_that_is_for_the_application_is_not_ours(#[case] of_pod: Value, #[case] expected: Value) {
+    let mut pod = bare();
+    pod["spec"]["securityContext"] = of_pod;
+    let mut once = patched(&pod, &["faces"]);
+    for index in 0..3 {
+        assert_eq!(once["spec"]["initContainers"][index]["securityContext"]["appArmorProfile"], expected);
+    }
+    assert_eq!(inject(&once, &holdings(&["faces"]), &settings()).unwrap(), Patch(vec![]));
+    // another admission names one, or takes it away
+    once["spec"]["securityContext"]["appArmorProfile"] = json!({"type": "RuntimeDefault"});
+    assert_eq!(names(&patched(&once, &["faces"]), "initContainers"), [INIT, PROXY, VERIFY, "migrate"]);
+    once["spec"]["securityContext"]["appArmorProfile"] = json!({"type": "Unconfined"});
+    assert_eq!(names(&patched(&once, &["faces"]), "initContainers"), [INIT, PROXY, VERIFY, "migrate"]);
+}
+
+#[test]
+fn no_annotation_says_which_profile_of_app_armor_ours_have() {
+    let (own, ours) =
+        ("container.apparmor.security.beta.kubernetes.io/app", "container.apparmor.security.beta.kubernetes.io/shekara-proxy");
+    let mut pod = bare();
+    pod["metadata"]["annotations"] = json!({own: "localhost/p", ours: "localhost/p"});
+    let after = patched(&pod, &["faces"]);
+    assert_eq!(after["metadata"]["annotations"], json!({own: "localhost/p", HOLDINGS_ANNOTATION: "faces"}));
+}
+
 #[test]
 fn a_pod_without_any_lists_gets_them() {
     let pod = patched(&json!({"metadata": {}, "spec": {"containers": [{"name": "a"}]}}), &["faces"]);
@@ -359,6 +387,8 @@ fn what_is_harmless_is_not_refused(#[case] pointer: &str, #[case] value: Value) 
 #[case("/spec/initContainers/1/securityContext/capabilities/add", json!(["NET_RAW", "SYS_ADMIN"]))]
 #[case("/spec/initContainers/1/volumeMounts", json!([]))]
 #[case("/spec/initContainers/1/lifecycle", json!({"preStop": {"sleep": {"seconds": 1}}}))]
+#[case("/spec/initContainers/1/securityContext/appArmorProfile", json!({"type": "Unconfined"}))]
+#[case("/spec/initContainers/1/securityContext/appArmorProfile", json!({"type": "Localhost", "localhostProfile": "p"}))]
 fn a_look_alike_is_refused(#[case] pointer: &str, #[case] value: Value) {
     let mut pod = patched(&bare(), &["faces"]);
     set(&mut pod, pointer, value);
