@@ -20,6 +20,7 @@ pub mod host_name;
 pub mod limits;
 pub mod packet_filter;
 pub mod peer;
+pub mod ports;
 pub mod probes;
 pub mod reason;
 pub mod record;

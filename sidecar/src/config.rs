@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use shekara_policy::probes::Probes;
+use shekara_policy::ports;
+use shekara_policy::probes::{PORT, Probes};
 use shekara_policy::signed::{Fingerprint, Stamp};
 use shekara_policy::{HostName, Limits};
 use tracing::level_filters::LevelFilter;
@@ -66,9 +67,6 @@ pub struct PolicyApi {
     pub port: u16,
 }
 
-/// Where the packet filter leads what comes in.
-pub const INWARD_PORT: u16 = 15006;
-
 /// The ports to listen on; 0 lets the kernel choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
@@ -88,7 +86,8 @@ pub struct Ports {
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { flow: 15001, dns: 15053, sink: 15009, inward: INWARD_PORT, admin: 15020, datagrams: datagrams::FIRST_PORT }
+        let (flow, dns, sink, inward) = (ports::FLOW, ports::DNS, ports::SINK, ports::INWARD);
+        Self { flow, dns, sink, inward, admin: PORT, datagrams: ports::DATAGRAMS }
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use shekara_policy::Reason;
 use shekara_policy::datagrams::MOST;
+use shekara_policy::ports::DATAGRAMS;
 use shekara_policy::verdict::Denial;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -24,9 +25,6 @@ use crate::carve_out::CarveOut;
 use crate::config::ConfigError;
 use crate::context::Context;
 use crate::flow::story::Story;
-
-/// The local port of the first endpoint; the others follow.
-pub const FIRST_PORT: u16 = 15100;
 
 /// The variable with the endpoints, told to packet filter and proxy alike.
 pub const VARIABLE: &str = "SHEKARA_UDP";
@@ -66,7 +64,7 @@ pub(crate) fn rules(endpoints: &[SocketAddr], carve_out: CarveOut) -> String {
         let (address, to) = (endpoint.ip(), endpoint.port());
         format!("insert rule inet shekara nat-out {others} {family} daddr {address} udp dport {to} redirect to :{port}\n")
     };
-    endpoints.iter().zip(FIRST_PORT..).map(rule).collect()
+    endpoints.iter().zip(DATAGRAMS..).map(rule).collect()
 }
 
 /// Relays the datagrams to one endpoint for as long as it is polled.

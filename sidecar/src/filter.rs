@@ -9,6 +9,7 @@ use std::io;
 
 use jiff::Timestamp;
 use shekara_policy::packet_filter::PacketFilter;
+use shekara_policy::ports::DATAGRAMS;
 
 use crate::carve_out::CarveOut;
 use crate::datagrams;
@@ -115,7 +116,7 @@ fn check(table: &str, asked: &PacketFilter) -> Result<(), FilterError> {
     if !table.lines().any(|found| found.trim() == line) {
         return Err(FilterError::CarveOut(line));
     }
-    for (port, _) in (datagrams::FIRST_PORT..).zip(&asked.datagrams) {
+    for (port, _) in (DATAGRAMS..).zip(&asked.datagrams) {
         if !table.lines().any(|line| line.trim_end().ends_with(&format!("redirect to :{port}"))) {
             return Err(FilterError::Endpoint(port));
         }

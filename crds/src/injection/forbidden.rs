@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
 use shekara_policy::exchange::AUDIENCE;
+use shekara_policy::ports;
 
 use super::containers::{RESERVED, TOKEN_VOLUME};
 use super::refusal::Faults;
@@ -62,8 +63,8 @@ pub(super) fn spec(spec: &PodSpec, ours: &[Option<usize>], faults: &mut Faults) 
     }
 }
 
-/// The faults of a container that is not ours.
-pub(super) fn container(container: &Container, field: &str, faults: &mut Faults) {
+/// The faults of a container that is not ours, in a pod with so many endpoints that are listed for datagrams.
+pub(super) fn container(container: &Container, field: &str, datagrams: usize, faults: &mut Faults) {
     let name = container.name.as_str();
     let reserved = format!(
         "names that begin with {RESERVED} are kept for the sidecar, and this is not the container that would be injected; rename it"
@@ -77,6 +78,14 @@ pub(super) fn container(container: &Container, field: &str, faults: &mut Faults)
         let given = port.host_port.is_some_and(|port| port != 0);
         let sentence = "a port of the node leads into the pod past what a Service is judged by; use a Service";
         faults.when(given, format!("{field}.ports[{index}].hostPort"), sentence);
+        let number = u16::try_from(port.container_port).unwrap_or_default();
+        let taken = match port.protocol.as_deref() {
+            None | Some("TCP") => ports::is_tcp(number),
+            Some("UDP") => ports::is_udp(number, datagrams),
+            Some(_) => false,
+        };
+        let sentence = format!("port {number} is the sidecar's; let the application listen at another one");
+        faults.when(taken, format!("{field}.ports[{index}].containerPort"), sentence);
     }
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
         let sentence = format!("the token of the sidecar is for the sidecar alone; {WITHOUT}");

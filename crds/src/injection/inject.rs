@@ -39,7 +39,7 @@ pub fn inject(pod: &Value, holdings: &BTreeSet<String>, settings: &Settings) -> 
     let mut ours = containers(settings, holdings, &asked, imposes_a_profile(&spec));
     let standing = Standing::of(pod, &ours);
     standing.keep_amounts(pod, &mut ours);
-    check(&spec, &standing, settings.setting, &mut faults);
+    check(&spec, &standing, settings, &mut faults);
     faults.into_result(holdings)?;
 
     let mut edit = Edit::of(pod);
@@ -154,16 +154,16 @@ fn is_files(volume: &Value) -> bool {
     volume.get("name").is_some_and(|name| name == FILES_VOLUME) && *volume == files_volume(&holdings)
 }
 
-fn check(spec: &PodSpec, standing: &Standing, setting: Setting, faults: &mut Faults) {
+fn check(spec: &PodSpec, standing: &Standing, settings: &Settings, faults: &mut Faults) {
     forbidden::spec(spec, &[standing.token, standing.files], faults);
     let before = spec.init_containers.iter().flatten().enumerate().filter(|(index, _)| !standing.containers.contains(index));
     let before = before.map(|(index, container)| (format!("spec.initContainers[{index}]"), container));
     let own = before
         .chain(spec.containers.iter().enumerate().map(|(index, container)| (format!("spec.containers[{index}]"), container)));
     for (path, container) in own.clone() {
-        forbidden::container(container, &path, faults);
+        forbidden::container(container, &path, settings.datagrams.len(), faults);
     }
-    if setting == Setting::NodeByUser {
+    if settings.setting == Setting::NodeByUser {
         restricted::containers(spec, own, faults);
     }
 }

@@ -4,6 +4,7 @@
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, PodSpec, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
+use shekara_policy::ports;
 use shekara_policy::probes::{Ask, HOOK, MOST_SECONDS, PORT, PROBE, Probe, Probes};
 
 use super::containers::{PROBES_VARIABLE, RESERVED};
@@ -12,6 +13,9 @@ use crate::pods::PROXY;
 
 /// Seconds that a hook after the start may take: the kubelet itself sets no limit.
 const POST_START: u32 = 60;
+
+/// What anybody may ask the sidecar of itself, and a probe too.
+const OF_SIDECAR: [&str; 3] = ["/live", "/metrics", "/ready"];
 
 /// Seconds from the wish to end until the end, where the pod does not say.
 const GRACE: i64 = 30;
@@ -106,7 +110,7 @@ fn one(handler: &Handler<'_>, container: &Container, standing: &Probes, rewritte
     let is_set = |host: Option<&String>| host.is_some_and(|host| !host.is_empty());
     faults.when(is_set(handler.http.and_then(|http| http.host.as_ref())), format!("{field}.httpGet.host"), elsewhere);
     faults.when(is_set(handler.tcp.and_then(|tcp| tcp.host.as_ref())), format!("{field}.tcpSocket.host"), elsewhere);
-    let probe = if let Some(http) = handler.http {
+    let (kind, probe) = if let Some(http) = handler.http {
         let port = number(container, &http.port);
         if port == Some(PORT) && http.path.as_ref() == Some(&handler.path) {
             // of an earlier call
@@ -114,19 +118,26 @@ fn one(handler: &Handler<'_>, container: &Container, standing: &Probes, rewritte
                 let sentence = "it asks the sidecar, which does not know what to ask; say where the application answers";
                 return faults.when(true, format!("{field}.httpGet.path"), sentence);
             };
-            Some(Probe { within: handler.within, ..told.clone() })
+            ("httpGet", Some(Probe { within: handler.within, ..told.clone() }))
+        } else if port == Some(PORT) && http.path.as_deref().is_some_and(|path| OF_SIDECAR.contains(&path)) {
+            return;
         } else {
-            port.map(|port| Probe { port, within: handler.within, ask: of_http(http) })
+            ("httpGet", port.map(|port| Probe { port, within: handler.within, ask: of_http(http) }))
         }
     } else if let Some(tcp) = handler.tcp.filter(|_| !handler.path.starts_with(HOOK)) {
         // the kubelet never makes a connection for a hook
-        number(container, &tcp.port).map(|port| Probe { port, within: handler.within, ask: Ask::Tcp {} })
+        let port = number(container, &tcp.port);
+        ("tcpSocket", port.map(|port| Probe { port, within: handler.within, ask: Ask::Tcp {} }))
     } else {
         let grpc = handler.grpc.as_ref().and_then(|(port, service)| Some((whole(*port)?, service.clone())));
-        grpc.map(|(port, service)| Probe { port, within: handler.within, ask: Ask::Grpc { service } })
+        ("grpc", grpc.map(|(port, service)| Probe { port, within: handler.within, ask: Ask::Grpc { service } }))
     };
-    // what has no port fails in the kubelet, and what asks the sidecar itself reaches it
-    if let Some(probe) = probe.filter(|probe| probe.port != PORT) {
+    // what has no port fails in the kubelet
+    let Some(probe) = probe else { return };
+    if ports::is_tcp(probe.port) {
+        let sentence = format!("port {} is the sidecar's; say where the application answers", probe.port);
+        faults.when(true, format!("{field}.{kind}.port"), sentence);
+    } else {
         let instead = json!({"path": handler.path, "port": PORT, "scheme": "HTTP"});
         rewritten.handlers.push((format!("/spec/{list}/{index}/{}", handler.fields.join("/")), instead));
         rewritten.asked.0.insert(handler.path.clone(), probe);

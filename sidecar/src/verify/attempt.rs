@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use shekara_policy::ports::INWARD;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::ask::{AskError, ask, request};
 use super::{Family, Way, Witness};
 use crate::carve_out::as_anybody;
-use crate::config::INWARD_PORT;
 use crate::mark;
 use crate::proof::DESTINATIONS;
 use crate::random;
@@ -100,7 +100,7 @@ fn inward(family: Family, deadline: Instant, witness: &impl Witness) -> Outcome 
     let Ok(nonce) = random::name() else { return Outcome::Unproven("no random numbers can be had".to_owned()) };
     let loopback = if family == Family::V4 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
     let closed = |_udp| Some(Outcome::Closed("the sidecar answered there"));
-    until(deadline, || conclude(ask(SocketAddr::new(loopback, INWARD_PORT), &nonce, witness), closed))
+    until(deadline, || conclude(ask(SocketAddr::new(loopback, INWARD), &nonce, witness), closed))
 }
 
 fn udp(destination: SocketAddr, deadline: Instant, witness: &impl Witness) -> Outcome {

@@ -93,8 +93,9 @@ fn open() -> Value {
                     },
                 },
                 {
-                    "name": "istio-proxy", "image": "i", "livenessProbe": {"httpGet": {"host": "elsewhere", "port": 80}},
-                    "readinessProbe": {"tcpSocket": {"host": "elsewhere", "port": 80}},
+                    "name": "istio-proxy", "image": "i", "livenessProbe": {"httpGet": {"host": "elsewhere", "port": 15020}},
+                    "readinessProbe": {"tcpSocket": {"host": "elsewhere", "port": 15020}}, "startupProbe": {"grpc": {"port": 15020}},
+                    "ports": [{"containerPort": 15020}],
                 },
             ],
             "volumes": [

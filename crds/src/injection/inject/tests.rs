@@ -317,6 +317,27 @@ fn no_annotation_says_which_profile_of_app_armor_ours_have() {
     assert_eq!(after["metadata"]["annotations"], json!({own: "localhost/p", HOLDINGS_ANNOTATION: "faces"}));
 }
 
+/// A port of a container, with one endpoint that is listed for datagrams.
+#[rstest]
+#[case(json!({"containerPort": 15001}), true)]
+#[case(json!({"containerPort": 15006, "protocol": "TCP"}), true)]
+#[case(json!({"containerPort": 15020}), true)]
+#[case(json!({"containerPort": 15053, "protocol": "UDP"}), true)]
+#[case(json!({"containerPort": 15009, "protocol": "UDP"}), true)]
+#[case(json!({"containerPort": 15100, "protocol": "UDP"}), true)]
+#[case(json!({"containerPort": 15101, "protocol": "UDP"}), false)]
+#[case(json!({"containerPort": 15100}), false)]
+#[case(json!({"containerPort": 15020, "protocol": "UDP"}), false)]
+#[case(json!({"containerPort": 15001, "protocol": "SCTP"}), false)]
+fn a_port_of_the_sidecar_is_nobody_elses(#[case] port: Value, #[case] taken: bool) {
+    let mut pod = bare();
+    pod["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8080}, port]);
+    let settings = Settings { datagrams: vec!["192.0.2.40:5000".parse().unwrap()], ..settings() };
+    let refused = inject(&pod, &holdings(&["faces"]), &settings).err();
+    let fields: Vec<String> = refused.into_iter().flat_map(|refusal| refusal.faults).map(|fault| fault.field).collect();
+    assert_eq!(fields, if taken { vec!["spec.containers[0].ports[1].containerPort"] } else { vec![] });
+}
+
 #[test]
 fn a_pod_without_any_lists_gets_them() {
     let pod = patched(&json!({"metadata": {}, "spec": {"containers": [{"name": "a"}]}}), &["faces"]);

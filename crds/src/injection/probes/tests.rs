@@ -65,6 +65,12 @@ fn every_kind_of_probe_and_hook_is_asked_of_the_sidecar_and_ours_and_exec_stay()
 #[case(json!({"lifecycle": {"postStart": {"tcpSocket": {"port": 1, "host": "a"}}}}), "lifecycle.postStart.tcpSocket.host")]
 #[case(json!({"livenessProbe": {"httpGet": {"port": 15020, "path": "/probe/app/liveness"}}}), "livenessProbe.httpGet.path")]
 #[case(json!({"lifecycle": {"preStop": {"httpGet": {"port": 15020, "path": "/hook/app/preStop"}}}}), "lifecycle.preStop.httpGet.path")]
+#[case(json!({"readinessProbe": {"httpGet": {"port": 15020, "path": "/healthz"}}}), "readinessProbe.httpGet.port")]
+#[case(json!({"readinessProbe": {"httpGet": {"port": 15020}}}), "readinessProbe.httpGet.port")]
+#[case(json!({"livenessProbe": {"httpGet": {"port": 15020, "path": "/probe/other/liveness"}}}), "livenessProbe.httpGet.port")]
+#[case(json!({"livenessProbe": {"tcpSocket": {"port": 15001}}}), "livenessProbe.tcpSocket.port")]
+#[case(json!({"startupProbe": {"grpc": {"port": 15006}}}), "startupProbe.grpc.port")]
+#[case(json!({"lifecycle": {"preStop": {"httpGet": {"port": "15020", "path": "/quit"}}}}), "lifecycle.preStop.httpGet.port")]
 fn what_cannot_be_asked_from_within_the_pod_is_refused_by_name(#[case] container: Value, #[case] field: &str) {
     let mut container = container;
     container["name"] = json!("app");
