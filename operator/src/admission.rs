@@ -21,7 +21,7 @@ use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, Operation};
 use kube::{Client, ResourceExt as _};
 use shekara_crds::cover::{self, NoSuchHolding};
-use shekara_crds::injection::{Level, Refusal, Room, Setting, Settings, inject};
+use shekara_crds::injection::{Level, Refusal, Room, Setting, Settings, cautions, inject};
 use shekara_crds::pods::MIRROR_ANNOTATION as MIRROR;
 use shekara_crds::{COVERED_LABEL, DATA_ANNOTATION, DataHolding};
 use shekara_policy::PolicyDocument;
@@ -86,7 +86,7 @@ enum Outcome {
     /// It is nobody's.
     Untouched { warning: Option<String> },
     /// It is covered by these holdings and changed.
-    Injected { holdings: BTreeSet<String>, patch: Patch, warning: Option<String> },
+    Injected { holdings: BTreeSet<String>, patch: Patch, warnings: Vec<String> },
     /// It is covered and may not be so.
     Refused(Refusal),
 }
@@ -134,12 +134,12 @@ impl Admission {
         match self.decide(request, pod, namespace).await? {
             Outcome::Untouched { warning } => {
                 self.metrics.admission(metrics::Admission::Untouched);
-                Ok(warned(response, warning))
+                Ok(warned(response, warning.into_iter().collect()))
             }
-            Outcome::Injected { holdings, patch, warning } => {
+            Outcome::Injected { holdings, patch, warnings } => {
                 info!(pod = %name, ?holdings, dry_run = request.dry_run, "the sidecar is put in");
                 self.metrics.admission(metrics::Admission::Injected);
-                warned(response, warning).with_patch(patch).map_err(|problem| AdmissionError::Answer(problem.to_string()))
+                warned(response, warnings).with_patch(patch).map_err(|problem| AdmissionError::Answer(problem.to_string()))
             }
             Outcome::Refused(refusal) => {
                 info!(pod = %name, %refusal, dry_run = request.dry_run, "refused");
@@ -225,7 +225,10 @@ impl Admission {
         foreign.extend(self.claims_of_others(arriving, &holdings).await?);
         Ok(match inject(&pod, &holdings, &settings) {
             Ok(_) if !foreign.is_empty() => Outcome::Refused(Refusal { holdings, faults: foreign }),
-            Ok(patch) => Outcome::Injected { holdings, patch, warning: warning.or_else(|| unopened(&left_out)) },
+            Ok(patch) => {
+                let warnings = warning.into_iter().chain(unopened(&left_out)).chain(cautions(&pod)).collect();
+                Outcome::Injected { holdings, patch, warnings }
+            }
             Err(mut refusal) => {
                 refusal.faults.extend(foreign);
                 Outcome::Refused(refusal)
@@ -318,8 +321,8 @@ fn unopened(left_out: &BTreeSet<IpNet>) -> Option<String> {
     })
 }
 
-fn warned(mut response: AdmissionResponse, warning: Option<String>) -> AdmissionResponse {
-    response.warnings = warning.map(|warning| vec![warning]);
+fn warned(mut response: AdmissionResponse, warnings: Vec<String>) -> AdmissionResponse {
+    response.warnings = Some(warnings).filter(|warnings| !warnings.is_empty());
     response
 }
 

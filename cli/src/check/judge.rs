@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 use kube::ResourceExt as _;
 use serde_json::Value;
 use shekara_crds::draft::{categories, differs, not_held};
-use shekara_crds::injection::{Fault, Level, Refusal, Room, Setting, Settings, Wanted, inject};
+use shekara_crds::injection::{Fault, Level, Refusal, Room, Setting, Settings, Wanted, cautions, inject};
 use shekara_crds::{DATA_ANNOTATION, DataHolding, cover};
 use shekara_policy::Limits;
 use shekara_policy::signed::Stamp;
@@ -94,7 +94,11 @@ fn cover(workload: &Workload, holdings: BTreeSet<String>, setting: Setting, warn
     // a draft is called after its workload; here its name changes nothing
     let named = if holdings.is_empty() { [workload.name.clone()].into() } else { holdings.clone() };
     Ok(match inject(&workload.pod, &named, &settings(&named, setting)?) {
-        Ok(patch) => Outcome::Covered { holdings, patch: serde_json::to_value(patch)?, warning },
+        Ok(patch) => {
+            let warnings: Vec<String> = warning.into_iter().chain(cautions(&workload.pod)).collect();
+            let warning = Some(warnings.join("; ")).filter(|warning| !warning.is_empty());
+            Outcome::Covered { holdings, patch: serde_json::to_value(patch)?, warning }
+        }
         Err(refusal) => Outcome::Refused(Refusal { holdings, ..refusal }),
     })
 }

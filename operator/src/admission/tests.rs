@@ -76,6 +76,16 @@ async fn a_label_that_lies_is_warned_of() {
     assert!(warned["response"]["warnings"][0].as_str().unwrap().contains("no DataHolding covers the pod"));
 }
 
+#[tokio::test]
+async fn a_token_that_the_pod_may_not_read_is_warned_of() {
+    let mut pod = pod("recognizer");
+    pod["spec"]["securityContext"] = json!({"runAsUser": 1000});
+    let token = json!({"defaultMode": 0o400, "sources": [{"serviceAccountToken": {"path": "token"}}]});
+    pod["spec"]["volumes"] = json!([{"name": "t", "projected": token}]);
+    let (_, warned) = answer(admission().await.0, review(pod)).await;
+    assert!(warned["response"]["warnings"][0].as_str().unwrap().contains("fsGroup"), "{warned}");
+}
+
 /// Only a kubelet may show a pod that it runs without asking.
 #[rstest]
 #[case("system:nodes", false)]
