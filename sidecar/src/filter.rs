@@ -21,7 +21,7 @@ pub const RULESET: &str = include_str!("filter/ruleset.nft");
 const OBSERVE: &str = include_str!("filter/observe.nft");
 
 /// What the table must show when it is read back: every chain, that nothing passes by default, and where packets are led.
-const REQUIRED: [&str; 20] = [
+const REQUIRED: [&str; 21] = [
     "chain sidecar",
     "chain zone",
     "zone set 15006",
@@ -34,7 +34,8 @@ const REQUIRED: [&str; 20] = [
     "redirect to :15009",
     "chain out",
     "type filter hook output priority filter; policy drop",
-    "fib saddr type != local drop",
+    "oifname \"lo\" fib saddr type != local drop",
+    "ct status dnat fib saddr type != local drop",
     "chain last",
     "chain wire",
     "type filter hook postrouting",

@@ -1,9 +1,10 @@
-//! A sender's address that the pod does not have: connection tracking must not take what follows for an answer.
+//! A sender's address that the pod does not have: connection tracking must not take what follows for an answer, and the sidecar must not
+//! answer it.
 
 use crate::actor::Actor;
 use crate::document::document;
 use crate::place::Place;
-use crate::world::SHOP;
+use crate::world::{CLINIC, SHOP};
 
 /// Opens a connection to a listener of its own in the name of a host outside (`IPV6_FREEBIND` is 78), with data in the first
 /// packet where asked (`MSG_FASTOPEN`, to a listener with `TCP_FASTOPEN`); what the listener sends then is addressed to the host.
@@ -63,5 +64,43 @@ async fn nothing_is_sent_as_the_answer_to_a_connection_from_outside_that_there_n
         let verify = place.sidecar_command(Actor::Verify, "verify").await;
         verify.failed();
         assert!(verify.out.contains("a foreign sender's address over IPv6 is open (a datagram was let out)"), "{verify:?}");
+    }
+}
+
+/// Asks a host outside over UDP, in the name of another, for a name with a message in it, and opens connections to it likewise: the
+/// sidecar would take the question and the connections, and answer whom they name.
+const ASK_FOR_A_STRANGER: &str = "
+import socket, struct, sys, time
+stranger, host = sys.argv[1], sys.argv[2]
+def foreign(kind):
+    s = socket.socket(socket.AF_INET6, kind)
+    s.setsockopt(socket.IPPROTO_IPV6, 78, 1)
+    s.bind((stranger, 0))
+    s.setblocking(False)
+    return s
+name = b''.join(bytes([60]) + b'f' * 60 for _ in range(4)) + bytes(1)
+question = struct.pack('!HH4H', 1, 0x0100, 1, 0, 0, 0) + name + struct.pack('!HH', 16, 1)
+datagrams, streams = foreign(socket.SOCK_DGRAM), []
+try:
+    datagrams.sendto(question, (host, 53))
+except PermissionError:
+    pass
+for port in (53, 443):
+    streams.append(foreign(socket.SOCK_STREAM))
+    try:
+        streams[-1].connect((host, port))
+    except (BlockingIOError, PermissionError):
+        pass
+# what is answered is answered within moments
+time.sleep(1)
+";
+
+#[tokio::test]
+async fn the_sidecar_answers_nobody_in_whose_name_the_application_asks() {
+    for (mut place, actor) in [(Place::open(), Actor::App), (Place::by_user(), Actor::RestrictedApp)] {
+        place.enforce(&[document()]).await;
+        let said = place.command(actor, "/usr/bin/python3", &["-c", ASK_FOR_A_STRANGER, SHOP.v6, CLINIC.v6]).await;
+        assert!(said.ok, "{said:?}");
+        assert!(!place.reached(SHOP.v6).await, "{actor:?}");
     }
 }
