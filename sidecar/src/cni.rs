@@ -101,7 +101,10 @@ fn call() -> Result<Option<Value>, PluginError> {
             if let Some(asked) = config.packet_filter()? {
                 known(&config)?;
                 enter(variable("CNI_NETNS")?.into())?;
-                filter::set(&asked, Timestamp::now())?;
+                // what is on the standard error goes to the log of the container runtime
+                if let Some(warning) = filter::set(&asked, Timestamp::now())?.warning() {
+                    eprintln!("shekara: {warning}");
+                }
             }
             Ok(Some(made))
         }

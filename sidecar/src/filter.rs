@@ -1,8 +1,10 @@
-//! The packet filter of a pod: one ruleset, whoever sets it.
+//! The packet filter of a pod: one ruleset for packets and one for frames, whoever sets them.
 
+mod frames;
 mod nft;
 mod routing;
 
+pub use self::frames::Frames;
 pub(crate) use self::nft::FOLDER as NFT_FOLDER;
 
 use std::io;
@@ -76,20 +78,33 @@ pub enum FilterError {
     /// The line that lets the sidecar out is not there.
     #[error("the packet filter was set but does not read back as it should: the line {0:?} is missing")]
     CarveOut(String),
+    /// The interfaces of the pod cannot be read.
+    #[error("the interfaces of the pod cannot be read, so that frames that are not of IP cannot be kept in it: {0}")]
+    Interfaces(#[source] io::Error),
+    /// An interface has a name that the program nft would take for something else.
+    #[error(
+        "the interface {0:?} cannot be covered by the packet filter: name it by letters, digits and the characters - _ . @ alone"
+    )]
+    Interface(String),
+    /// An interface is not covered.
+    #[error("the packet filter was set but does not read back as it should: frames may leave by the interface {0:?}")]
+    Uncovered(String),
     /// The line of an endpoint is not there.
     #[error("the packet filter was set but does not read back as it should: nothing is led to port {0}")]
     Endpoint(u16),
 }
 
-/// Sets the packet filter of the network namespace that this thread is in, in one transaction, and reads it back.
+/// Sets the packet filter of the network namespace that this thread is in, a transaction for each of its two tables, and reads it back.
+/// Says whether frames are kept too, which not every kernel can.
 ///
 /// # Errors
 /// When it cannot be set or is not there afterwards; the pod must not start then.
-pub fn set(asked: &PacketFilter, now: Timestamp) -> Result<(), FilterError> {
+pub fn set(asked: &PacketFilter, now: Timestamp) -> Result<Frames, FilterError> {
     // first, so that nothing that the filter marks can be led elsewhere
     routing::set().map_err(FilterError::Routing)?;
     nft::run(&["-f", "-"], &ruleset(asked, now))?;
-    look(asked)
+    look_at_packets(asked)?;
+    frames::set()
 }
 
 /// Looks whether it is there.
@@ -97,6 +112,11 @@ pub fn set(asked: &PacketFilter, now: Timestamp) -> Result<(), FilterError> {
 /// # Errors
 /// When it is not, or not as it was asked for.
 pub fn look(asked: &PacketFilter) -> Result<(), FilterError> {
+    look_at_packets(asked)?;
+    frames::look()
+}
+
+fn look_at_packets(asked: &PacketFilter) -> Result<(), FilterError> {
     check(&nft::run(&["list", "table", "inet", "shekara"], "")?, asked)
 }
 

@@ -13,10 +13,13 @@ use crate::{carve_out, datagrams, filter, observe};
 pub fn run() -> anyhow::Result<()> {
     let now = Timestamp::now();
     let asked = asked(|name| std::env::var(name).ok())?;
-    filter::set(&asked, now)?;
+    let frames = filter::set(&asked, now)?;
     match asked.observe_until.filter(|until| *until > now) {
         None => println!("the packet filter is set: what leaves this pod and what comes in passes the sidecar, or not at all"),
         Some(until) => println!("the packet filter is set: TCP and DNS pass the sidecar; the rest passes until {until}"),
+    }
+    if let Some(warning) = frames.warning() {
+        eprintln!("{warning}");
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod dns;
 mod documents;
 mod first_bytes;
 mod foreign_source;
+mod frames;
 mod inbound;
 mod init;
 mod life;

@@ -32,9 +32,12 @@ const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 /// The hardware address of the pod, by which its packets are told from all others whatever they say of themselves.
 pub(crate) const POD_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
-/// A packet of the pod.
+/// A packet of the pod, or a frame of it that has none of IP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Packet {
+    /// The frame's type (EtherType).
+    pub(crate) frame: u16,
+    /// `0.0.0.0` where it is none of IP, whose payload is all that follows its type.
     pub(crate) to: IpAddr,
     pub(crate) protocol: u8,
     /// Whence and where to, of TCP, UDP and SCTP.
@@ -140,19 +143,20 @@ impl Drop for Sniffer {
     }
 }
 
-/// Reads an Ethernet frame with an IP packet from the pod.
+/// Reads an Ethernet frame from the pod. The kernel has taken a tag (VLAN) off by then.
 fn read(frame: &[u8]) -> Option<Packet> {
     let (from, packet) = (frame.get(6..12)?, frame.get(14..)?);
-    let (to, protocol, inner) = match frame.get(12..14)? {
-        [0x08, 0x00] => {
+    let kind = u16::from_be_bytes(frame.get(12..14)?.try_into().ok()?);
+    let (to, protocol, inner) = match kind {
+        0x0800 => {
             let to = <[u8; 4]>::try_from(packet.get(16..20)?).ok()?;
             (IpAddr::from(to), *packet.get(9)?, packet.get(usize::from(packet.first()? & 0xf) * 4..)?)
         }
-        [0x86, 0xdd] => {
+        0x86dd => {
             let to = <[u8; 16]>::try_from(packet.get(24..40)?).ok()?;
             (IpAddr::from(to), *packet.get(6)?, packet.get(40..)?)
         }
-        _ => return None,
+        _ => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0, packet),
     };
     let (from_port, port) = match protocol {
         TCP | UDP | SCTP => {
@@ -160,5 +164,5 @@ fn read(frame: &[u8]) -> Option<Packet> {
         }
         _ => (0, 0),
     };
-    (from == POD_HARDWARE).then(|| Packet { to, protocol, from_port, port, payload: inner.to_vec() })
+    (from == POD_HARDWARE).then(|| Packet { frame: kind, to, protocol, from_port, port, payload: inner.to_vec() })
 }
