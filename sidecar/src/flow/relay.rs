@@ -17,14 +17,14 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::consume_budget;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::answers::FirstAnswer;
 use super::registry::Entry;
 use super::requests::Requests;
 use super::server_hello::Negotiation;
 use super::story::Story;
-use super::unsent::keep_back;
+use super::unsent::{keep_back, unsent};
 use crate::spending::Purse;
 use meter::{Inward, Meter, Outward, Own};
 use pending::{BUFFER, Pending, at_a_time};
@@ -34,6 +34,9 @@ const IN_A_ROW: usize = 4;
 
 /// How long the other side may take to accept what a side had said before it broke the flow off.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Between two looks at what the kernel has yet to send for a flow whose sides are done: it tells nobody.
+const LOOK: Duration = Duration::from_millis(100);
 
 thread_local! {
     static SHARED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -45,7 +48,7 @@ pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How a relay ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Both sides have finished.
+    /// Both sides have finished, and all that was meant for the server has been sent.
     Completed,
     /// A side broke it off.
     Broken,
@@ -70,9 +73,9 @@ pub struct Pair<'a> {
     pub server: &'a TcpStream,
 }
 
-/// Carries bytes both ways, until both sides have finished or something ends the flow. `first` are bytes that were read from
-/// the client already; with `requests`, all that follows from the client is read as HTTP; with `negotiation`, the server's first
-/// bytes as TLS. No more leaves than `purse` has.
+/// Carries bytes both ways, until both sides have finished and the kernel has sent the last byte to the server, or something ends the
+/// flow. `first` are bytes that were read from the client already; with `requests`, all that follows from the client is read as HTTP;
+/// with `negotiation`, the server's first bytes as TLS. No more leaves than `purse` has.
 pub async fn relay(
     pair: Pair<'_>,
     first: Vec<u8>,
@@ -91,6 +94,7 @@ pub async fn relay(
         requests,
         negotiation,
         answer: FirstAnswer::default(),
+        sent: false,
     };
     tokio::select! {
         denial = entry.denied() => Outcome::Revoked(denial),
@@ -155,12 +159,14 @@ struct Relay<'a> {
     requests: Option<Requests>,
     negotiation: Option<Negotiation<'a>>,
     answer: FirstAnswer,
+    /// Both sides are done, and the kernel has sent everything.
+    sent: bool,
 }
 
 /// A flow that is broken off is reset: what the kernel has not sent by then never leaves, and does not count.
 impl Drop for Relay<'_> {
     fn drop(&mut self) {
-        if self.out.closed && self.back.closed {
+        if self.sent {
             return;
         }
         // the end of the stream takes the place of one byte
@@ -196,6 +202,19 @@ impl Relay<'_> {
             }
             consume_budget().await;
         }
+        self.send_the_rest().await
+    }
+
+    /// Waits until the kernel has sent what it took for the server. Up to then the flow can be denied, and be kept from sending it.
+    async fn send_the_rest(&mut self) -> Result<(), Trouble> {
+        let server = self.pair.server;
+        while unsent(server) > 0 {
+            tokio::select! {
+                ready = server.ready(Interest::ERROR) => { ready?; return Err(Trouble::Broken); }
+                () = sleep(LOOK) => {}
+            }
+        }
+        self.sent = true;
         Ok(())
     }
 
@@ -263,7 +282,7 @@ impl Relay<'_> {
     }
 
     fn hear_server(&mut self) -> Result<(), Trouble> {
-        let Self { pair: Pair { client, server }, outward, inward, out, back, requests, negotiation, answer } = self;
+        let Self { pair: Pair { client, server }, outward, inward, out, back, requests, negotiation, answer, .. } = self;
         read_some(server, |bytes| {
             if bytes.is_empty() {
                 back.end(client)?;

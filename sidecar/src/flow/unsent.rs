@@ -1,4 +1,4 @@
-//! How much of what was written to a connection that is broken off never leaves.
+//! How much of what was written to a connection has not left yet, and never does where it is broken off.
 
 use rustix::ioctl::{Getter, ioctl};
 use tokio::net::TcpStream;
@@ -12,9 +12,14 @@ const SIOCOUTQNSD: rustix::ioctl::Opcode = 0x894b;
 /// where the kernel goes on sending or does not say: then all of them count.
 pub fn keep_back(stream: &TcpStream) -> u64 {
     match mark::break_off(stream) {
-        Ok(()) => count(stream).unwrap_or(0),
+        Ok(()) => unsent(stream),
         Err(_) => 0,
     }
+}
+
+/// The bytes that were written and not sent so far, the end of the stream among them as one; 0 where the kernel does not say.
+pub fn unsent(stream: &TcpStream) -> u64 {
+    count(stream).unwrap_or(0)
 }
 
 #[allow(unsafe_code, reason = "rustix has no call of its own for this request; the kernel writes one int")]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use shekara_policy::record::{End, FlowRecord};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -17,6 +18,15 @@ const PORT: u16 = 1884;
 
 /// More than the kernels on both sides take while nobody reads.
 const MUCH: usize = 64 << 20;
+
+/// More than a server takes that has room for a [`LITTLE`], and less than the sidecar's kernel takes for it at first.
+const SOME: usize = 24 << 10;
+
+/// Room of a server, in bytes, for what it has not read.
+const LITTLE: usize = 2048;
+
+/// Longer than the sidecar takes to carry what is there.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// A server that accepts one flow and reads it only when it is told to.
 struct Stalled {
@@ -62,17 +72,25 @@ async fn of_port(place: &Place) -> FlowRecord {
 }
 
 async fn pressed() -> (Place, Stalled, TcpStream, TcpStream) {
+    let (place, stalled, mut client, server) = begun(None).await;
+    press(&mut client).await;
+    (place, stalled, client, server)
+}
+
+/// A flow to a server with so much room, where it is not as much as the kernel gives.
+async fn begun(room: Option<usize>) -> (Place, Stalled, TcpStream, TcpStream) {
     let mut place = Place::open();
     let stalled = Stalled::start(&place);
+    if let Some(room) = room {
+        SockRef::from(&stalled.listener).set_recv_buffer_size(room).unwrap();
+    }
     let mut listed = document();
     for route in listed.routes.iter_mut().filter(|route| route.recipient == "cameras") {
         route.endpoints.iter_mut().for_each(|endpoint| endpoint.ports = endpoint.ports.iter().copied().chain([PORT]).collect());
     }
     place.enforce(&[listed]).await;
     let (client, server) = tokio::join!(place.dial(CAMERA.v6, PORT), stalled.accept());
-    let mut client = client.unwrap();
-    press(&mut client).await;
-    (place, stalled, client, server)
+    (place, stalled, client.unwrap(), server)
 }
 
 #[tokio::test]
@@ -90,11 +108,28 @@ async fn of_a_flow_that_is_revoked_what_the_kernel_kept_does_not_count() {
 #[tokio::test]
 async fn of_a_flow_whose_client_dies_what_the_kernel_kept_does_not_count() {
     let (place, _stalled, client, server) = pressed().await;
-    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
     drop(client);
     let record = of_port(&place).await;
     assert_eq!(record.end, End::Broken);
     assert_eq!(record.bytes_out, drain(server).await, "{record:?}");
+}
+
+/// Both of its ends are done, and the kernel still has what it has not sent.
+#[tokio::test]
+async fn of_a_flow_whose_ends_are_done_nothing_more_leaves_when_it_is_revoked() {
+    let (place, _stalled, mut client, mut server) = begun(Some(LITTLE)).await;
+    client.write_all(&[7; SOME]).await.unwrap();
+    client.shutdown().await.unwrap();
+    server.shutdown().await.unwrap();
+    assert_eq!(within("the server's end", client.read(&mut [0; 1])).await.unwrap(), 0);
+    tokio::time::sleep(MOMENT).await;
+    place.api().set(&[document_without("cameras")]);
+    let record = of_port(&place).await;
+    assert_eq!(record.end, End::PolicyChanged, "{record:?}");
+    let arrived = drain(server).await;
+    assert!((1..SOME as u64).contains(&arrived), "{arrived} bytes arrived");
+    assert_eq!(record.bytes_out, arrived, "{record:?}");
 }
 
 #[tokio::test]
