@@ -803,6 +803,35 @@ def _(t):
         s.sendto(t.bytes, (t.v4, 9999))
 
 
+def named(name, kind, port, data):
+    """Says something in the name of a host outside to that very host: whoever answers in its place answers it."""
+
+    @way(31, name, (6,))
+    def _(t):
+        with socket.socket(socket.AF_INET6, kind) as s:
+            s.setsockopt(socket.IPPROTO_IPV6, 78, 1)  # IPV6_FREEBIND
+            s.bind((t.v6, 0))
+            s.settimeout(PATIENCE)
+            s.connect((t.v6, port))
+            s.sendall(data(t))
+            hear(s)
+
+
+named("a question in the name of a host outside", socket.SOCK_DGRAM, 53, lambda t: question(t.question))
+named("a question over TCP in the name of a host outside", socket.SOCK_STREAM, 53, lambda t: framed(question(t.question)))
+named("TCP in the name of a host outside", socket.SOCK_STREAM, 443, lambda t: t.bytes)
+named("UDP in the name of a host outside over IPv6", socket.SOCK_DGRAM, 9999, lambda t: t.bytes)
+
+
+@way(31, "a frame of PPPoE")
+def _(t):
+    # AF_PPPOX and PX_PROTO_OE, which no capability is needed for where the kernel has them (linux/if_pppox.h)
+    with socket.socket(24, socket.SOCK_STREAM, 0) as s:
+        to = struct.pack("=HIH6s16s", 24, 0, socket.htons(1), b"\xff" * 6, b"eth0")
+        call("connect", s.fileno(), to, len(to))
+        s.send(t.bytes)
+
+
 @way(31, "a source route")
 def _(t):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
