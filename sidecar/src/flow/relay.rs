@@ -32,7 +32,7 @@ use pending::{BUFFER, Pending, at_a_time};
 /// Reads of one flow in a row, before others have their turn.
 const IN_A_ROW: usize = 4;
 
-/// How long the other side may take to accept what a side had said before it broke the flow off.
+/// How long the other side may take to accept what a side had said before it broke the flow off, or had spent all that it may.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Between two looks at what the kernel has yet to send for a flow whose sides are done: it tells nobody.
@@ -180,6 +180,11 @@ impl Relay<'_> {
         match self.carry(first).await {
             // whoever takes nothing more in time has had its chance
             Err(Trouble::Deaf(side)) => timeout(LAST_WORDS, self.hear_out(side)).await.unwrap_or(Err(Trouble::Broken)),
+            Err(Trouble::Spent) => {
+                // the server gets what was within the bound: how much of it the kernel has sent by now is chance
+                let _ = timeout(LAST_WORDS, self.send_the_rest()).await;
+                Err(Trouble::Spent)
+            }
             outcome => outcome,
         }
     }

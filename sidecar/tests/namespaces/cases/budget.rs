@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use serde_json::json;
 use shekara_policy::record::{Decision, End};
 use shekara_policy::{PolicyDocument, Reason};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -18,6 +19,9 @@ use crate::world::{CAMERA, ECHO, MAPS, listen};
 /// The port of a server that counts.
 const COUNTED: u16 = 9000;
 
+/// Room of a server, in bytes, for what it has not read: so little that the kernel cannot send at once what a test writes.
+const LITTLE: usize = 2048;
+
 /// A server abroad, and how many bytes have arrived there.
 struct Counter {
     arrived: watch::Receiver<u64>,
@@ -26,8 +30,17 @@ struct Counter {
 
 impl Counter {
     fn start(place: &Place) -> Self {
-        let here = SocketAddr::new(MAPS.v4.parse().unwrap(), COUNTED);
-        let listener = listen(place.world.inside(|| std::net::TcpListener::bind(here).unwrap()));
+        Self::on(listener(place))
+    }
+
+    /// One that has [`LITTLE`] room.
+    fn slow(place: &Place) -> Self {
+        let listener = listener(place);
+        SockRef::from(&listener).set_recv_buffer_size(LITTLE).unwrap();
+        Self::on(listener)
+    }
+
+    fn on(listener: TcpListener) -> Self {
         let (count, arrived) = watch::channel(0);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -55,6 +68,11 @@ impl Counter {
     fn now(&self) -> u64 {
         *self.arrived.borrow()
     }
+}
+
+fn listener(place: &Place) -> TcpListener {
+    let here = SocketAddr::new(MAPS.v4.parse().unwrap(), COUNTED);
+    listen(place.world.inside(|| std::net::TcpListener::bind(here).unwrap()))
 }
 
 /// A map service abroad to which the holding claims to send no data.
@@ -105,6 +123,20 @@ async fn a_bound_closes_its_flows_to_the_byte_and_the_next_one_is_denied() {
     let mut camera = place.dial(CAMERA.v6, ECHO).await.unwrap();
     camera.write_all(b"face").await.unwrap();
     within("an echo", camera.read_exact(&mut [0; 4])).await.unwrap();
+}
+
+/// How fast the kernel sends is no part of a bound.
+#[tokio::test]
+async fn what_a_bound_leaves_arrives_although_more_was_asked_for_before_it_was_sent() {
+    let mut place = Place::open();
+    let mut counter = Counter::slow(&place);
+    place.enforce(&[bounded(20_000)]).await;
+    let mut flow = maps(&place).await;
+    flow.write_all(&[1; 24_000]).await.unwrap();
+    is_closed(&mut flow).await;
+    let record = place.record(|record| record.port == COUNTED).await;
+    assert_eq!((record.reason, record.bytes_out), (Some(Reason::BudgetSpent), 20_000), "{record:?}");
+    counter.reach(20_000).await;
 }
 
 #[tokio::test]
