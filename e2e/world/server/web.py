@@ -57,7 +57,8 @@ worker_processes 1;
 worker_rlimit_nofile 16384;
 daemon off;
 pid {folder}/nginx.pid;
-error_log stderr;
+# why a request is refused is told at this level and no other
+error_log stderr info;
 events {{ worker_connections 4096; }}
 http {{
   access_log /dev/stdout;
