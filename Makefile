@@ -75,7 +75,8 @@ unit: ## Unit and property tests, the command line's answers, and the sidecar as
 	cargo test --quiet $(workspace) --lib --bins
 	python3 -m unittest discover --quiet --start-directory e2e/world/server
 	cargo test --quiet $(workspace) --test commands
-	cargo test $(workspace) --test namespaces
+	@# they wait for the kernel and for each other most of the time
+	cargo test $(workspace) --test namespaces -- --test-threads=4
 
 .PHONY: generated
 generated: ## Fail if generated files (crds/yaml, the chart's copy, docs/reference) differ from the types

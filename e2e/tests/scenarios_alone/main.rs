@@ -2,7 +2,6 @@
 //! else beside them.
 
 mod counts;
-mod idle;
 mod keys_rotated;
 mod node_agent;
 mod operator_stopped;
@@ -23,7 +22,6 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 fn main() -> ExitCode {
     run(vec![
-        scenario("idle", Own, idle::run),
         scenario("random_objects", Own, random_objects::run),
         scenario("undecodable_object", Own, undecodable_object::run),
         scenario("counts", Own, counts::run),
