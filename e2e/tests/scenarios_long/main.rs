@@ -2,6 +2,7 @@
 //! them (`make test-long`).
 
 mod admission_measured;
+mod another_network;
 mod burst;
 mod clients_idle;
 mod clients_more;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         scenario_by_itself(LIMIT, "admission_measured", Own, admission_measured::run),
         scenario_by_itself(LIMIT, "idle_long", Own, idle_long::run),
         scenario_by_itself(LIMIT_OF_BURST, "burst", Own, burst::run),
+        scenario_by_itself(LIMIT, "another_network", Own, another_network::run),
         scenario_by_itself(LIMIT, "restarts_of_nodes", Own, restarts_of_nodes::by_container),
         scenario_by_itself(LIMIT, "restarts_of_nodes_that_set_filters", Own, restarts_of_nodes::by_node),
         // the last: from then on every pod of before is one that needs a restart
