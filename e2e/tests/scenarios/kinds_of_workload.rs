@@ -1,17 +1,18 @@
-//! A Deployment, a Job and a bare pod are covered alike. The Job completes: the sidecar ends with it.
+//! A Deployment, a Job, a CronJob and a bare pod are covered alike. The Jobs complete: the sidecar ends with them.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use futures::future::{try_join, try_join3};
+use futures::future::try_join3;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{ListParams, PostParams};
 use serde_json::json;
 use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at, packets_from};
 use shekara_e2e::clients::{curl, curl_at, shell};
+use shekara_e2e::cluster::program;
 use shekara_e2e::pods::workload::{Cover, Workload};
 use shekara_e2e::pods::{Client, START};
 use shekara_e2e::records::{SIDECAR, is_denial};
@@ -34,7 +35,14 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     for covered in deployed.iter().chain([&bare]) {
         border_stands(world, covered, &free).await?;
     }
-    try_join(completes(scenario, Cover::Covered), completes(scenario, Cover::Free)).await?;
+    let (covered, free) = ((Cover::Covered, By::Hand), (Cover::Free, By::Hand));
+    let nightly = (Cover::Covered, By::Schedule);
+    try_join3(
+        completes(scenario, "job", covered),
+        completes(scenario, "free-job", free),
+        completes(scenario, "nightly", nightly),
+    )
+    .await?;
     // a pod that has ended is in scope no more
     scenario.enforcing(i64::try_from(REPLICAS)? + 1).await?;
     Ok(())
@@ -76,17 +84,23 @@ async fn border_stands(world: &World, covered: &Client, free: &Client) -> Result
     Ok(())
 }
 
+/// Who makes a Job.
+#[derive(Clone, Copy)]
+enum By {
+    Hand,
+    /// A CronJob, of which one run is asked for at once.
+    Schedule,
+}
+
 /// A Job that reaches the clinic, tries the unlisted party, and succeeds where that went as it had to.
-async fn completes(scenario: &Scenario, cover: Cover) -> Result<()> {
+async fn completes(scenario: &Scenario, name: &str, (cover, by): (Cover, By)) -> Result<()> {
     let world = scenario.world()?;
     let (ads, since) = (world.hosts.get(ADS)?.any_v4()?, world.sniffer.clock().await?);
-    let workload = job(scenario, cover, &curl_at(&format!("https://{ADS}/"), ADS, 443, ads))?;
-    let name = workload.name().to_owned();
-    let job: Job = workload.owned_by("Job", |template| json!({"backoffLimit": 0, "template": template}))?;
+    let workload = job(scenario, name, cover, &curl_at(&format!("https://{ADS}/"), ADS, 443, ads))?;
+    create(scenario, &workload, by).await.with_context(|| format!("the Job {name} is refused"))?;
     let api = scenario.api::<Job>();
-    api.create(&PostParams::default(), &job).await.context("the Job is refused")?;
     let ended = until(&format!("the Job {name} ends"), Duration::from_secs(120), async || {
-        let status = api.get(&name).await?.status.unwrap_or_default();
+        let status = api.get(name).await?.status.unwrap_or_default();
         let conditions = status.conditions.clone().unwrap_or_default();
         let end = conditions.into_iter().find(|condition| ["Complete", "Failed"].contains(&condition.type_.as_str()));
         Ok(Seen::some_or(end.filter(|condition| condition.status == "True"), status))
@@ -110,12 +124,30 @@ async fn completes(scenario: &Scenario, cover: Cover) -> Result<()> {
     Ok(())
 }
 
-fn job(scenario: &Scenario, cover: Cover, unlisted: &[String]) -> Result<Workload> {
+async fn create(scenario: &Scenario, workload: &Workload, by: By) -> Result<()> {
+    let spec = |template| json!({"backoffLimit": 0, "template": template});
+    match by {
+        By::Hand => {
+            let job: Job = workload.owned_by("Job", spec)?;
+            scenario.api::<Job>().create(&PostParams::default(), &job).await?;
+        }
+        By::Schedule => {
+            let schedule = |template| json!({"schedule": "0 3 * * *", "jobTemplate": {"spec": spec(template)}});
+            let job: CronJob = workload.owned_by("CronJob", schedule)?;
+            scenario.api::<CronJob>().create(&PostParams::default(), &job).await?;
+            let (name, from) = (workload.name(), format!("--from=cronjob/{}", workload.name()));
+            program("kubectl", &["--namespace", &scenario.namespace, "create", "job", name, &from]).await?;
+        }
+    }
+    Ok(())
+}
+
+fn job(scenario: &Scenario, name: &str, cover: Cover, unlisted: &[String]) -> Result<Workload> {
     let listed = shell(&curl(&format!("https://{CLINIC}/")));
     let unlisted = shell(unlisted);
-    let (name, program) = match cover {
-        Cover::Covered => ("job", format!("{listed} && ! {unlisted}")),
-        Cover::Free => ("free-job", format!("{listed} && {unlisted}")),
+    let program = match cover {
+        Cover::Covered => format!("{listed} && ! {unlisted}"),
+        Cover::Free => format!("{listed} && {unlisted}"),
     };
     Ok(Workload::new(name, cover).once().container(scenario.client_container("client", &["sh", "-c", &program])?))
 }
