@@ -84,7 +84,8 @@ pub fn answered(request: &Message, from: Message) -> Message {
 }
 
 /// The bytes for UDP. Where not all fits, what nobody asked for is left out, which needs no mention (RFC 2181, section 9); then the
-/// last answers, upon which the application asks over TCP if it can, and has the first ones if it cannot.
+/// last answers, upon which the application asks over TCP if it can, and has the first ones if it cannot. A message that asks so many
+/// questions that they do not fit themselves gets none of them back.
 #[must_use]
 pub fn for_datagram(request: Option<&Message>, answer: &Message) -> Option<Vec<u8>> {
     let takes = request.and_then(|request| request.edns.as_ref()).map_or(LEAST_PAYLOAD, Edns::max_payload);
@@ -108,8 +109,12 @@ pub fn for_datagram(request: Option<&Message>, answer: &Message) -> Option<Vec<u
         written(&part)
     };
     // the more answers, the longer: the largest number that fits is halved towards
-    let (mut fit, mut too_many) = (first(0)?, answer.answers.len());
-    let mut fitting = 0;
+    let Some(mut fit) = first(0) else {
+        let mut bare = answer.truncate();
+        bare.queries.clear();
+        return written(&bare);
+    };
+    let (mut fitting, mut too_many) = (0, answer.answers.len());
     while fitting + 1 < too_many {
         let half = usize::midpoint(fitting, too_many);
         match first(half) {

@@ -74,7 +74,10 @@ fn written(request: Option<&Message>, answer: &Message) {
     assert_eq!(read.metadata.message_type, MessageType::Response);
     assert!(bytes.len() <= usize::from(takes), "{} bytes where {takes} fit", bytes.len());
     if let Some(request) = request {
-        assert_eq!((read.metadata.id, &read.queries), (request.metadata.id, &request.queries));
+        assert_eq!(read.metadata.id, request.metadata.id);
+        // a single question always fits
+        let is_left_out = request.queries.len() > 1 && read.queries.is_empty() && read.metadata.truncation;
+        assert!(read.queries == request.queries || is_left_out, "the answer is one to {:?}", read.queries);
     }
 }
 

@@ -117,6 +117,22 @@ fn other_messages_are_not_asked_either() {
     assert_eq!(reason(&judge(&[], Timestamp::UNIX_EPOCH, &bytes)), Some(Reason::NoDocument));
 }
 
+#[test]
+fn questions_that_do_not_fit_into_their_answer_are_refused_and_not_repeated() {
+    // no two have an end in common, which would be written once
+    let long = |letter: &str| format!("{0}.{0}.{0}.", letter.repeat(60));
+    let mut request = question(&long("a"), RecordType::A);
+    for letter in ["b", "c", "d"] {
+        request.add_query(Query::query(name(&long(letter)), RecordType::A));
+    }
+    let refusal = denied(&request, Reason::UnsupportedQuestion);
+    let bytes = for_datagram(Some(&request), &refusal).unwrap();
+    assert!(bytes.len() <= 512, "{} bytes", bytes.len());
+    let answer = Message::from_vec(&bytes).unwrap();
+    assert_eq!((answer.metadata.id, answer.metadata.response_code), (request.metadata.id, refusal.metadata.response_code));
+    assert!(answer.queries.is_empty() && answer.metadata.truncation);
+}
+
 fn written(message: &Message) -> Message {
     Message::from_vec(&message.to_vec().unwrap()).unwrap()
 }
