@@ -10,15 +10,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{ListParams, PostParams};
 use serde_json::json;
-use shekara_e2e::attempt::{Arrival, Attempt, all_closed, packets_at, packets_from};
+use shekara_e2e::attempt::packets_from;
 use shekara_e2e::clients::{curl, curl_at, shell};
 use shekara_e2e::cluster::program;
 use shekara_e2e::pods::workload::{Cover, Workload};
 use shekara_e2e::pods::{Client, START};
 use shekara_e2e::records::{SIDECAR, is_denial};
-use shekara_e2e::scenario::Scenario;
+use shekara_e2e::scenario::{Border, Scenario};
 use shekara_e2e::wait::{Seen, until};
-use shekara_e2e::world::World;
 use shekara_e2e::world::hosts::cast::{ADS, CLINIC};
 use shekara_policy::Reason;
 use shekara_policy::record::Decision;
@@ -32,8 +31,9 @@ pub(super) async fn run(scenario: &Scenario) -> Result<()> {
     scenario.holding(&["clinic"]).await?;
     let (free, bare, deployed) =
         try_join3(scenario.client("free", Cover::Free), scenario.client("bare", Cover::Covered), deployed(scenario)).await?;
-    for covered in deployed.iter().chain([&bare]) {
-        border_stands(world, covered, &free).await?;
+    for covered in deployed.into_iter().chain([bare]) {
+        let name = covered.name.clone();
+        Border { covered, free: free.clone() }.stands(world).await.with_context(|| format!("of {name}"))?;
     }
     let (covered, free) = ((Cover::Covered, By::Hand), (Cover::Free, By::Hand));
     let nightly = (Cover::Covered, By::Schedule);
@@ -68,20 +68,6 @@ async fn deployed(scenario: &Scenario) -> Result<Vec<Client>> {
         clients.push(Client::ready(&api, name).await?);
     }
     Ok(clients)
-}
-
-async fn border_stands(world: &World, covered: &Client, free: &Client) -> Result<()> {
-    let (ads, since) = (world.hosts.get(ADS)?.any_v4()?, world.sniffer.clock().await?);
-    let status = covered.run(&curl(&format!("https://{CLINIC}/"))).await?.success()?;
-    ensure!(status == "200", "{}: the clinic answers {status}", covered.name);
-    let arrived = packets_at(&world.sniffer, covered, world.hosts.get(CLINIC)?, since).await?;
-    ensure!(!arrived.is_empty(), "the clinic did not see {}", covered.name);
-    let unlisted = curl_at(&format!("https://{ADS}/"), ADS, 443, ads);
-    let attempts = [Attempt::new("an unlisted party", &unlisted, Arrival::Packet(ads, "tcp"))];
-    for outcome in all_closed(&world.sniffer, covered, free, &attempts).await? {
-        outcome.failure()?;
-    }
-    Ok(())
 }
 
 /// Who makes a Job.

@@ -108,12 +108,12 @@ pub fn for_datagram(request: Option<&Message>, answer: &Message) -> Option<Vec<u
         part.add_answers(answer.answers.iter().take(number).cloned());
         written(&part)
     };
-    // the more answers, the longer: the largest number that fits is halved towards
     let Some(mut fit) = first(0) else {
         let mut bare = answer.truncate();
         bare.queries.clear();
         return written(&bare);
     };
+    // the more answers, the longer: the largest number that fits is halved towards
     let (mut fitting, mut too_many) = (0, answer.answers.len());
     while fitting + 1 < too_many {
         let half = usize::midpoint(fitting, too_many);
